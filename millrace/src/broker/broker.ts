@@ -1,0 +1,27 @@
+/**
+ * The broker: topics, groups and transactions over one log store. It knows nothing of sockets; `server/` puts protocols in
+ * front of it. `open-broker.ts` builds one from a directory.
+ */
+import type { Env } from '../core/env.ts';
+import type { Logger } from '../core/log.ts';
+import type { LogStore } from '../log/types.ts';
+import type { GroupCoordinator } from './groups/group-coordinator.ts';
+import type { BrokerSettings } from './settings.ts';
+import type { Topics } from './topics.ts';
+import type { TransactionCoordinator } from './transactions/transaction-coordinator.ts';
+
+export interface Broker {
+  readonly env: Env;
+  readonly logger: Logger;
+  readonly settings: BrokerSettings;
+  readonly store: LogStore;
+  /** Stable name of this data directory: a base64url UUID, as Kafka's cluster ids are. */
+  readonly clusterId: string;
+  /** Always 1: Millrace is one node. */
+  readonly nodeId: number;
+  readonly topics: Topics;
+  readonly groups: GroupCoordinator;
+  readonly transactions: TransactionCoordinator;
+  /** Answers what waits, stops the coordinators, closes the log store cleanly. Idempotent. */
+  close(): Promise<void>;
+}
