@@ -29,7 +29,7 @@ export interface Timer {
 export interface Timers {
   /** Runs `callback` once, no sooner than `delayMs` (0 to 2^31-1) from now. Does not keep the process alive. */
   after(delayMs: number, callback: () => void): Timer;
-  /** Resolves after `delayMs`; rejects with ML_ABORTED when `signal` fires first. */
+  /** Resolves after `delayMs`; rejects with ML_ABORTED when `signal` fires first, or has. Keeps the process alive. */
   sleep(delayMs: number, signal?: AbortSignal): Promise<void>;
   /** Runs `callback` after the I/O events that are waiting now (setImmediate). */
   immediate(callback: () => void): void;
@@ -122,9 +122,11 @@ export interface FileSystem {
 export interface ConnectionHandlers {
   /** The memory of `chunk` is valid only until the call returns: copy what must stay. */
   data(chunk: Buffer): void;
-  /** `bufferedBytes` fell back to 0 after having been above it. */
+  /** `bufferedBytes` fell back to 0 after a `write` had left it above. */
   drained(): void;
-  /** Exactly once, last. `error` is set when the end was not orderly. */
+  /** The other side will send no more, but still reads. Without this handler the connection is ended then. */
+  ended?(): void;
+  /** Exactly once, last. `error` (ML_CONNECTION_LOST) is set when the end was not orderly. */
   closed(error?: Error): void;
 }
 
@@ -135,8 +137,9 @@ export interface Connection {
   readonly bufferedBytes: number;
   /** Starts delivery; called exactly once. */
   start(handlers: ConnectionHandlers): void;
-  /** Queues the chunks in order, as one write where the system can. `done` runs when they have been handed to the
-   * operating system or will never be: the memory may be reused from then on. */
+  /** Queues the chunks in order, as one write where the system can. `done` runs, never before `write` returns, when
+   * they have been handed to the operating system or will never be: the memory may be reused from then on. After
+   * `end`, `destroy` or the loss of the connection nothing is sent. */
   write(chunks: readonly Uint8Array[], done?: () => void): void;
   /** Stops, or resumes, delivery of `data`. */
   pause(): void;
@@ -151,6 +154,8 @@ export interface ListenOptions {
   readonly host: string;
   /** 0 lets the system choose; `Listener.port` tells. */
   readonly port: number;
+  /** A connection could not be accepted, for lack of file descriptors as a rule; the listener goes on. */
+  readonly onAcceptError?: (error: Error) => void;
 }
 
 export interface Listener {
@@ -163,6 +168,6 @@ export interface Listener {
 export interface Net {
   /** @throws {MillraceError} ML_ADDRESS_IN_USE, ML_ADDRESS_UNAVAILABLE, ML_PERMISSION */
   listen(options: ListenOptions, onConnection: (connection: Connection) => void): Promise<Listener>;
-  /** @throws {MillraceError} ML_CONNECT_FAILED */
+  /** Gives up after CONNECT_TIMEOUT_MS. @throws {MillraceError} ML_CONNECT_FAILED */
   connect(options: { readonly host: string; readonly port: number }): Promise<Connection>;
 }

@@ -19,10 +19,85 @@ export const ERRORS = {
     retriable: false,
     hint: 'Nothing to do: the caller asked for it',
   },
+  ML_ADDRESS_IN_USE: {
+    summary: 'Another process listens on that address and port',
+    retriable: false,
+    hint: '`ss -ltnp` shows which process listens there: stop it, or choose another port',
+  },
+  ML_ADDRESS_UNAVAILABLE: {
+    summary: 'The host name or address does not belong to this machine',
+    retriable: false,
+    hint: '`ip address` lists the addresses of this machine: listen on one of them, or on 127.0.0.1',
+  },
   ML_ASSERT: {
     summary: 'A programming error inside Millrace',
     retriable: false,
     hint: 'Report it with the message and the stack',
+  },
+  ML_CONNECTION_LOST: {
+    summary: 'A network connection ended before it was closed in order',
+    retriable: true,
+    hint: 'Connect again; if it repeats, look at the log of the other side',
+  },
+  ML_CONNECT_FAILED: {
+    summary: 'No connection could be made to that host and port',
+    retriable: true,
+    hint: 'Check that the server runs and listens there (`ss -ltn` on its machine), and the host and port',
+  },
+  ML_DIR_LOCKED: {
+    summary: 'Another process uses the data directory',
+    retriable: false,
+    hint: 'Stop the process that the message names, or choose another directory',
+  },
+  ML_DISK_FULL: {
+    summary: 'There is no space left, or a quota or file size limit is reached',
+    retriable: true,
+    hint: '`df -h` on the data directory shows the device: free space there, or shorten the retention of topics; writes go on by themselves once there is room',
+  },
+  ML_FILE_CLOSED: {
+    summary: 'A file was used after it had been closed',
+    retriable: false,
+    hint: 'Report it with the message and the stack',
+  },
+  ML_FILE_EXISTS: {
+    summary: 'A file that must be new exists already',
+    retriable: false,
+    hint: 'Move the file that the message names out of the way',
+  },
+  ML_FILE_NOT_FOUND: {
+    summary: 'A file or directory does not exist',
+    retriable: false,
+    hint: 'Check the path that the message names',
+  },
+  ML_FILE_TOO_LARGE: {
+    summary: 'A file is larger than what may be read into memory at once',
+    retriable: false,
+    hint: 'Check that the file that the message names is the one it should be',
+  },
+  ML_FSYNC_FAILED: {
+    summary: 'The device could not confirm that data is safe',
+    retriable: false,
+    hint: 'Look for disk errors with `dmesg`, repair or replace the device, then start again: what was not confirmed is written anew',
+  },
+  ML_IO: {
+    summary: 'The operating system failed to read or write',
+    retriable: false,
+    hint: 'Look for disk errors with `dmesg`; the cause names the failing call',
+  },
+  ML_PERMISSION: {
+    summary: 'The operating system refuses access',
+    retriable: false,
+    hint: '`ls -ld` shows the owner and the mode: give them to the user that runs Millrace (`chown`, `chmod`); ports below 1024 need a privilege or another port',
+  },
+  ML_READ_ONLY: {
+    summary: 'The file system is mounted read-only',
+    retriable: false,
+    hint: '`mount` shows how it is mounted; a file system turns read-only after disk errors: see `dmesg`, repair, then mount it again',
+  },
+  ML_TOO_MANY_FILES: {
+    summary: 'The limit of open files is reached',
+    retriable: true,
+    hint: 'Raise the limit: `ulimit -n 65536` in the shell, or `LimitNOFILE=65536` in the systemd unit',
   },
 } as const satisfies Record<string, ErrorEntry>;
 

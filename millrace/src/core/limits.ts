@@ -1,0 +1,20 @@
+/**
+ * Every bound in one place: sizes, counts and waits that nothing may exceed, grouped by the folder that enforces
+ * them. A buffer, queue, loop or retry without a bound here is a bug. Values that a user may set have their default
+ * here too. Units are the last word of a name.
+ */
+
+// core ------------------------------------------------------------------------------------------------------------
+
+/** Buffers in one vectored write: IOV_MAX of Linux. More are written in several calls. */
+export const WRITE_BUFFERS_MAX = 1024;
+/** Largest file that is read into memory whole (metadata and configuration, never data). */
+export const WHOLE_FILE_BYTES_MAX = 64 * 1024 * 1024;
+/** Longest delay of one timer, 2^31-1: what Node can count. */
+export const TIMER_DELAY_MS_MAX = 2_147_483_647;
+/** Waiting for an outgoing connection to be accepted. */
+export const CONNECT_TIMEOUT_MS = 30_000;
+/** Connections that the kernel holds for us before we accept them. */
+export const LISTEN_BACKLOG_CONNECTIONS = 511;
+/** Calls in a row that may write less than asked, and nothing at all, before a write counts as failed. */
+export const EMPTY_WRITES_MAX = 8;

@@ -1,0 +1,185 @@
+/**
+ * TCP over `node:net`. Nagle's algorithm is off. One `write` is one system call however many chunks it has.
+ *
+ * Half-open connections are allowed: a client that has sent its last request still gets its answers.
+ */
+
+import * as nodeNet from 'node:net';
+import type { Connection, ConnectionHandlers, Listener, ListenOptions, Net } from './env.ts';
+import type { MillraceError } from './errors.ts';
+import { assert } from './errors.ts';
+import { CONNECT_TIMEOUT_MS, LISTEN_BACKLOG_CONNECTIONS } from './limits.ts';
+import { systemError } from './system-error.ts';
+
+export class RealNet implements Net {
+  listen(
+    options: ListenOptions,
+    onConnection: (connection: Connection) => void,
+  ): Promise<Listener> {
+    const { host, port, onAcceptError } = options;
+    // A connection reads nothing before it is started, so that the first bytes meet a handler.
+    const server = nodeNet.createServer(
+      { noDelay: true, allowHalfOpen: true, pauseOnConnect: true },
+      (socket) => onConnection(new RealConnection(socket)),
+    );
+    return new Promise((resolve, reject) => {
+      const fail = (error: Error): void => {
+        reject(systemError(error, `listen on ${host}:${port}`, undefined, { host, port }));
+      };
+      server.once('error', fail);
+      server.listen({ host, port, backlog: LISTEN_BACKLOG_CONNECTIONS, exclusive: true }, () => {
+        server.off('error', fail);
+        server.on('error', (error) => onAcceptError?.(systemError(error, 'accept a connection')));
+        resolve(new RealListener(server));
+      });
+    });
+  }
+
+  connect(options: { readonly host: string; readonly port: number }): Promise<Connection> {
+    const { host, port } = options;
+    return new Promise((resolve, reject) => {
+      const socket = nodeNet.connect({ host, port, noDelay: true, allowHalfOpen: true });
+      const fail = (error: Error): void => {
+        clearTimeout(timer);
+        socket.destroy();
+        reject(connectError(error, host, port));
+      };
+      const timer = setTimeout(() => {
+        fail(new Error(`no answer within ${CONNECT_TIMEOUT_MS} ms`));
+      }, CONNECT_TIMEOUT_MS);
+      socket.once('error', fail);
+      socket.once('connect', () => {
+        clearTimeout(timer);
+        socket.off('error', fail);
+        socket.pause();
+        resolve(new RealConnection(socket));
+      });
+    });
+  }
+}
+
+class RealListener implements Listener {
+  readonly host: string;
+  readonly port: number;
+  private readonly server: nodeNet.Server;
+
+  constructor(server: nodeNet.Server) {
+    const address = server.address();
+    assert(typeof address === 'object' && address !== null, 'a TCP listener has an address');
+    this.host = address.address;
+    this.port = address.port;
+    this.server = server;
+  }
+
+  close(): Promise<void> {
+    // Node calls back when the last connection has ended; the port is free long before.
+    this.server.close();
+    return new Promise((resolve) => {
+      setImmediate(resolve);
+    });
+  }
+}
+
+class RealConnection implements Connection {
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  private readonly socket: nodeNet.Socket;
+  private handlers: ConnectionHandlers | undefined;
+  private isClosed = false;
+  /** A `write` has left bytes behind since the last `drained`. */
+  private isBehind = false;
+  private isEnding = false;
+  private error: MillraceError | undefined;
+
+  constructor(socket: nodeNet.Socket) {
+    this.socket = socket;
+    this.remoteAddress = socket.remoteAddress ?? '';
+    this.remotePort = socket.remotePort ?? 0;
+    socket.on('error', (error) => {
+      this.error ??= this.lost(error);
+    });
+    socket.once('close', this.onClose);
+  }
+
+  get bufferedBytes(): number {
+    return this.socket.destroyed ? 0 : this.socket.writableLength;
+  }
+
+  start(handlers: ConnectionHandlers): void {
+    assert(this.handlers === undefined, 'a connection is started once');
+    this.handlers = handlers;
+    if (this.isClosed) {
+      process.nextTick(() => handlers.closed(this.error));
+      return;
+    }
+    this.socket.on('data', (chunk: Buffer) => handlers.data(chunk));
+    this.socket.once('end', () => {
+      if (handlers.ended === undefined) this.end();
+      else handlers.ended();
+    });
+    this.socket.resume();
+  }
+
+  write(chunks: readonly Uint8Array[], done?: () => void): void {
+    const { socket } = this;
+    const last = chunks.length - 1;
+    if (last < 0 || this.isEnding || !socket.writable) {
+      if (done !== undefined) process.nextTick(done);
+      return;
+    }
+    const written = done === undefined ? this.onWritten : this.written(done);
+    if (last > 0) socket.cork();
+    for (let index = 0; index <= last; index++) {
+      const chunk = chunks[index];
+      if (chunk !== undefined) socket.write(chunk, index === last ? written : undefined);
+    }
+    if (last > 0) socket.uncork();
+    if (socket.writableLength > 0) this.isBehind = true;
+  }
+
+  pause(): void {
+    this.socket.pause();
+  }
+
+  resume(): void {
+    this.socket.resume();
+  }
+
+  end(): void {
+    this.isEnding = true;
+    this.socket.end();
+  }
+
+  destroy(): void {
+    this.isEnding = true;
+    this.socket.destroy();
+  }
+
+  private readonly onWritten = (): void => {
+    if (!this.isBehind || this.isClosed || this.socket.destroyed || this.bufferedBytes > 0) return;
+    this.isBehind = false;
+    this.handlers?.drained();
+  };
+
+  private readonly onClose = (): void => {
+    this.isClosed = true;
+    this.handlers?.closed(this.error);
+  };
+
+  private written(done: () => void): () => void {
+    return () => {
+      done();
+      this.onWritten();
+    };
+  }
+
+  private lost(error: Error): MillraceError {
+    const { remoteAddress, remotePort } = this;
+    const what = `go on with the connection of ${remoteAddress}:${remotePort}`;
+    return systemError(error, what, 'ML_CONNECTION_LOST', { remoteAddress, remotePort });
+  }
+}
+
+function connectError(error: Error, host: string, port: number): MillraceError {
+  return systemError(error, `connect to ${host}:${port}`, 'ML_CONNECT_FAILED', { host, port });
+}
