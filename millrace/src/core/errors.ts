@@ -94,6 +94,16 @@ export const ERRORS = {
     retriable: false,
     hint: '`mount` shows how it is mounted; a file system turns read-only after disk errors: see `dmesg`, repair, then mount it again',
   },
+  ML_RECORDS_MALFORMED: {
+    summary: 'A record batch, or the records inside it, cannot be decoded',
+    retriable: false,
+    hint: 'Find what wrote the batch: `millrace consume` with its topic, partition and offset shows where it is',
+  },
+  ML_RECORDS_TOO_LARGE: {
+    summary: 'A record batch is larger, or decompresses to more, than the limit',
+    retriable: false,
+    hint: 'Send smaller batches: lower `batch.size` or `max.request.size` of the producer',
+  },
   ML_TOO_MANY_FILES: {
     summary: 'The limit of open files is reached',
     retriable: true,

@@ -18,3 +18,14 @@ export const CONNECT_TIMEOUT_MS = 30_000;
 export const LISTEN_BACKLOG_CONNECTIONS = 511;
 /** Calls in a row that may write less than asked, and nothing at all, before a write counts as failed. */
 export const EMPTY_WRITES_MAX = 8;
+
+// wire/kafka/records ----------------------------------------------------------------------------------------------
+
+/** Largest record batch that is read or built, header included: what one request may carry (socket.request.max.bytes). */
+export const RECORD_BATCH_BYTES_MAX = 100 * 1024 * 1024;
+/** Most bytes that the records of one compressed batch may become. */
+export const RECORDS_DECOMPRESSED_BYTES_MAX = 128 * 1024 * 1024;
+/** Compressed records may become this many times larger before they count as a bomb… */
+export const RECORDS_DECOMPRESSION_RATIO_MAX = 256;
+/** …but up to this size any ratio is fine: thousands of equal records do compress that well. */
+export const RECORDS_DECOMPRESSED_BYTES_FREE = 16 * 1024 * 1024;
