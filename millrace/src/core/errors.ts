@@ -109,6 +109,16 @@ export const ERRORS = {
     retriable: true,
     hint: 'Raise the limit: `ulimit -n 65536` in the shell, or `LimitNOFILE=65536` in the systemd unit',
   },
+  ML_WIRE_MALFORMED: {
+    summary: 'Bytes that are not the message they claim to be',
+    retriable: false,
+    hint: 'Check that the peer speaks the Kafka protocol, and which client and version it is',
+  },
+  ML_WIRE_UNREPRESENTABLE: {
+    summary: 'A value that a message of this version cannot hold',
+    retriable: false,
+    hint: 'Use a newer version of the request, or leave the field at its default',
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERRORS;

@@ -29,3 +29,12 @@ export const RECORDS_DECOMPRESSED_BYTES_MAX = 128 * 1024 * 1024;
 export const RECORDS_DECOMPRESSION_RATIO_MAX = 256;
 /** …but up to this size any ratio is fine: thousands of equal records do compress that well. */
 export const RECORDS_DECOMPRESSED_BYTES_FREE = 16 * 1024 * 1024;
+
+// wire/kafka ------------------------------------------------------------------------------------------------------
+
+/** Longest string of the protocol, in bytes of UTF-8: what a 16-bit length can say, and Java clients refuse beyond. */
+export const WIRE_STRING_BYTES_MAX = 32_767;
+/** Array elements in one decoded message, at all depths: tiny elements become large objects. */
+export const WIRE_ELEMENTS_MAX = 2_000_000;
+/** Largest message that is encoded: what a frame's 32-bit size can say. */
+export const WIRE_MESSAGE_BYTES_MAX = 2_147_483_647;
