@@ -34,6 +34,11 @@ export const ERRORS = {
     retriable: false,
     hint: 'Report it with the message and the stack',
   },
+  ML_BROKER_REFUSED: {
+    summary: 'The broker answered a request with an error',
+    retriable: false,
+    hint: 'The error names are those of the Kafka protocol',
+  },
   ML_CONNECTION_LOST: {
     summary: 'A network connection ended before it was closed in order',
     retriable: true,
@@ -84,6 +89,11 @@ export const ERRORS = {
     retriable: false,
     hint: 'Look for disk errors with `dmesg`; the cause names the failing call',
   },
+  ML_LINE_TOO_LONG: {
+    summary: 'A line of the input is longer than the limit',
+    retriable: false,
+    hint: 'Split the line, or produce it with a client that sends whole records',
+  },
   ML_PERMISSION: {
     summary: 'The operating system refuses access',
     retriable: false,
@@ -108,6 +118,11 @@ export const ERRORS = {
     summary: 'The limit of open files is reached',
     retriable: true,
     hint: 'Raise the limit: `ulimit -n 65536` in the shell, or `LimitNOFILE=65536` in the systemd unit',
+  },
+  ML_USAGE: {
+    summary: 'The command line is wrong',
+    retriable: false,
+    hint: 'See millrace COMMAND --help',
   },
   ML_WIRE_MALFORMED: {
     summary: 'Bytes that are not the message they claim to be',

@@ -38,3 +38,8 @@ export const WIRE_STRING_BYTES_MAX = 32_767;
 export const WIRE_ELEMENTS_MAX = 2_000_000;
 /** Largest message that is encoded: what a frame's 32-bit size can say. */
 export const WIRE_MESSAGE_BYTES_MAX = 2_147_483_647;
+
+// cli -------------------------------------------------------------------------------------------------------------
+
+/** Longest line that `millrace produce` takes from its input. */
+export const CLI_LINE_BYTES_MAX = 16 * 1024 * 1024;

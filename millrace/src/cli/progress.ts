@@ -1,0 +1,75 @@
+/** Progress of long commands: one line that rewrites itself on a terminal, a plain line now and then elsewhere. */
+import type { Env, Timer } from '../core/env.ts';
+import { say } from './io.ts';
+
+const TERMINAL_INTERVAL_MS = 500;
+const PLAIN_INTERVAL_MS = 10_000;
+
+export class Progress {
+  readonly #env: Env;
+  readonly #verb: string;
+  readonly #startMs: number;
+  readonly #terminal = process.stderr.isTTY;
+  #records = 0;
+  #bytes = 0;
+  #timer: Timer | undefined;
+  #drawn = false;
+
+  /** @param verb what was done to the records: `produced`, `consumed` */
+  constructor(env: Env, verb: string) {
+    this.#env = env;
+    this.#verb = verb;
+    this.#startMs = env.clock.monotonicMs();
+    this.#schedule();
+  }
+
+  get records(): number {
+    return this.#records;
+  }
+
+  add(records: number, bytes: number): void {
+    this.#records += records;
+    this.#bytes += bytes;
+  }
+
+  /** Stops, and says the sum when there is one to say. */
+  finish(): void {
+    this.#timer?.cancel();
+    if (this.#drawn) process.stderr.write('\r\x1b[K');
+    say(this.#line());
+  }
+
+  #schedule(): void {
+    this.#timer = this.#env.timers.after(
+      this.#terminal ? TERMINAL_INTERVAL_MS : PLAIN_INTERVAL_MS,
+      () => {
+        if (this.#terminal) {
+          // A terminal that shows the data needs no second line about it.
+          if (!process.stdout.isTTY) {
+            process.stderr.write(`\r\x1b[K${this.#line()}`);
+            this.#drawn = true;
+          }
+        } else say(this.#line());
+        this.#schedule();
+      },
+    );
+  }
+
+  #line(): string {
+    const seconds = Math.max(0.001, (this.#env.clock.monotonicMs() - this.#startMs) / 1000);
+    const rate = Math.round(this.#records / seconds).toLocaleString('en-US');
+    return `${this.#verb} ${this.#records.toLocaleString('en-US')} records, ${formatBytes(this.#bytes)} in ${seconds.toFixed(1)} s (${rate} records/s, ${formatBytes(this.#bytes / seconds)}/s)`;
+  }
+}
+
+/** `1.5 MB`: decimal units, as disks and networks are sold. */
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return `${unit === 0 ? Math.round(value) : value.toFixed(1)} ${units[unit] ?? ''}`;
+}
