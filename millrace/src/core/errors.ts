@@ -34,10 +34,20 @@ export const ERRORS = {
     retriable: false,
     hint: 'Report it with the message and the stack',
   },
+  ML_BROKER_CLOSED: {
+    summary: 'The broker is stopping',
+    retriable: true,
+    hint: 'Ask again when it runs',
+  },
   ML_BROKER_REFUSED: {
     summary: 'The broker answered a request with an error',
     retriable: false,
     hint: 'The error names are those of the Kafka protocol',
+  },
+  ML_CONFIG_INVALID: {
+    summary: 'A setting has an unknown name or a value that is not allowed',
+    retriable: false,
+    hint: 'Correct the setting that the message names; docs/reference/settings.md lists what each one allows',
   },
   ML_CONNECTION_LOST: {
     summary: 'A network connection ended before it was closed in order',
@@ -83,6 +93,11 @@ export const ERRORS = {
     summary: 'The device could not confirm that data is safe',
     retriable: false,
     hint: 'Look for disk errors with `dmesg`, repair or replace the device, then start again: what was not confirmed is written anew',
+  },
+  ML_INSECURE_BIND: {
+    summary: 'Listening beyond this machine needs authentication, which is not configured',
+    retriable: false,
+    hint: 'Listen on 127.0.0.1, or allow everybody who reaches the port to read and write with `--insecure` (`insecure: true`)',
   },
   ML_IO: {
     summary: 'The operating system failed to read or write',
