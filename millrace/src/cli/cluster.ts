@@ -95,6 +95,15 @@ export function translate(error: unknown, brokers: readonly string[]): unknown {
       hint: HINTS[name] ?? 'The error names are those of the Kafka protocol',
     });
   }
+  const topic = reasons
+    .map((reason) => /^Unknown topic (.+?)\.?$/.exec(String(reason.message))?.[1])
+    .find((name) => name !== undefined);
+  if (topic !== undefined) {
+    return new MillraceError('ML_BROKER_REFUSED', `there is no topic ${topic}`, {
+      cause: error,
+      hint: `Create it with: millrace topic create ${topic}; or see what there is with: millrace topic list`,
+    });
+  }
   if (
     reasons.some((reason) => reason.code === 'PLT_KFK_NETWORK' || reason.code === 'PLT_KFK_TIMEOUT')
   ) {

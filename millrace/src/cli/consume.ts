@@ -109,18 +109,13 @@ interface Reading {
 
 async function readAll(library: Library, brokers: string[], reading: Reading): Promise<void> {
   const { topic, plan, options } = reading;
-  const {
-    FetchIsolationLevels,
-    MessagesStreamModes,
-    MessagesStreamFallbackModes,
-    stringSerializer,
-  } = library;
-  void stringSerializer;
+  const { FetchIsolationLevels, MessagesStreamModes, MessagesStreamFallbackModes } = library;
+  // Reading without a group needs one all the same: the client joins one that nobody else has, and removes it at the end.
+  const groupId = options.group ?? `millrace-cli-${realEnv().random.uuid()}`;
   const consumer: Consumer<Buffer, Buffer, Buffer, Buffer> = new library.Consumer({
     ...clientOptions(brokers),
-    // Reading without a group needs one all the same: the client joins under a name that nobody else has.
-    groupId: options.group ?? `millrace-cli-${realEnv().random.uuid()}`,
-    autocommit: options.group === undefined ? false : 1000,
+    groupId,
+    autocommit: false,
     maxWaitTime: 500,
     isolationLevel: options.uncommitted
       ? FetchIsolationLevels.READ_UNCOMMITTED
@@ -148,29 +143,86 @@ async function readAll(library: Library, brokers: string[], reading: Reading): P
   try {
     if (plan.stop === undefined && process.stderr.isTTY)
       say(`reading ${topic}; Ctrl-C stops, --until end would stop by itself`);
-    await pump(stream, reading);
+    await pump(
+      stream,
+      reading,
+      options.group === undefined ? undefined : new Commits(consumer, topic),
+    );
   } finally {
     process.off('SIGINT', stop);
     process.off('SIGTERM', stop);
     await stream.close();
     await consumer.close(true);
+    if (options.group === undefined) await removeGroup(library, brokers, groupId);
   }
 }
 
-async function pump(stream: Stream, { plan, count, render, progress }: Reading): Promise<void> {
+async function removeGroup(library: Library, brokers: string[], groupId: string): Promise<void> {
+  const admin = new library.Admin(clientOptions(brokers));
+  try {
+    await admin.deleteGroups({ groups: [groupId] });
+  } catch {
+    // An empty group without offsets is forgotten by the broker anyway: no reason to fail a read that succeeded.
+  } finally {
+    await admin.close();
+  }
+}
+
+/** Commits what was printed, never more: at most once a second, and at the end. */
+class Commits {
+  readonly #consumer: Consumer<Buffer, Buffer, Buffer, Buffer>;
+  readonly #topic: string;
+  readonly #clock = realEnv().clock;
+  readonly #pending = new Map<number, { offset: bigint; leaderEpoch: number }>();
+  #lastMs = 0;
+
+  constructor(consumer: Consumer<Buffer, Buffer, Buffer, Buffer>, topic: string) {
+    this.#consumer = consumer;
+    this.#topic = topic;
+  }
+
+  async printed(message: Bytes): Promise<void> {
+    this.#pending.set(message.partition, {
+      offset: message.offset + 1n,
+      leaderEpoch: message.leaderEpoch,
+    });
+    if (this.#clock.monotonicMs() - this.#lastMs >= COMMIT_INTERVAL_MS) await this.flush();
+  }
+
+  async flush(): Promise<void> {
+    if (this.#pending.size === 0) return;
+    const offsets = [...this.#pending].map(([partition, at]) => ({
+      topic: this.#topic,
+      partition,
+      ...at,
+    }));
+    this.#pending.clear();
+    await this.#consumer.commit({ offsets });
+    this.#lastMs = this.#clock.monotonicMs();
+  }
+}
+
+const COMMIT_INTERVAL_MS = 1000;
+
+async function pump(stream: Stream, reading: Reading, commits: Commits | undefined): Promise<void> {
+  const { plan, render, progress } = reading;
   const next = new Map(plan.start);
-  let left = count;
-  for await (const message of stream) {
-    const { partition } = message;
-    const stop = plan.stop?.get(partition) ?? Infinity;
-    const offset = Number(message.offset);
-    next.set(partition, offset + 1);
-    if (plan.start.has(partition) && offset < stop) {
-      await writeData(render(message));
-      progress.add(1, (message.key?.length ?? 0) + (message.value?.length ?? 0));
-      if (--left === 0) return;
+  let left = reading.count;
+  try {
+    for await (const message of stream) {
+      const { partition } = message;
+      const offset = Number(message.offset);
+      next.set(partition, offset + 1);
+      if (plan.start.has(partition) && offset < (plan.stop?.get(partition) ?? Infinity)) {
+        await writeData(render(message));
+        progress.add(1, (message.key?.length ?? 0) + (message.value?.length ?? 0));
+        await commits?.printed(message);
+        left--;
+      }
+      if (left === 0 || isDone(plan, next)) return;
     }
-    if (isDone(plan, next)) return;
+  } finally {
+    await commits?.flush();
   }
 }
 

@@ -39,6 +39,8 @@ export async function produce(topic: string, options: ProduceOptions): Promise<v
     options.partition === undefined ? undefined : wholeNumber('--partition', options.partition);
   const brokers = brokersOption(options.brokers);
   const library = await loadLibrary();
+  // Records without a key go to one partition a request, in turn: large batches, even partitions (KIP-480).
+  let keyless = 0;
   const producer: Producer<Buffer, Buffer, Buffer, Buffer> = new library.Producer({
     ...clientOptions(brokers),
     acks: options.acks === 'all' ? -1 : Number(options.acks),
@@ -46,11 +48,12 @@ export async function produce(topic: string, options: ProduceOptions): Promise<v
     idempotent: options.acks === 'all',
     compression,
     autocreateTopics: true,
-    partitioner: library.compatibilityPartitioner,
+    partitioner: (message, key) =>
+      key === undefined ? keyless : library.compatibilityPartitioner(message, key),
   });
   const progress = new Progress(realEnv(), 'produced');
   try {
-    await sendAll(producer, topic, parse, partition, progress);
+    await sendAll(producer, topic, parse, partition, progress, () => keyless++);
   } catch (error) {
     throw translate(error, brokers);
   } finally {
@@ -65,6 +68,7 @@ async function sendAll(
   parse: (line: Buffer, lineNumber: number) => Omit<Message, 'topic'>,
   partition: number | undefined,
   progress: Progress,
+  onRequest: () => void,
 ): Promise<void> {
   let messages: Message[] = [];
   let bytes = 0;
@@ -72,6 +76,7 @@ async function sendAll(
   const send = async (): Promise<void> => {
     if (messages.length === 0) return;
     await producer.send({ messages });
+    onRequest();
     progress.add(messages.length, bytes);
     messages = [];
     bytes = 0;
