@@ -118,8 +118,8 @@ export function asUnrepresentable(error: unknown, message: string, version: numb
 
 /** The reader and writer of one value at one version. */
 interface Codec {
-  read(reader: Reader): unknown;
-  write(writer: Writer, value: unknown): void;
+  readonly read: (reader: Reader) => unknown;
+  readonly write: (writer: Writer, value: unknown) => void;
   /** The fewest bytes that a value takes, at least 1: what an array's count is checked against. */
   readonly bytesMin: number;
 }
@@ -173,13 +173,13 @@ interface TaggedField {
   readonly tag: number;
   readonly codec: Codec;
   readonly fallback: unknown;
-  isDefault(value: unknown): boolean;
+  readonly isDefault: (value: unknown) => boolean;
 }
 
 /** A field that this version does not have. */
 interface AbsentField {
   readonly name: string;
-  isDefault(value: unknown): boolean;
+  readonly isDefault: (value: unknown) => boolean;
 }
 
 function structCodec(fields: Fields, version: Version): Codec {
@@ -376,50 +376,44 @@ function arrayCodec(element: Codec, { nullable, flexible }: Encoding): Codec {
 }
 
 function scalarCodec(kind: ScalarKind, encoding: Encoding): Codec {
-  switch (kind) {
-    case 'bool':
-      return {
-        bytesMin: 1,
-        read: (reader) => reader.bool(),
-        write: (writer, value) => writer.bool(value as boolean),
-      };
-    case 'int8':
-      return {
-        bytesMin: 1,
-        read: (reader) => reader.int8(),
-        write: (writer, value) => writer.int8(value as number),
-      };
-    case 'int16':
-      return {
-        bytesMin: 2,
-        read: (reader) => reader.int16(),
-        write: (writer, value) => writer.int16(value as number),
-      };
-    case 'int32':
-      return {
-        bytesMin: 4,
-        read: (reader) => reader.int32(),
-        write: (writer, value) => writer.int32(value as number),
-      };
-    case 'int64':
-      return {
-        bytesMin: 8,
-        read: (reader) => reader.int64(),
-        write: (writer, value) => writer.int64(value as number),
-      };
-    case 'uuid':
-      return {
-        bytesMin: 16,
-        read: (reader) => reader.uuid(),
-        write: (writer, value) => writer.uuid(value as string),
-      };
-    case 'string':
-      return stringCodec(encoding);
-    case 'bytes':
-    case 'records':
-      return bytesCodec(encoding);
-  }
+  if (kind === 'string') return stringCodec(encoding);
+  if (kind === 'bytes' || kind === 'records') return bytesCodec(encoding);
+  return FIXED[kind];
 }
+
+/** The kinds whose encoding is the same in every version. */
+const FIXED: Readonly<Record<Exclude<ScalarKind, 'string' | 'bytes' | 'records'>, Codec>> = {
+  bool: {
+    bytesMin: 1,
+    read: (reader) => reader.bool(),
+    write: (writer, value) => writer.bool(value as boolean),
+  },
+  int8: {
+    bytesMin: 1,
+    read: (reader) => reader.int8(),
+    write: (writer, value) => writer.int8(value as number),
+  },
+  int16: {
+    bytesMin: 2,
+    read: (reader) => reader.int16(),
+    write: (writer, value) => writer.int16(value as number),
+  },
+  int32: {
+    bytesMin: 4,
+    read: (reader) => reader.int32(),
+    write: (writer, value) => writer.int32(value as number),
+  },
+  int64: {
+    bytesMin: 8,
+    read: (reader) => reader.int64(),
+    write: (writer, value) => writer.int64(value as number),
+  },
+  uuid: {
+    bytesMin: 16,
+    read: (reader) => reader.uuid(),
+    write: (writer, value) => writer.uuid(value as string),
+  },
+};
 
 function stringCodec({ nullable, flexible }: Encoding): Codec {
   return {
@@ -471,54 +465,41 @@ function located(error: unknown, step: string): unknown {
 
 // Defaults --------------------------------------------------------------------------------------------------------
 
-const EMPTY_ARRAY: readonly never[] = Object.freeze([]);
 const EMPTY_BYTES: Buffer = Buffer.alloc(0);
 
-/** What a decoded object holds for a field that is not on the wire. Shared between objects: they are read-only. */
+/** What Kafka takes for a field without a default of its own. Shared between decoded objects: they are read-only. */
+const NATURAL: Readonly<Record<Exclude<Field['kind'], 'struct'>, unknown>> = {
+  bool: false,
+  int8: 0,
+  int16: 0,
+  int32: 0,
+  int64: 0,
+  string: '',
+  uuid: ZERO_UUID,
+  bytes: EMPTY_BYTES,
+  records: EMPTY_BYTES,
+  array: Object.freeze([]),
+};
+
+/** What a decoded object holds for a field that is not on the wire. */
 function defaultOf(field: Field): unknown {
-  if (field.options.default !== undefined) return field.options.default;
-  switch (field.kind) {
-    case 'bool':
-      return false;
-    case 'int8':
-    case 'int16':
-    case 'int32':
-    case 'int64':
-      return 0;
-    case 'string':
-      return '';
-    case 'uuid':
-      return ZERO_UUID;
-    case 'bytes':
-      return EMPTY_BYTES;
-    case 'records':
-      return field.options.nullable === undefined ? EMPTY_BYTES : null;
-    case 'array':
-      return EMPTY_ARRAY;
-    case 'struct':
-      return Object.freeze(
-        Object.fromEntries(
-          Object.entries(field.fields ?? {}).map(([name, inner]) => [name, defaultOf(inner)]),
-        ),
-      );
-  }
+  const { kind, fields = {}, options } = field;
+  if (options.default !== undefined) return options.default;
+  if (kind === 'records' && options.nullable !== undefined) return null;
+  if (kind !== 'struct') return NATURAL[kind];
+  return Object.freeze(
+    Object.fromEntries(Object.entries(fields).map(([name, inner]) => [name, defaultOf(inner)])),
+  );
 }
 
 function equalsDefault(field: Field, value: unknown): boolean {
   const fallback = defaultOf(field);
   if (value === null || fallback === null) return value === fallback;
-  switch (field.kind) {
-    case 'bytes':
-    case 'records':
-      return (value as Uint8Array).length === 0 && (fallback as Uint8Array).length === 0;
-    case 'array':
-      return (value as readonly unknown[]).length === 0;
-    case 'struct':
-      return Object.entries(field.fields ?? {}).every(([name, inner]) => {
-        const given = (value as Struct)[name];
-        return given === undefined || equalsDefault(inner, given);
-      });
-    default:
-      return value === fallback;
-  }
+  // No array or buffer has a default with content.
+  if (Array.isArray(value) || value instanceof Uint8Array) return value.length === 0;
+  if (field.kind !== 'struct') return value === fallback;
+  return Object.entries(field.fields ?? {}).every(([name, inner]) => {
+    const given = (value as Struct)[name];
+    return given === undefined || equalsDefault(inner, given);
+  });
 }

@@ -66,8 +66,8 @@ export interface Message<F extends Fields = Fields> {
   readonly fields: F;
 }
 
-type OutOf<F> = F extends Field<infer Out, unknown, boolean> ? Out : never;
-type InOf<F> = F extends Field<unknown, infer In, boolean> ? In : never;
+type OutOf<F> = F extends Field<infer Out> ? Out : never;
+type InOf<F> = F extends Field<unknown, infer In> ? In : never;
 type Flatten<T> = { [K in keyof T]: T[K] };
 type OptionalKeys<F extends Fields> = {
   [K in keyof F]: F[K] extends Field<unknown, unknown, true> ? K : never;
@@ -90,11 +90,13 @@ export type InferInput<M> = M extends Message<infer F> ? StructIn<F> : never;
 export type ElementOf<A> = NonNullable<A> extends readonly (infer E)[] ? E : never;
 
 type OrNull<T, O> = O extends { readonly nullable: string } ? T | null : T;
-type IsOptional<O> = O extends { readonly default: unknown } | { readonly tag: number } ? true : false;
+type IsOptional<O> = O extends { readonly default: unknown } | { readonly tag: number }
+  ? true
+  : false;
 type FieldOf<Out, In, O> = Field<OrNull<Out, O>, OrNull<In, O>, IsOptional<O>>;
 
 type ScalarBuilder<K extends ScalarKind> = <
-  const O extends FieldOptions<ScalarTypes[K]> = Record<never, never>,
+  const O extends FieldOptions<ScalarTypes[K]> = FieldOptions<never>,
 >(
   versions: string,
   options?: O,
@@ -117,13 +119,17 @@ export const bytes: ScalarBuilder<'bytes'> = scalar('bytes');
 /** Record batches, opaque here; decoded as a view like `bytes`. */
 export const records: ScalarBuilder<'records'> = scalar('records');
 
-type ElementOut<E> = E extends ScalarKind ? ScalarTypes[E] : E extends Fields ? StructOut<E> : never;
+type ElementOut<E> = E extends ScalarKind
+  ? ScalarTypes[E]
+  : E extends Fields
+    ? StructOut<E>
+    : never;
 type ElementIn<E> = E extends ScalarKind ? ScalarTypes[E] : E extends Fields ? StructIn<E> : never;
 
 /** An array of scalars (`array('0+', 'int32')`) or of structs (`array('0+', { name: string('0+') })`). */
 export function array<
   const E extends ScalarKind | Fields,
-  const O extends FieldOptions<readonly never[]> = Record<never, never>,
+  const O extends FieldOptions<readonly never[]> = FieldOptions<never>,
 >(
   versions: string,
   element: E,
@@ -137,7 +143,7 @@ export function array<
 
 export function struct<
   const F extends Fields,
-  const O extends FieldOptions<null> = Record<never, never>,
+  const O extends FieldOptions<null> = FieldOptions<never>,
 >(versions: string, fields: F, options?: O): FieldOf<StructOut<F>, StructIn<F>, O> {
   return { kind: 'struct', versions, fields, options: options ?? {} };
 }
@@ -156,7 +162,8 @@ export function message<const F extends Fields>(definition: {
     name: definition.name,
     minVersion: min,
     maxVersion: max,
-    flexibleSince: definition.flexible === 'none' ? Infinity : parseVersions(definition.flexible).min,
+    flexibleSince:
+      definition.flexible === 'none' ? Infinity : parseVersions(definition.flexible).min,
     fields: definition.fields,
   };
 }
