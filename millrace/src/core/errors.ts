@@ -59,6 +59,11 @@ export const ERRORS = {
     retriable: true,
     hint: 'Check that the server runs and listens there (`ss -ltn` on its machine), and the host and port',
   },
+  ML_DATA_NEWER: {
+    summary: 'The data directory was written by a newer Millrace',
+    retriable: false,
+    hint: 'Start the version of Millrace that wrote it, or a newer one',
+  },
   ML_DIR_LOCKED: {
     summary: 'Another process uses the data directory',
     retriable: false,
