@@ -52,8 +52,7 @@ function sum(t: Int32Array, b: Uint8Array, start: number, end: number, initial: 
   let i = start;
   for (const last = end - (SLICES - 1); i < last; i += SLICES) {
     const low =
-      crc ^
-      (at(b, i) | (at(b, i + 1) << 8) | (at(b, i + 2) << 16) | (at(b, i + 3) << 24));
+      crc ^ (at(b, i) | (at(b, i + 1) << 8) | (at(b, i + 2) << 16) | (at(b, i + 3) << 24));
     crc =
       at(t, 1792 + (low & 255)) ^
       at(t, 1536 + ((low >>> 8) & 255)) ^

@@ -156,7 +156,9 @@ export function baseSequence(buffer: Buffer, position: number): number {
 /** Sequence number of the last record; numbers wrap from 2^31-1 to 0. -1 = none. */
 export function lastSequence(buffer: Buffer, position: number): number {
   const first = baseSequence(buffer, position);
-  return first === NO_SEQUENCE ? NO_SEQUENCE : addSequence(first, lastOffsetDelta(buffer, position));
+  return first === NO_SEQUENCE
+    ? NO_SEQUENCE
+    : addSequence(first, lastOffsetDelta(buffer, position));
 }
 
 /** `sequence + increment` in the ring of 2^31 sequence numbers. Both 0 to 2^31-1. */
