@@ -44,6 +44,11 @@ export const ERRORS = {
     retriable: false,
     hint: 'The error names are those of the Kafka protocol',
   },
+  ML_CODEC_UNAVAILABLE: {
+    summary: 'The package for a compression codec cannot be loaded on this machine',
+    retriable: false,
+    hint: 'Install the package that the message names, or use a codec that Node has itself: gzip or zstd',
+  },
   ML_CONFIG_INVALID: {
     summary: 'A setting has an unknown name or a value that is not allowed',
     retriable: false,
@@ -133,6 +138,11 @@ export const ERRORS = {
     summary: 'A record batch is larger, or decompresses to more, than the limit',
     retriable: false,
     hint: 'Send smaller batches: lower `batch.size` or `max.request.size` of the producer',
+  },
+  ML_STATE_DAMAGED: {
+    summary: "The broker's own records are damaged on disk",
+    retriable: false,
+    hint: 'Look for disk errors with `dmesg`, then restore the data directory from a copy',
   },
   ML_TOO_MANY_FILES: {
     summary: 'The limit of open files is reached',

@@ -12,7 +12,6 @@
  *
  * Source: KIP-98, KIP-57 (lz4 framing), KIP-110 (zstd).
  */
-import { createRequire } from 'node:module';
 import { constants, gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import {
   RECORDS_DECOMPRESSED_BYTES_FREE,
@@ -21,6 +20,7 @@ import {
 } from '../../../core/limits.ts';
 import { BoundedOutput, decompressedTooLarge, malformedCompression } from './bounded-output.ts';
 import { decodeLz4Frames } from './lz4-frame.ts';
+import { requireNative } from './native-package.ts';
 import { decodeSnappy, encodeSnappy } from './snappy.ts';
 
 /** The codecs by their number in the attributes of a batch. NOTE: persistent format, do not renumber. */
@@ -171,6 +171,6 @@ let lz4: NativeLz4 | undefined;
 
 /** Loaded when first used. Its frames have independent blocks, which is all that the Java client reads. */
 function nativeLz4(): NativeLz4 {
-  lz4 ??= createRequire(import.meta.url)('lz4-napi') as NativeLz4;
+  lz4 ??= requireNative('lz4-napi') as NativeLz4;
   return lz4;
 }

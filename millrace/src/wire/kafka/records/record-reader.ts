@@ -84,7 +84,9 @@ export class RecordReader {
   tailStart = 0;
 
   readonly #cursor = new Cursor(this.data, 0, 0);
+  #count = 0;
   #remaining = 0;
+  #start = 0;
   #end = 0;
   #baseOffset = 0;
   #lastOffsetDelta = 0;
@@ -111,6 +113,7 @@ export class RecordReader {
     const batchEnd = position + batchBytes(buffer, position);
     this.#openRecords(buffer, position + HEADER_BYTES, batchEnd, { flags, limits });
     const count = this.#remaining;
+    this.#count = count;
     if (count < 0 || count > (this.#end - this.#cursor.position) / RECORD_BYTES_MIN)
       throw malformed(`a batch of ${count} records does not hold as many`, this.#baseOffset);
     if (count === 0 && this.#cursor.position !== this.#end)
@@ -128,6 +131,7 @@ export class RecordReader {
     const compression = compressionName(compressionOf(how.flags));
     if (compression === 'none' || this.#remaining === 0) {
       this.data = buffer;
+      this.#start = start;
       this.#end = end;
       this.#cursor.reset(buffer, start, end);
       return;
@@ -138,8 +142,16 @@ export class RecordReader {
       buffer.subarray(start, end),
       decompressedBytesMax(end - start, bytesMax),
     );
+    this.#start = 0;
     this.#end = this.data.length;
     this.#cursor.reset(this.data, 0, this.#end);
+  }
+
+  /** Goes before the first record again, without decompressing anew. Only after records that were read without error. */
+  rewind(): void {
+    this.#remaining = this.#count;
+    this.#offsetDelta = -1;
+    this.#cursor.reset(this.data, this.#start, this.#end);
   }
 
   /** Records of the batch that `next` has not visited yet. */

@@ -10,8 +10,8 @@
  *
  * Source: Snappy format description ("preamble"); snappy-java's SnappyOutputStream.
  */
-import { createRequire } from 'node:module';
 import { BoundedOutput, decompressedTooLarge, malformedCompression } from './bounded-output.ts';
+import { requireNative } from './native-package.ts';
 import { Cursor, readUvarint } from './varint.ts';
 
 // NOTE: a format of others, do not change.
@@ -34,7 +34,7 @@ let loaded: NativeSnappy | undefined;
 
 /** Loaded when first used: most brokers never look inside a Snappy batch. */
 function native(): NativeSnappy {
-  loaded ??= createRequire(import.meta.url)('snappy') as NativeSnappy;
+  loaded ??= requireNative('snappy') as NativeSnappy;
   return loaded;
 }
 
