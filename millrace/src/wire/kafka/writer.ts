@@ -34,19 +34,21 @@ export class Writer {
   }
 
   int8(value: number): void {
-    if (value << 24 >> 24 !== value) this.fail(`${value} is not an 8-bit integer`);
+    if ((value << 24) >> 24 !== value) this.fail(`${value} is not an 8-bit integer`);
     const start = this.#reserve(1);
     this.#buffer[start] = value & 0xff;
   }
 
   int16(value: number): void {
-    if (value << 16 >> 16 !== value) this.fail(`${value} is not a 16-bit integer`);
-    this.#buffer.writeInt16BE(value, this.#reserve(2));
+    if ((value << 16) >> 16 !== value) this.fail(`${value} is not a 16-bit integer`);
+    const start = this.#reserve(2);
+    this.#buffer.writeInt16BE(value, start);
   }
 
   int32(value: number): void {
     if ((value | 0) !== value) this.fail(`${value} is not a 32-bit integer`);
-    this.#buffer.writeInt32BE(value, this.#reserve(4));
+    const start = this.#reserve(4);
+    this.#buffer.writeInt32BE(value, start);
   }
 
   int64(value: number): void {
@@ -97,7 +99,8 @@ export class Writer {
   }
 
   raw(value: Uint8Array): void {
-    this.#buffer.set(value, this.#reserve(value.length));
+    const start = this.#reserve(value.length);
+    this.#buffer.set(value, start);
   }
 
   /** Puts the length of what was written since `start` in front of it, as an unsigned varint. */
@@ -127,9 +130,11 @@ export class Writer {
 
   #text(value: string, length: number): void {
     if (length === 0) return;
-    this.#buffer.write(value, this.#reserve(length), 'utf8');
+    const start = this.#reserve(length);
+    this.#buffer.write(value, start, 'utf8');
   }
 
+  /** Makes room and returns where it starts. Call it before touching `#buffer`, which it may replace. */
   #reserve(length: number): number {
     const start = this.position;
     const end = start + length;
