@@ -39,6 +39,17 @@ export const WIRE_ELEMENTS_MAX = 2_000_000;
 /** Largest message that is encoded: what a frame's 32-bit size can say. */
 export const WIRE_MESSAGE_BYTES_MAX = 2_147_483_647;
 
+// broker ----------------------------------------------------------------------------------------------------------
+
+/** One read of an internal log at start. */
+export const INTERNAL_READ_BYTES_MAX = 4 * 1024 * 1024;
+/** What one Fetch answer may always carry, however short the memory for answers is. */
+export const FETCH_ANSWER_BYTES_MIN = 64 * 1024;
+/** The longest that a Fetch waits for data, whatever the client asks for. */
+export const FETCH_WAIT_MS_MAX = 5 * 60 * 1000;
+/** Records of a refused batch that are named one by one in the answer (KIP-467). */
+export const RECORD_ERRORS_MAX = 100;
+
 // cli -------------------------------------------------------------------------------------------------------------
 
 /** Longest line that `millrace produce` takes from its input. */
