@@ -3,7 +3,7 @@
  * `core/` reaches the operating system through an `Env`, so that a test can run a whole Millrace on a
  * simulated machine that loses power, tears writes and fails fsync from a seed.
  *
- * Two implementations pass one contract suite: `real-env.ts` and `sim/sim-env.ts`.
+ * Two implementations pass one contract suite: `real-env.ts` and `sim/sim-machine.ts`.
  */
 
 export interface Env {
