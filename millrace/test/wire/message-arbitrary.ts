@@ -2,7 +2,7 @@
  * Random messages, derived from their definitions: for any message and version, the objects that a decoder of that
  * version can return, so that encoding and decoding again must give the same object.
  */
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import {
   ZERO_UUID,
   hasVersion,
@@ -66,8 +66,9 @@ export function isNullable(field: Field, version: number): boolean {
 
 /** What a field without bytes is decoded as: written here a second time, to check the codec's. */
 export function defaultValue(field: Field): unknown {
-  if (field.options.default !== undefined) return field.options.default;
-  switch (field.kind) {
+  const { kind, options, fields = {} } = field;
+  if (options.default !== undefined) return options.default;
+  switch (kind) {
     case 'bool':
       return false;
     case 'string':
@@ -77,12 +78,15 @@ export function defaultValue(field: Field): unknown {
     case 'bytes':
       return Buffer.alloc(0);
     case 'records':
-      return field.options.nullable === undefined ? Buffer.alloc(0) : null;
+      return options.nullable === undefined ? Buffer.alloc(0) : null;
     case 'array':
       return [];
     case 'struct':
-      return defaults(field.fields ?? {});
-    default:
+      return defaults(fields);
+    case 'int8':
+    case 'int16':
+    case 'int32':
+    case 'int64':
       return 0;
   }
 }

@@ -1,5 +1,5 @@
 /** Every message in every version: what is encoded is decoded as it was, through the table alone. */
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { messageArbitrary } from '../../../test/wire/message-arbitrary.ts';
 import { MillraceError } from '../../core/errors.ts';
@@ -11,11 +11,15 @@ import {
   encodeRequest,
   encodeResponse,
 } from './frames.ts';
+import { INTERNAL_MESSAGES } from './internal/registry.ts';
 import { apiMessages, messages } from './registry.ts';
 import type { Message } from './schema.ts';
 
 const APIS = Object.values(messages).map((api) => apiMessages(api.key) ?? expect.fail(api.name));
-const ALL: readonly Message[] = APIS.flatMap((api) => [api.request, api.response]);
+const ALL: readonly Message[] = [
+  ...APIS.flatMap((api) => [api.request, api.response]),
+  ...INTERNAL_MESSAGES,
+];
 const RUNS = 12;
 
 function versionsOf(message: Message): number[] {

@@ -1,0 +1,31 @@
+/**
+ * The records of control batches: the key says what happened, the value of a transaction marker which coordinator said so.
+ *
+ * NOTE: persistent format, shared with Apache Kafka. Source: KIP-98.
+ */
+import { int16, int32, message, type Infer } from '../schema.ts';
+
+/** `type` of a control record's key. Others are for Kafka's own quorum: readers skip them. */
+export const CONTROL_TYPE_ABORT = 0;
+export const CONTROL_TYPE_COMMIT = 1;
+
+export const controlRecordKey = message({
+  name: 'ControlRecordTypeSchema',
+  versions: '0',
+  flexible: 'none',
+  fields: {
+    type: int16('0+'),
+  },
+});
+
+export const endTxnMarker = message({
+  name: 'EndTxnMarker',
+  versions: '0',
+  flexible: 'none',
+  fields: {
+    coordinatorEpoch: int32('0+'),
+  },
+});
+
+export type ControlRecordKey = Infer<typeof controlRecordKey>;
+export type EndTxnMarker = Infer<typeof endTxnMarker>;
