@@ -33,7 +33,23 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'connect',
     'events',
   ],
+  // The files at the top of src/: the package's entry points.
+  entry: [
+    'core',
+    'wire',
+    'log',
+    'flow',
+    'schema',
+    'broker',
+    'server',
+    'client',
+    'engine',
+    'connect',
+    'events',
+    'testing',
+  ],
   cli: [
+    'entry',
     'core',
     'wire',
     'log',
@@ -64,7 +80,7 @@ function importsOf(file: string): string[] {
 }
 
 function room(file: string): string {
-  return file.includes('/') ? file.slice(0, file.indexOf('/')) : '';
+  return file.includes('/') ? file.slice(0, file.indexOf('/')) : 'entry';
 }
 
 /** Relative imports as paths below src/. */
@@ -86,7 +102,6 @@ test('every room imports only the rooms below it', () => {
   const wrong: string[] = [];
   for (const file of sources()) {
     const from = room(file);
-    if (from === '') continue; // Files at the top of src/ are the package's entry points.
     const allowed = MAY_IMPORT[from];
     if (allowed === undefined) {
       wrong.push(`${file}: '${from}' is not in the table of rooms`);
