@@ -26,7 +26,6 @@ import {
   NO_TIMESTAMP,
   producerEpoch,
   producerId,
-  recordCount,
 } from './record-batch.ts';
 import { compressionName } from './compression.ts';
 import { type BatchOptions, RecordBatchBuilder } from './record-batch-builder.ts';
