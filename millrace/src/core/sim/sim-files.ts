@@ -26,7 +26,7 @@ export class SimFileSystem implements FileSystem {
 
   open(path: string, mode: OpenMode): File {
     const { process } = this;
-    return process.call(`open ${path}`, () => {
+    return process.call(`open ${path}`, path, () => {
       const { disk } = process.core;
       const node = disk.find(path);
       if (node?.kind === 'directory') throw new SimDiskError('EISDIR');
@@ -42,7 +42,7 @@ export class SimFileSystem implements FileSystem {
 
   stat(path: string): FileStat | undefined {
     const { process } = this;
-    return process.call(`stat ${path}`, () => {
+    return process.call(`stat ${path}`, path, () => {
       const node = process.core.disk.find(path);
       if (node === undefined) return undefined;
       if (node.kind === 'directory') return { kind: 'directory', sizeBytes: 4096, modifiedMs: 0 };
@@ -53,7 +53,7 @@ export class SimFileSystem implements FileSystem {
 
   list(path: string): string[] {
     const { process } = this;
-    return process.call(`list ${path}`, () => {
+    return process.call(`list ${path}`, path, () => {
       const node = process.core.disk.find(path);
       if (node === undefined) return [];
       if (node.kind === 'file') throw new SimDiskError('ENOTDIR');
@@ -63,12 +63,12 @@ export class SimFileSystem implements FileSystem {
 
   makeDirectory(path: string): void {
     const { process } = this;
-    process.call(`make directory ${path}`, () => process.core.disk.makeDirectory(path));
+    process.call(`make directory ${path}`, path, () => process.core.disk.makeDirectory(path));
   }
 
   rename(from: string, to: string): void {
     const { process } = this;
-    process.call(`rename ${from} to ${to}`, () => {
+    process.call(`rename ${from} to ${to}`, from, () => {
       const { disk } = process.core;
       disk.rename(disk.place(from), disk.place(to));
     });
@@ -77,7 +77,7 @@ export class SimFileSystem implements FileSystem {
   remove(path: string): Promise<void> {
     const { process } = this;
     const { disk } = process.core;
-    return process.callAsync(`remove ${path}`, 'metadata', () => () => {
+    return process.callAsync(`remove ${path}`, path, 'metadata', () => () => {
       const node = disk.find(path);
       if (node?.kind === 'directory') throw new SimDiskError('EISDIR');
       if (node !== undefined) disk.unlink(disk.place(path));
@@ -91,7 +91,7 @@ export class SimFileSystem implements FileSystem {
     if (node?.kind === 'directory')
       for (const name of [...node.directory.live.keys()].sort())
         await this.removeDirectory(`${path}/${name}`);
-    await this.process.callAsync(`remove ${path}`, 'metadata', () => () => {
+    await this.process.callAsync(`remove ${path}`, path, 'metadata', () => () => {
       if (disk.find(path) !== undefined) disk.unlink(disk.place(path));
     });
   }
@@ -99,7 +99,7 @@ export class SimFileSystem implements FileSystem {
   syncDirectory(path: string): Promise<void> {
     const { process } = this;
     const { disk } = process.core;
-    return process.callAsync(`sync directory ${path}`, 'sync', () => {
+    return process.callAsync(`sync directory ${path}`, path, 'sync', () => {
       const changes = disk.beginSync(disk.directory(path));
       const isFailing = isSyncFailing(process);
       return () => {
@@ -112,7 +112,7 @@ export class SimFileSystem implements FileSystem {
 
   freeBytes(path: string): Promise<number> {
     const { process } = this;
-    return process.callAsync(`ask for the free space of ${path}`, 'metadata', () => {
+    return process.callAsync(`ask for the free space of ${path}`, path, 'metadata', () => {
       if (process.core.disk.find(path) === undefined) throw new SimDiskError('ENOENT');
       return () => process.core.disk.freeBytes();
     });
@@ -121,7 +121,7 @@ export class SimFileSystem implements FileSystem {
   lock(path: string): DirectoryLock {
     const { process } = this;
     const { disk, locks } = process.core;
-    return process.call(`lock ${path}`, () => {
+    return process.call(`lock ${path}`, path, () => {
       disk.directory(path);
       const descriptionPath = `${path}/${LOCK_DESCRIPTION_FILE}`;
       if (locks.has(path)) throw lockedError(path, this.readHolder(descriptionPath));
@@ -285,7 +285,7 @@ class SimFile implements File {
   }
 
   private call<T>(doing: string, work: () => T): T {
-    return this.process.call(`${doing} ${this.path}`, () => {
+    return this.process.call(`${doing} ${this.path}`, this.path, () => {
       this.checkOpen(doing);
       return work();
     });
@@ -296,7 +296,7 @@ class SimFile implements File {
     this.checkOpen(doing);
     this.pendingCount++;
     try {
-      return await this.process.callAsync(`${doing} ${this.path}`, kind, begin);
+      return await this.process.callAsync(`${doing} ${this.path}`, this.path, kind, begin);
     } finally {
       this.pendingCount--;
       if (this.isClosed && this.pendingCount === 0) this.release();

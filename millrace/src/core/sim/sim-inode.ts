@@ -15,7 +15,7 @@ export const SECTOR_BYTES = 512;
 const SECTORS_PER_PAGE = PAGE_BYTES / SECTOR_BYTES;
 
 interface Page {
-  readonly bytes: Buffer;
+  readonly bytes: Uint8Array;
   isFrozen: boolean;
 }
 
@@ -186,7 +186,7 @@ export class SimInode {
     ] as const) {
       if (position >= sizeBytes) continue;
       const page = pages.get(number);
-      const bytes = Buffer.alloc(PAGE_BYTES);
+      const bytes = new Uint8Array(PAGE_BYTES);
       if (page !== undefined) bytes.set(page.bytes);
       const within = position % PAGE_BYTES;
       bytes[within] = (bytes[within] ?? 0) ^ (1 << (bit % 8));
@@ -194,11 +194,11 @@ export class SimInode {
     }
   }
 
-  private writablePage(number: number): Buffer {
+  private writablePage(number: number): Uint8Array {
     this.dirty.add(number);
     const page = this.live.get(number);
     if (page !== undefined && !page.isFrozen) return page.bytes;
-    const bytes = page === undefined ? Buffer.alloc(PAGE_BYTES) : Buffer.from(page.bytes);
+    const bytes = page === undefined ? new Uint8Array(PAGE_BYTES) : page.bytes.slice();
     this.live.set(number, { bytes, isFrozen: false });
     return bytes;
   }
@@ -227,8 +227,8 @@ export class SimInode {
     const within = this.diskBytes % PAGE_BYTES;
     const last = within === 0 ? undefined : this.disk.get(keptPages - 1);
     if (last === undefined) return;
-    const bytes = Buffer.alloc(PAGE_BYTES);
-    last.bytes.copy(bytes, 0, 0, within);
+    const bytes = new Uint8Array(PAGE_BYTES);
+    bytes.set(last.bytes.subarray(0, within));
     this.disk.set(keptPages - 1, { bytes, isFrozen: true });
   }
 
@@ -270,11 +270,11 @@ export class SimInode {
       return;
     }
     const old = this.disk.get(number);
-    const bytes = Buffer.alloc(PAGE_BYTES);
+    const bytes = new Uint8Array(PAGE_BYTES);
     for (let sector = 0; sector < SECTORS_PER_PAGE; sector++) {
       const from = random.chance(survival) ? chosen : old;
       const start = sector * SECTOR_BYTES;
-      from?.bytes.copy(bytes, start, start, start + SECTOR_BYTES);
+      if (from !== undefined) bytes.set(from.bytes.subarray(start, start + SECTOR_BYTES), start);
     }
     this.disk.set(number, { bytes, isFrozen: true });
   }

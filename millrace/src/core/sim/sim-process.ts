@@ -69,12 +69,12 @@ export class SimProcess {
   }
 
   /** Runs a synchronous call. */
-  call<T>(what: string, work: () => T): T {
+  call<T>(what: string, path: string, work: () => T): T {
     this.step(what);
     try {
       return work();
     } catch (error) {
-      throw asSystemError(error, what);
+      throw asSystemError(error, what, path);
     }
   }
 
@@ -82,14 +82,14 @@ export class SimProcess {
    * Runs a call beside the event loop: `begin` now, what it returns after a while. The promise of a process that
    * dies meanwhile never settles.
    */
-  callAsync<T>(what: string, kind: SimCallKind, begin: () => () => T): Promise<T> {
+  callAsync<T>(what: string, path: string, kind: SimCallKind, begin: () => () => T): Promise<T> {
     return new Promise((resolve, reject) => {
       if (!this.takesStep(what)) return;
       let finish: () => T;
       try {
         finish = begin();
       } catch (error) {
-        reject(asSystemError(error, what));
+        reject(asSystemError(error, what, path));
         return;
       }
       this.core.events.after(this.durationMs(kind), this, () => {
@@ -97,7 +97,7 @@ export class SimProcess {
         try {
           resolve(finish());
         } catch (error) {
-          reject(asSystemError(error, what));
+          reject(asSystemError(error, what, path));
         }
       });
     });
@@ -117,8 +117,8 @@ export class SimProcess {
 }
 
 /** Errors of the disk look as those of a real one; others pass. */
-function asSystemError(error: unknown, what: string): unknown {
+function asSystemError(error: unknown, what: string, path: string): unknown {
   if (error instanceof SimPowerCut || error instanceof MillraceError) return error;
   assert(error instanceof SimDiskError, `a mistake in the simulated machine: ${String(error)}`);
-  return systemError(error, what);
+  return systemError(error, what, undefined, { path });
 }
