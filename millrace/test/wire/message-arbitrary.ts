@@ -39,6 +39,9 @@ const UUID = fc.uint8Array({ minLength: 16, maxLength: 16 }).map((bytes) =>
 );
 const BYTES = fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes));
 
+/** Mostly bytes at the edges of lengths and varints. */
+const EDGE_BYTE = fc.oneof(fc.constantFrom(0, 1, 0x7f, 0x80, 0xff), fc.nat({ max: 255 }));
+
 const SCALARS: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   bool: fc.boolean(),
   int8: fc.integer({ min: -0x80, max: 0x7f }),
@@ -64,31 +67,25 @@ export function isNullable(field: Field, version: number): boolean {
   return hasVersion(parseVersions(field.options.nullable), version);
 }
 
-/** What a field without bytes is decoded as: written here a second time, to check the codec's. */
-export function defaultValue(field: Field): unknown {
-  const { kind, options, fields = {} } = field;
+/** What each kind is decoded as without bytes: written here a second time, to check the codec's. */
+const NATURAL: Readonly<Record<Field['kind'], unknown>> = {
+  bool: false,
+  int8: 0,
+  int16: 0,
+  int32: 0,
+  int64: 0,
+  string: '',
+  uuid: ZERO_UUID,
+  bytes: Buffer.alloc(0),
+  records: Buffer.alloc(0),
+  array: [],
+  struct: {},
+};
+
+function defaultValue({ kind, options, fields = {} }: Field): unknown {
   if (options.default !== undefined) return options.default;
-  switch (kind) {
-    case 'bool':
-      return false;
-    case 'string':
-      return '';
-    case 'uuid':
-      return ZERO_UUID;
-    case 'bytes':
-      return Buffer.alloc(0);
-    case 'records':
-      return options.nullable === undefined ? Buffer.alloc(0) : null;
-    case 'array':
-      return [];
-    case 'struct':
-      return defaults(fields);
-    case 'int8':
-    case 'int16':
-    case 'int32':
-    case 'int64':
-      return 0;
-  }
+  if (kind === 'records' && options.nullable !== undefined) return null;
+  return kind === 'struct' ? defaults(fields) : NATURAL[kind];
 }
 
 function defaults(fields: Fields): Value {
@@ -124,4 +121,28 @@ function valueArbitrary(field: Field, version: number): fc.Arbitrary<unknown> {
       ? structArbitrary(field.fields ?? {}, version)
       : (SCALARS[field.element] as fc.Arbitrary<unknown>);
   return fc.array(element, { maxLength: 3 });
+}
+
+/** Bytes that were right once: some overwritten, cut, inserted or repeated; sometimes none. */
+export function mutated(bytes: Buffer): fc.Arbitrary<Buffer> {
+  const position = fc.nat({ max: Math.max(0, bytes.length) });
+  const edit = fc.oneof(
+    fc.record({ kind: fc.constant('set' as const), at: position, byte: EDGE_BYTE }),
+    fc.record({ kind: fc.constant('cut' as const), at: position, byte: EDGE_BYTE }),
+    fc.record({ kind: fc.constant('insert' as const), at: position, byte: EDGE_BYTE }),
+    fc.record({ kind: fc.constant('drop' as const), at: position, byte: EDGE_BYTE }),
+  );
+  return fc.array(edit, { maxLength: 3 }).map((edits) => {
+    let out = Buffer.from(bytes);
+    for (const { kind, at, byte } of edits) {
+      if (kind === 'set' && at < out.length) out[at] = byte;
+      else if (kind === 'cut') out = out.subarray(0, at);
+      else if (kind === 'insert') {
+        out = Buffer.concat([out.subarray(0, at), Buffer.from([byte]), out.subarray(at)]);
+      } else if (kind === 'drop') {
+        out = Buffer.concat([out.subarray(0, at), out.subarray(at + 1)]);
+      }
+    }
+    return out;
+  });
 }

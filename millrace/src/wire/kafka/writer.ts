@@ -5,6 +5,7 @@
  * Source: Kafka protocol guide, "Protocol Primitive Types".
  */
 import { WIRE_MESSAGE_BYTES_MAX, WIRE_STRING_BYTES_MAX } from '../../core/limits.ts';
+import { unsignedVarintBytes } from './primitives.ts';
 import { WireFault } from './reader.ts';
 
 const INITIAL_BYTES = 256;
@@ -153,13 +154,4 @@ export class Writer {
     this.#buffer.copy(grown, 0, 0, this.position);
     this.#buffer = grown;
   }
-}
-
-/** The size of a 32-bit unsigned varint, 1 to 5 bytes. */
-export function unsignedVarintBytes(value: number): number {
-  if (value < 0x80) return 1;
-  if (value < 0x4000) return 2;
-  if (value < 0x20_0000) return 3;
-  if (value < 0x1000_0000) return 4;
-  return 5;
 }

@@ -62,14 +62,19 @@ export const fetchRequest = message({
         logStartOffset: int64('5+', { default: -1, ignorable: true }),
         partitionMaxBytes: int32('0+'),
         replicaDirectoryId: uuid('17+', { tag: 0, ignorable: true }),
+        // Kafka's default is 2^63-1, which no number holds; only replicas send anything else.
         highWatermark: int64('18+', { default: Number.MAX_SAFE_INTEGER, tag: 1, ignorable: true }),
       }),
     }),
-    forgottenTopicsData: array('7+', {
-      topic: string('7-12', { default: '', ignorable: true }),
-      topicId: uuid('13+', { default: ZERO_UUID, ignorable: true }),
-      partitions: array('7+', 'int32'),
-    }),
+    forgottenTopicsData: array(
+      '7+',
+      {
+        topic: string('7-12', { default: '', ignorable: true }),
+        topicId: uuid('13+', { default: ZERO_UUID, ignorable: true }),
+        partitions: array('7+', 'int32'),
+      },
+      { default: [] },
+    ),
     rackId: string('11+', { default: '', ignorable: true }),
   },
 });

@@ -1,0 +1,329 @@
+/**
+ * @hot The Fetch codec by hand: a request as the same object that the table gives, faster; a response as a list of buffers
+ * in which the records are the very buffers that were given, so that a socket can write them without a copy.
+ * Reads and writes the same bytes as the definition in messages/01-fetch.ts, which stays the authority: a request with
+ * tagged fields (only replicas send them), or one that looks wrong here, is decoded by the table.
+ *
+ *   chunks   [ size, header, body up to the first records ] [ records ] [ body up to the next ] [ records ] … [ rest ]
+ *
+ * Invariant: accepts a request if and only if the table does (fetch-codec.test.ts).
+ */
+import { assert } from '../../core/errors.ts';
+import { WIRE_ELEMENTS_MAX } from '../../core/limits.ts';
+import { decodeMessage } from './codec.ts';
+import { SIZE_BYTES } from './frames.ts';
+import { fetchRequest, type FetchRequest, type FetchResponseInput } from './messages/01-fetch.ts';
+import {
+  countBytes,
+  stringBytes,
+  writeCount,
+  writeInt64,
+  writeString,
+  writeUuid,
+} from './primitives.ts';
+import { Reader, WireFault } from './reader.ts';
+import { ZERO_UUID, type ElementOf } from './schema.ts';
+
+const VERSION_MIN = 4;
+const VERSION_MAX = 18;
+const FLEXIBLE_SINCE = 12;
+const TOPIC_IDS_SINCE = 13;
+const REPLICA_STATE_SINCE = 15;
+
+type RequestTopic = ElementOf<FetchRequest['topics']>;
+type RequestPartition = ElementOf<RequestTopic['partitions']>;
+type ForgottenTopic = ElementOf<FetchRequest['forgottenTopicsData']>;
+
+type TableTopic = ElementOf<FetchResponseInput['responses']>;
+type TablePartition = ElementOf<TableTopic['partitions']>;
+
+/** A partition of a FetchResponse without the fields by which replicas learn of other leaders. */
+export type FetchPartition = Omit<
+  TablePartition,
+  'divergingEpoch' | 'currentLeader' | 'snapshotId'
+>;
+export type FetchTopic = Omit<TableTopic, 'partitions'> & {
+  readonly partitions: readonly FetchPartition[];
+};
+export type FetchBody = Omit<FetchResponseInput, 'responses' | 'nodeEndpoints'> & {
+  readonly responses: readonly FetchTopic[];
+};
+
+export interface Chunks {
+  /** Together the frame, in order. */
+  readonly buffers: readonly Buffer[];
+  readonly bytes: number;
+}
+
+const NO_REPLICA: FetchRequest['replicaState'] = Object.freeze({ replicaId: -1, replicaEpoch: -1 });
+
+/**
+ * Decodes the body of a Fetch request of version 4 to 18 that starts at `bodyStart` of `frame`. Bytes after the body are
+ * ignored, as Kafka does.
+ * @throws ML_WIRE_MALFORMED
+ */
+export function decodeFetchRequest(
+  frame: Buffer,
+  apiVersion: number,
+  bodyStart: number,
+): FetchRequest {
+  assert(
+    apiVersion >= VERSION_MIN && apiVersion <= VERSION_MAX,
+    `Fetch v${apiVersion} has no fast path`,
+  );
+  const reader = new Reader(frame, {
+    start: bodyStart,
+    end: frame.length,
+    elementsMax: WIRE_ELEMENTS_MAX,
+  });
+  let request: FetchRequest | undefined;
+  try {
+    request = readRequest(reader, apiVersion);
+  } catch (error) {
+    if (!(error instanceof WireFault)) throw error;
+  }
+  return (
+    request ??
+    decodeMessage(fetchRequest, apiVersion, frame, { start: bodyStart, leftover: 'ignore' })
+  );
+}
+
+/** Undefined when the request has tagged fields. */
+function readRequest(reader: Reader, version: number): FetchRequest | undefined {
+  const flexible = version >= FLEXIBLE_SINCE;
+  const replicaId = version < REPLICA_STATE_SINCE ? reader.int32() : -1;
+  const maxWaitMs = reader.int32();
+  const minBytes = reader.int32();
+  const maxBytes = reader.int32();
+  const isolationLevel = reader.int8();
+  const sessionId = version >= 7 ? reader.int32() : 0;
+  const sessionEpoch = version >= 7 ? reader.int32() : -1;
+  const topics = readTopics(reader, version);
+  if (topics === undefined) return undefined;
+  const forgottenTopicsData = version >= 7 ? readForgotten(reader, version) : [];
+  if (forgottenTopicsData === undefined) return undefined;
+  const rackId = version >= 11 ? readString(reader, flexible) : '';
+  if (flexible && reader.unsignedVarint() !== 0) return undefined;
+  return {
+    clusterId: null,
+    replicaId,
+    replicaState: NO_REPLICA,
+    maxWaitMs,
+    minBytes,
+    maxBytes,
+    isolationLevel,
+    sessionId,
+    sessionEpoch,
+    topics,
+    forgottenTopicsData,
+    rackId,
+  };
+}
+
+function readTopics(reader: Reader, version: number): RequestTopic[] | undefined {
+  const flexible = version >= FLEXIBLE_SINCE;
+  const byId = version >= TOPIC_IDS_SINCE;
+  const topics: RequestTopic[] = [];
+  for (let left = readCount(reader, flexible, topicBytesMin(version)); left > 0; left--) {
+    const topicId = byId ? reader.uuid() : ZERO_UUID;
+    const topic = byId ? '' : readString(reader, flexible);
+    const partitions: RequestPartition[] = [];
+    for (let more = readCount(reader, flexible, partitionBytesMin(version)); more > 0; more--) {
+      partitions.push(readPartition(reader, version));
+      if (flexible && reader.unsignedVarint() !== 0) return undefined;
+    }
+    topics.push({ topic, topicId, partitions });
+    if (flexible) reader.skipTaggedFields();
+  }
+  return topics;
+}
+
+function readPartition(reader: Reader, version: number): RequestPartition {
+  const partition = reader.int32();
+  const currentLeaderEpoch = version >= 9 ? reader.int32() : -1;
+  const fetchOffset = reader.int64();
+  const lastFetchedEpoch = version >= 12 ? reader.int32() : -1;
+  const logStartOffset = version >= 5 ? reader.int64() : -1;
+  const partitionMaxBytes = reader.int32();
+  return {
+    partition,
+    currentLeaderEpoch,
+    fetchOffset,
+    lastFetchedEpoch,
+    logStartOffset,
+    partitionMaxBytes,
+    replicaDirectoryId: ZERO_UUID,
+    highWatermark: Number.MAX_SAFE_INTEGER,
+  };
+}
+
+function readForgotten(reader: Reader, version: number): ForgottenTopic[] {
+  const flexible = version >= FLEXIBLE_SINCE;
+  const byId = version >= TOPIC_IDS_SINCE;
+  const topics: ForgottenTopic[] = [];
+  for (let left = readCount(reader, flexible, topicBytesMin(version)); left > 0; left--) {
+    const topicId = byId ? reader.uuid() : ZERO_UUID;
+    const topic = byId ? '' : readString(reader, flexible);
+    const partitions: number[] = [];
+    for (let more = readCount(reader, flexible, 4); more > 0; more--) {
+      partitions.push(reader.int32());
+    }
+    topics.push({ topic, topicId, partitions });
+    if (flexible) reader.skipTaggedFields();
+  }
+  return topics;
+}
+
+/** A topic with no partition: name or id, count, and in flexible versions the tags. */
+function topicBytesMin(version: number): number {
+  if (version < FLEXIBLE_SINCE) return 6;
+  return version >= TOPIC_IDS_SINCE ? 18 : 3;
+}
+
+function partitionBytesMin(version: number): number {
+  let bytes = 16;
+  if (version >= 5) bytes += 8;
+  if (version >= 9) bytes += 4;
+  if (version >= FLEXIBLE_SINCE) bytes += 5;
+  return bytes;
+}
+
+function readCount(reader: Reader, flexible: boolean, elementBytesMin: number): number {
+  const count = flexible ? reader.unsignedVarint() - 1 : reader.int32();
+  if (count < 0) reader.fail('a count below 0');
+  return reader.checkCount(count, elementBytesMin);
+}
+
+function readString(reader: Reader, flexible: boolean): string {
+  const length = flexible ? reader.compactStringLength() : reader.stringLength();
+  if (length < 0) reader.fail('null is not allowed');
+  return reader.text(length);
+}
+
+/**
+ * The whole response frame, size prefix and header included, with the records passed through by reference: do not change
+ * or release them before the frame is written.
+ * @throws ML_ASSERT when a value does not fit its field
+ */
+export function encodeFetchResponse(
+  header: { readonly apiVersion: number; readonly correlationId: number },
+  body: FetchBody,
+): Chunks {
+  const { apiVersion } = header;
+  assert(
+    apiVersion >= VERSION_MIN && apiVersion <= VERSION_MAX,
+    `Fetch v${apiVersion} has no fast path`,
+  );
+  const size = measure(apiVersion, body);
+  // One allocation for everything that is not records; the chunks are views of it.
+  const frame = Buffer.allocUnsafe(size.otherBytes);
+  const bytes = size.otherBytes + size.recordsBytes;
+  frame.writeInt32BE(bytes - SIZE_BYTES, 0);
+  frame.writeInt32BE(header.correlationId, SIZE_BYTES);
+  let position = SIZE_BYTES + 4;
+  if (apiVersion >= FLEXIBLE_SINCE) frame[position++] = 0;
+  const buffers: Buffer[] = [];
+  position = writeBody({ frame, buffers, flushed: 0 }, position, apiVersion, body);
+  assert(position === frame.length, `a Fetch response of ${position} bytes in ${frame.length}`);
+  return { buffers, bytes };
+}
+
+function measure(
+  version: number,
+  { responses }: FetchBody,
+): { otherBytes: number; recordsBytes: number } {
+  const flexible = version >= FLEXIBLE_SINCE;
+  const tags = flexible ? 1 : 0;
+  let recordsBytes = 0;
+  // Size, correlation id, throttle time; error code and session id; the tags of header and body.
+  let otherBytes = SIZE_BYTES + 8 + (version >= 7 ? 6 : 0) + 2 * tags;
+  otherBytes += countBytes(flexible, responses.length);
+  // Index, error code, high watermark, last stable offset; log start offset; preferred replica.
+  const fixedBytes = 22 + (version >= 5 ? 8 : 0) + (version >= 11 ? 4 : 0) + tags;
+  for (const { topic, partitions } of responses) {
+    otherBytes += version >= TOPIC_IDS_SINCE ? 16 : stringBytes(flexible, topic ?? '');
+    otherBytes += countBytes(flexible, partitions.length) + tags;
+    for (const { abortedTransactions, records } of partitions) {
+      const recordsLength = records?.length ?? -1;
+      const aborted = abortedTransactions?.length ?? -1;
+      otherBytes += fixedBytes + countBytes(flexible, aborted);
+      if (aborted > 0) otherBytes += aborted * (16 + tags);
+      otherBytes += countBytes(flexible, recordsLength);
+      if (recordsLength > 0) recordsBytes += recordsLength;
+    }
+  }
+  return { otherBytes, recordsBytes };
+}
+
+interface ChunkWriter {
+  readonly frame: Buffer;
+  readonly buffers: Buffer[];
+  /** Up to where `frame` is in `buffers`. */
+  flushed: number;
+}
+
+function writeBody(out: ChunkWriter, start: number, version: number, body: FetchBody): number {
+  const { frame } = out;
+  const flexible = version >= FLEXIBLE_SINCE;
+  let position = frame.writeInt32BE(body.throttleTimeMs ?? 0, start);
+  if (version >= 7) {
+    position = frame.writeInt16BE(body.errorCode, position);
+    position = frame.writeInt32BE(body.sessionId ?? 0, position);
+  }
+  position = writeCount(frame, position, flexible, body.responses.length);
+  for (const { topic, topicId, partitions } of body.responses) {
+    position =
+      version >= TOPIC_IDS_SINCE
+        ? writeUuid(frame, position, topicId ?? ZERO_UUID)
+        : writeString(frame, position, flexible, topic ?? '');
+    position = writeCount(frame, position, flexible, partitions.length);
+    for (const partition of partitions) {
+      position = writePartition(out, position, version, partition);
+    }
+    if (flexible) frame[position++] = 0;
+  }
+  if (flexible) frame[position++] = 0;
+  if (position > out.flushed) out.buffers.push(frame.subarray(out.flushed, position));
+  return position;
+}
+
+function writePartition(
+  out: ChunkWriter,
+  start: number,
+  version: number,
+  partition: FetchPartition,
+): number {
+  const { frame } = out;
+  const flexible = version >= FLEXIBLE_SINCE;
+  let position = frame.writeInt32BE(partition.partitionIndex, start);
+  position = frame.writeInt16BE(partition.errorCode, position);
+  position = writeInt64(frame, position, partition.highWatermark);
+  position = writeInt64(frame, position, partition.lastStableOffset ?? -1);
+  if (version >= 5) position = writeInt64(frame, position, partition.logStartOffset ?? -1);
+  position = writeAborted(frame, position, flexible, partition.abortedTransactions);
+  if (version >= 11) position = frame.writeInt32BE(partition.preferredReadReplica ?? -1, position);
+  const { records } = partition;
+  position = writeCount(frame, position, flexible, records?.length ?? -1);
+  if (records !== null && records.length > 0) {
+    out.buffers.push(frame.subarray(out.flushed, position), records);
+    out.flushed = position;
+  }
+  if (flexible) frame[position++] = 0;
+  return position;
+}
+
+function writeAborted(
+  frame: Buffer,
+  start: number,
+  flexible: boolean,
+  aborted: FetchPartition['abortedTransactions'],
+): number {
+  let position = writeCount(frame, start, flexible, aborted?.length ?? -1);
+  if (aborted === null) return position;
+  for (const { producerId, firstOffset } of aborted) {
+    position = writeInt64(frame, position, producerId);
+    position = writeInt64(frame, position, firstOffset);
+    if (flexible) frame[position++] = 0;
+  }
+  return position;
+}
