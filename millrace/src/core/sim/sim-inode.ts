@@ -41,10 +41,9 @@ export class SimInode {
   private readonly dirty = new Set<number>();
   /** The smallest size that the file has had since the last sync began: what lies above was cut off meanwhile. */
   private floorBytes = 0;
+  /** Under way, unless a later one has ended before. */
   private readonly syncs = new Set<InodeSync>();
   private syncSequence = 0;
-  /** The newest sync that has reached the disk; an older one that ends later changes nothing. */
-  private appliedSequence = 0;
 
   constructor(id: number) {
     this.id = id;
@@ -128,9 +127,9 @@ export class SimInode {
 
   /** Ends a sync: its promise holds. Some of what was written meanwhile reaches the disk too. */
   completeSync(sync: InodeSync, random: SimRandom): void {
-    this.syncs.delete(sync);
-    if (sync.sequence > this.appliedSequence) {
-      this.appliedSequence = sync.sequence;
+    // One that is gone was superseded by a later one, which has ended before it and promised more.
+    if (this.syncs.has(sync)) {
+      for (const other of this.syncs) if (other.sequence <= sync.sequence) this.syncs.delete(other);
       this.cutDisk(sync.floorBytes);
       for (const [number, page] of sync.pages) this.setDisk(number, page);
       this.diskBytes = sync.sizeBytes;
@@ -142,7 +141,7 @@ export class SimInode {
   /** Ends a sync with an error: some of its pages reached the disk, and all of them count as clean from now on. The
    * size, being metadata, stays to be written. */
   failSync(sync: InodeSync, random: SimRandom): void {
-    this.syncs.delete(sync);
+    if (!this.syncs.delete(sync)) return;
     this.floorBytes = Math.min(this.floorBytes, sync.floorBytes);
     if (sync.floorBytes < this.diskBytes) return;
     for (const [number, page] of sync.pages)
