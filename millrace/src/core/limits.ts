@@ -50,6 +50,60 @@ export const FETCH_WAIT_MS_MAX = 5 * 60 * 1000;
 /** Records of a refused batch that are named one by one in the answer (KIP-467). */
 export const RECORD_ERRORS_MAX = 100;
 
+// server/kafka ----------------------------------------------------------------------------------------------------
+
+/** The fewest bytes a request can have: key, version, correlation id, client id. */
+export const REQUEST_BYTES_MIN = 10;
+/** The largest first request of a connection, unless it is a Produce: what nobody has vouched for yet. */
+export const FIRST_REQUEST_BYTES_MAX = 512 * 1024;
+/** Memory given to a request on its size prefix alone; more is given as bytes arrive. */
+export const REQUEST_FIRST_BYTES = 1024 * 1024;
+/** A request must be complete after this long… */
+export const REQUEST_RECEIVE_MS = 30_000;
+/** …plus the time that its bytes take at this rate. */
+export const REQUEST_RECEIVE_BYTES_PER_MS = 64;
+/** Requests of one connection that are received but not answered; above, its socket waits. */
+export const PIPELINE_REQUESTS_MAX = 256;
+/** Bytes of such requests; above, its socket waits. One request may exceed it. */
+export const PIPELINE_BYTES_MAX = 32 * 1024 * 1024;
+/** Bytes of answers that a client has not taken; above, its requests wait. One answer may exceed it. */
+export const UNSENT_BYTES_MAX = 1024 * 1024;
+/** Free request buffers kept for the next requests, over all connections. */
+export const FRAME_POOL_BYTES_MAX = 32 * 1024 * 1024;
+/** Sizes of pooled request buffers: powers of two in this range. Smaller and larger ones are not pooled. */
+export const FRAME_POOL_BUFFER_BYTES_MIN = 8 * 1024;
+export const FRAME_POOL_BUFFER_BYTES_MAX = 2 * 1024 * 1024;
+/** Lines a second that one server logs about broken connections; the rest is counted. */
+export const CONNECTION_FAULTS_LOGGED_PER_SECOND = 20;
+/** How often connections are looked through for those that are idle or late. */
+export const CONNECTION_SWEEP_MS = 1_000;
+/** Waiting for open connections to end when the server closes. */
+export const SERVER_CLOSE_MS = 5_000;
+
+// broker/groups ---------------------------------------------------------------------------------------------------
+
+/** Groups of the broker: each costs memory, and a client can name new ones as it likes. */
+export const GROUPS_MAX = 100_000;
+/** Member ids of one group that were given (KIP-394) and not yet joined with. */
+export const GROUP_PENDING_MEMBERS_MAX = 10_000;
+/** Characters of a client id or instance id that a member id begins with. */
+export const MEMBER_ID_PREFIX_CHARACTERS_MAX = 255;
+/** A join of a new member is answered with an error after this long: its client may be gone. Kafka: the same. */
+export const NEW_MEMBER_JOIN_TIMEOUT_MS = 5 * 60 * 1000;
+/** Shortest wait before a rebalance that nobody came to is tried again. */
+export const GROUP_REBALANCE_RETRY_MS_MIN = 1_000;
+/** Generations are 32-bit on the wire; the next one is 1. */
+export const GROUP_GENERATION_MAX = 2_147_483_647;
+/** Records, and bytes of keys and values, of one batch of group state; one larger record goes alone. */
+export const GROUP_APPEND_RECORDS_MAX = 1_000;
+export const GROUP_APPEND_BYTES_MAX = 1024 * 1024;
+/** Groups looked through for expired offsets before other work gets its turn. */
+export const GROUP_EXPIRY_SLICE = 500;
+/** A wall clock that runs ahead of the monotonic one by this much has jumped… */
+export const CLOCK_JUMP_MS_MAX = 60 * 60 * 1000;
+/** …and for this long no offset is forgotten: the clock may be wrong. */
+export const CLOCK_JUMP_HOLD_MS = 24 * 60 * 60 * 1000;
+
 // cli -------------------------------------------------------------------------------------------------------------
 
 /** Longest line that `millrace produce` takes from its input. */
