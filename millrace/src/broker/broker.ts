@@ -5,6 +5,7 @@
 import type { Env } from '../core/env.ts';
 import type { Logger } from '../core/log.ts';
 import type { LogStore } from '../log/types.ts';
+import type { Fetches } from './fetch.ts';
 import type { GroupCoordinator } from './groups/group-coordinator.ts';
 import type { BrokerSettings } from './settings.ts';
 import type { Topics } from './topics.ts';
@@ -19,7 +20,10 @@ export interface Broker {
   readonly clusterId: string;
   /** Always 1: Millrace is one node. */
   readonly nodeId: number;
+  /** Absolute path of the data directory. */
+  readonly dataDir: string;
   readonly topics: Topics;
+  readonly fetches: Fetches;
   readonly groups: GroupCoordinator;
   readonly transactions: TransactionCoordinator;
   /** Answers what waits, stops the coordinators, closes the log store cleanly. Idempotent. */

@@ -97,7 +97,7 @@ export function produce(
   const fault = batchFault(records, topic.config, rules);
   if (fault !== undefined) return honest(records, fault);
   const stored = storedForm(records, topic.config, rules.nowMs);
-  if (!(stored instanceof Buffer)) return stored;
+  if (!Buffer.isBuffer(stored)) return stored;
   const appended = log.append(stored, { origin: 'client' });
   if (!appended.ok) return refused(appended.error, appended.message);
   return {

@@ -157,9 +157,9 @@ export class Topics {
     return topic === undefined ? created : { ok: true, value: topic };
   }
 
-  /** Removes a topic, its records and its files. Durable when the promise resolves. */
-  delete(name: string): Promise<Outcome<void>> {
-    return this.exclusively(name, () => this.deleteNow(name));
+  /** Removes a topic, its records and its files; a later topic of its name stays. Durable when the promise resolves. */
+  delete(topic: Topic): Promise<Outcome<void>> {
+    return this.exclusively(topic.name, () => this.deleteNow(topic.name, topic.id));
   }
 
   /** What `addPartitions` would answer, without doing it. */
@@ -253,9 +253,9 @@ export class Topics {
     return { ok: true, value: topic };
   }
 
-  private async deleteNow(name: string): Promise<Outcome<void>> {
+  private async deleteNow(name: string, id: string): Promise<Outcome<void>> {
     const topic = this.byName.get(name);
-    if (topic === undefined) return unknownTopic(name);
+    if (topic === undefined || topic.id !== id) return unknownTopic(name);
     if (topic.internal)
       return refused('INVALID_TOPIC_EXCEPTION', `${name} holds the broker's state`);
     await this.metadata.delete(`${RECORD_PREFIX}${topic.id}`);

@@ -139,6 +139,11 @@ export const ERRORS = {
     retriable: false,
     hint: 'Send smaller batches: lower `batch.size` or `max.request.size` of the producer',
   },
+  ML_REQUEST_REFUSED: {
+    summary: 'A client sent a request that only the end of its connection can answer',
+    retriable: false,
+    hint: 'Look at the version and the settings of the client that the message names',
+  },
   ML_STATE_DAMAGED: {
     summary: "The broker's own records are damaged on disk",
     retriable: false,

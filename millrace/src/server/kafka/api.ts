@@ -25,6 +25,11 @@ export interface RequestContext {
   readonly signal: AbortSignal;
 }
 
+/** A response that holds memory of a pool: the server calls `release` once, when the response was sent or never will be. */
+export interface Releasable {
+  readonly release?: () => void;
+}
+
 /** A decoded request in, the response's object out; the server decodes, encodes, and keeps responses in order. */
 export interface Api<Request, Response> {
   readonly key: number;
@@ -36,7 +41,10 @@ export interface Api<Request, Response> {
   readonly advertisedMinVersion?: number;
   /** `undefined` means that nothing is answered (Produce with acks=0). Everything a client can do wrong is an error code in
    * the response; a throw closes the connection and is logged. */
-  handle(request: Request, context: RequestContext): Response | undefined | Promise<Response | undefined>;
+  handle(
+    request: Request,
+    context: RequestContext,
+  ): Response | undefined | Promise<Response | undefined>;
 }
 
 /** Keeps the request and response types of a handler while giving it its literal shape. */

@@ -1,0 +1,128 @@
+/** Every API that is served, by key: what ApiVersions advertises, and what the reference page is made of. */
+import { decodeMessage } from '../../wire/kafka/codec.ts';
+import {
+  decodeFetchRequest,
+  encodeFetchResponse,
+  type FetchBody,
+} from '../../wire/kafka/fetch-codec.ts';
+import { encodeResponse } from '../../wire/kafka/frames.ts';
+import { messages } from '../../wire/kafka/registry.ts';
+import {
+  decodeProduceRequest,
+  encodeProduceResponse,
+  type FlatProduceRequest,
+} from '../../wire/kafka/produce-codec.ts';
+import { apiMessages } from '../../wire/kafka/registry.ts';
+import { assert } from '../../core/errors.ts';
+import { type ProduceAnswer, produceApi } from './00-produce.ts';
+import { fetchApi } from './01-fetch.ts';
+import { listOffsetsApi } from './02-list-offsets.ts';
+import { metadataApi } from './03-metadata.ts';
+import { apiVersionsApi } from './18-api-versions.ts';
+import { createTopicsApi } from './19-create-topics.ts';
+import { deleteTopicsApi } from './20-delete-topics.ts';
+import type { Api, RequestContext } from './api.ts';
+
+/** An API with its codec. */
+export interface ServedApi {
+  readonly api: Api<unknown, unknown>;
+  decode(frame: Buffer, bodyStart: number, apiVersion: number): unknown;
+  /** A whole response frame, in chunks. */
+  encode(response: unknown, context: RequestContext): readonly Uint8Array[];
+}
+
+export interface AdvertisedVersion {
+  readonly apiKey: number;
+  readonly minVersion: number;
+  readonly maxVersion: number;
+}
+
+const SERVED: readonly ServedApi[] = [
+  serveProduce(),
+  serveFetch(),
+  serve(listOffsetsApi),
+  serve(metadataApi),
+  serve(apiVersionsApi(advertisedVersions)),
+  serve(createTopicsApi),
+  serve(deleteTopicsApi),
+];
+
+const BY_KEY: ReadonlyMap<number, ServedApi> = new Map(
+  SERVED.map((served) => [served.api.key, served]),
+);
+
+/** All of them, by ascending key. */
+export function servedApis(): readonly Api<unknown, unknown>[] {
+  return SERVED.map(({ api }) => api).sort((a, b) => a.key - b.key);
+}
+
+export function servedApi(apiKey: number): ServedApi | undefined {
+  return BY_KEY.get(apiKey);
+}
+
+let advertised: readonly AdvertisedVersion[] | undefined;
+
+/** What ApiVersions says. */
+export function advertisedVersions(): readonly AdvertisedVersion[] {
+  advertised ??= servedApis().map((api) => ({
+    apiKey: api.key,
+    minVersion: api.advertisedMinVersion ?? api.minVersion,
+    maxVersion: api.maxVersion,
+  }));
+  return advertised;
+}
+
+/** An API whose codec is the table of its messages. */
+function serve<Request, Response>(api: Api<Request, Response>): ServedApi {
+  const definition = apiMessages(api.key);
+  assert(definition?.name === api.name, `the messages of ${api.name} (key ${api.key}) are known`);
+  return {
+    api: api as Api<unknown, unknown>,
+    decode: (frame, bodyStart, apiVersion) =>
+      // Kafka looks at no more than the message either.
+      decodeMessage(definition.request, apiVersion, frame, {
+        start: bodyStart,
+        leftover: 'ignore',
+      }),
+    encode: (response, context) => [
+      encodeResponse(definition, context, response as Record<string, unknown>),
+    ],
+  };
+}
+
+function serveProduce(): ServedApi {
+  return {
+    api: produceApi as Api<unknown, unknown>,
+    decode: (frame, bodyStart, apiVersion): FlatProduceRequest =>
+      decodeProduceRequest(frame, apiVersion, bodyStart),
+    encode: (response, { apiVersion, correlationId }) => {
+      const { request, results } = response as ProduceAnswer;
+      const { topics, partitions } = request;
+      const throttleTimeMs = 0;
+      return [
+        encodeProduceResponse({
+          apiVersion,
+          correlationId,
+          throttleTimeMs,
+          topics,
+          partitions,
+          results,
+        }),
+      ];
+    },
+  };
+}
+
+function serveFetch(): ServedApi {
+  return {
+    api: fetchApi as Api<unknown, unknown>,
+    decode: (frame, bodyStart, apiVersion) => decodeFetchRequest(frame, apiVersion, bodyStart),
+    encode: (response, context) => {
+      const body = response as FetchBody & { readonly diverging: boolean };
+      // Diverging epochs are rare, and what the hand-written codec leaves out.
+      return body.diverging
+        ? [encodeResponse(messages[1], context, body)]
+        : encodeFetchResponse(context, body).buffers;
+    },
+  };
+}

@@ -1,0 +1,195 @@
+/**
+ * The Kafka port: accepts connections and lets each one live or die by itself.
+ *
+ * Owns: the listener, the open connections, their limits in number and in time, and the memory that their requests
+ * share. Invariant: no connection that was accepted is left without a deadline for its next step.
+ */
+import type { Connection, Env, Listener, Timer } from '../../core/env.ts';
+import {
+  CONNECTION_FAULTS_LOGGED_PER_SECOND,
+  CONNECTION_SWEEP_MS,
+  SERVER_CLOSE_MS,
+} from '../../core/limits.ts';
+import type { Logger } from '../../core/log.ts';
+import type { Broker } from '../../broker/broker.ts';
+import { KafkaConnection } from './connection.ts';
+import { FramePool } from './frame-pool.ts';
+import { RequestMemory } from './request-memory.ts';
+
+export interface KafkaServerOptions {
+  readonly env: Env;
+  readonly broker: Broker;
+  readonly logger: Logger;
+  readonly host: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+  /** What clients are told to connect to, when it is not the address that is listened on. */
+  readonly advertised?: { readonly host: string; readonly port: number };
+}
+
+export interface KafkaServer {
+  readonly host: string;
+  readonly port: number;
+  readonly connectionCount: number;
+  /** Stops accepting, answers what is being worked on, ends the connections. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** @throws {MillraceError} ML_ADDRESS_IN_USE, ML_ADDRESS_UNAVAILABLE, ML_PERMISSION */
+export async function listenKafka(options: KafkaServerOptions): Promise<KafkaServer> {
+  const server = new Server(options);
+  await server.listen();
+  return server;
+}
+
+class Server implements KafkaServer {
+  private readonly options: KafkaServerOptions;
+  private readonly memory: RequestMemory;
+  private readonly pool = new FramePool();
+  private readonly connections = new Set<KafkaConnection>();
+  private readonly countByAddress = new Map<string, number>();
+  private readonly faults: FaultLog;
+  private listener: Listener | undefined;
+  private timer: Timer | undefined;
+  private nextId = 1;
+  private closing: Promise<void> | undefined;
+  private onEmpty: (() => void) | undefined;
+
+  constructor(options: KafkaServerOptions) {
+    this.options = options;
+    this.memory = new RequestMemory(options.broker.settings.requestMemoryBytes);
+    this.faults = new FaultLog(options.env, options.logger);
+  }
+
+  get host(): string {
+    return this.listener?.host ?? this.options.host;
+  }
+
+  get port(): number {
+    return this.listener?.port ?? this.options.port;
+  }
+
+  get connectionCount(): number {
+    return this.connections.size;
+  }
+
+  async listen(): Promise<void> {
+    const { env, host, port } = this.options;
+    this.listener = await env.net.listen({ host, port }, (connection) => this.accept(connection));
+    this.sweepLater();
+  }
+
+  close(): Promise<void> {
+    this.closing ??= this.closeNow();
+    return this.closing;
+  }
+
+  private async closeNow(): Promise<void> {
+    this.timer?.cancel();
+    await this.listener?.close();
+    for (const connection of this.connections) connection.close();
+    if (this.connections.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const late = this.options.env.timers.after(SERVER_CLOSE_MS, () => {
+        for (const connection of this.connections) connection.destroy();
+      });
+      this.onEmpty = () => {
+        late.cancel();
+        resolve();
+      };
+    });
+  }
+
+  private accept(connection: Connection): void {
+    const { broker, env, logger } = this.options;
+    const { settings } = broker;
+    const { remoteAddress, remotePort } = connection;
+    const ofAddress = this.countByAddress.get(remoteAddress) ?? 0;
+    const full = this.connections.size >= settings.maxConnections;
+    if (full || ofAddress >= settings.maxConnectionsPerIp || this.closing !== undefined) {
+      const setting = full ? 'max.connections' : 'max.connections.per.ip';
+      if (this.closing === undefined)
+        this.faults.log(`a connection was refused: ${setting} is reached`, { remoteAddress });
+      connection.destroy();
+      return;
+    }
+    const id = this.nextId++;
+    this.countByAddress.set(remoteAddress, ofAddress + 1);
+    const fields = { connection: id, remoteAddress, remotePort };
+    const client = new KafkaConnection({
+      connection,
+      context: { broker, connection: { id, remoteAddress, ...this.advertised() } },
+      memory: this.memory,
+      pool: this.pool,
+      requestBytesMax: settings.socketRequestMaxBytes,
+      nowMs: () => env.clock.monotonicMs(),
+      onFault: (reason, error) => {
+        if (error === undefined) this.faults.log(`connection closed: ${reason}`, fields);
+        else logger.error(`connection closed: ${reason}`, { ...fields, error });
+      },
+      onClosed: () => this.forget(client, remoteAddress),
+    });
+    this.connections.add(client);
+    client.start();
+  }
+
+  private advertised(): { readonly advertisedHost: string; readonly advertisedPort: number } {
+    const { advertised } = this.options;
+    return {
+      advertisedHost: advertised?.host ?? this.host,
+      advertisedPort: advertised?.port ?? this.port,
+    };
+  }
+
+  private forget(client: KafkaConnection, remoteAddress: string): void {
+    this.connections.delete(client);
+    const left = (this.countByAddress.get(remoteAddress) ?? 1) - 1;
+    if (left === 0) this.countByAddress.delete(remoteAddress);
+    else this.countByAddress.set(remoteAddress, left);
+    if (this.connections.size === 0) this.onEmpty?.();
+  }
+
+  /** One timer looks after all connections. */
+  private sweepLater(): void {
+    const { env, broker } = this.options;
+    this.timer = env.timers.after(CONNECTION_SWEEP_MS, () => {
+      const nowMs = env.clock.monotonicMs();
+      const limits = {
+        idleMs: broker.settings.connectionsMaxIdleMs,
+        handshakeMs: broker.settings.handshakeTimeoutMs,
+      };
+      for (const connection of this.connections) connection.sweep(nowMs, limits);
+      if (this.closing === undefined) this.sweepLater();
+    });
+  }
+}
+
+/** Warnings about clients, so many a second; the next line tells how many were left out. */
+class FaultLog {
+  private readonly env: Env;
+  private readonly logger: Logger;
+  private windowMs = -Infinity;
+  private logged = 0;
+  private suppressed = 0;
+
+  constructor(env: Env, logger: Logger) {
+    this.env = env;
+    this.logger = logger;
+  }
+
+  log(message: string, fields: Readonly<Record<string, unknown>>): void {
+    const nowMs = this.env.clock.monotonicMs();
+    if (nowMs - this.windowMs >= 1_000) {
+      this.windowMs = nowMs;
+      this.logged = 0;
+    }
+    if (this.logged >= CONNECTION_FAULTS_LOGGED_PER_SECOND) {
+      this.suppressed++;
+      return;
+    }
+    this.logged++;
+    const { suppressed } = this;
+    this.suppressed = 0;
+    this.logger.warn(message, suppressed === 0 ? fields : { ...fields, suppressed });
+  }
+}
