@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { RECORD_BATCH_BYTES_MAX } from '../../../core/limits.ts';
 import { crc32c } from './crc32c.ts';

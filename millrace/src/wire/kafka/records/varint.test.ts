@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   Cursor,
@@ -67,7 +67,7 @@ const KINDS = [
 describe.each(KINDS)('$name', ({ arbitrary, write, read, size, bits }) => {
   test('is written as defined, in as many bytes as said, and read back', () => {
     fc.assert(
-      fc.property(arbitrary as fc.Arbitrary<number>, (value) => {
+      fc.property(arbitrary, (value) => {
         const buffer = Buffer.alloc(14, 0xee);
         const expected = oracle(BigInt(value), bits);
         const end = write(buffer, 2, value);
@@ -85,7 +85,7 @@ describe.each(KINDS)('$name', ({ arbitrary, write, read, size, bits }) => {
 
   test('is bad bytes when the end comes first', () => {
     fc.assert(
-      fc.property(arbitrary as fc.Arbitrary<number>, (value) => {
+      fc.property(arbitrary, (value) => {
         const buffer = Buffer.alloc(12);
         const end = write(buffer, 0, value);
         for (let cut = 0; cut < end; cut++) {
@@ -137,7 +137,7 @@ test('64-bit numbers that are not safe integers are bad bytes', () => {
   for (const value of [2n ** 53n, -(2n ** 53n), 2n ** 63n - 1n, -(2n ** 63n)]) {
     const bytes = Buffer.from(oracle(value, 64n));
     const cursor = new Cursor(bytes, 0, bytes.length);
-    expect(readVarlong(cursor), String(value)).toBe(0);
+    expect(readVarlong(cursor), `${value}`).toBe(0);
     expect(cursor.position).toBe(-1);
   }
 });
