@@ -82,7 +82,7 @@ const NATURAL: Readonly<Record<Field['kind'], unknown>> = {
   struct: {},
 };
 
-function defaultValue({ kind, options, fields = {} }: Field): unknown {
+export function defaultValue({ kind, options, fields = {} }: Field): unknown {
   if (options.default !== undefined) return options.default;
   if (kind === 'records' && options.nullable !== undefined) return null;
   return kind === 'struct' ? defaults(fields) : NATURAL[kind];

@@ -76,16 +76,20 @@ export function decodeFetchRequest(
     end: frame.length,
     elementsMax: WIRE_ELEMENTS_MAX,
   });
-  let request: FetchRequest | undefined;
+  let fault: WireFault | undefined;
   try {
-    request = readRequest(reader, apiVersion);
+    const request = readRequest(reader, apiVersion);
+    if (request !== undefined) return request;
   } catch (error) {
     if (!(error instanceof WireFault)) throw error;
+    fault = error;
   }
-  return (
-    request ??
-    decodeMessage(fetchRequest, apiVersion, frame, { start: bodyStart, leftover: 'ignore' })
-  );
+  const request = decodeMessage(fetchRequest, apiVersion, frame, {
+    start: bodyStart,
+    leftover: 'ignore',
+  });
+  assert(fault === undefined, `the Fetch codecs disagree: ${fault?.message}`);
+  return request;
 }
 
 /** Undefined when the request has tagged fields. */
