@@ -12,6 +12,7 @@ import type {
 
 const CONFIG: ConfigFact = {
   flush: 'commit',
+  flushMs: 100,
   cleanupDelete: false,
   cleanupCompact: false,
   retentionMs: -1,
@@ -135,7 +136,7 @@ const START: LogEvent[] = [
 const WRITTEN: LogEvent[] = BATCHES.map((fact) => appended(fact));
 const ACKED: LogEvent = { kind: 'durable', log: 'L', endOffset: 12 };
 const SEEN: LogEvent = { kind: 'view', log: 'L', view: view(BATCHES, STABLE) };
-const CUT: LogEvent = { kind: 'cut', power: true };
+const CUT: LogEvent = { kind: 'cut', power: true, atMs: 20_000 };
 
 const good = (): LogEvent[] => [
   ...START,
@@ -144,7 +145,7 @@ const good = (): LogEvent[] => [
   appended(TAIL),
   SEEN,
   { kind: 'view', log: 'L', view: COMMITTED },
-  { kind: 'lookup', log: 'L', timestampMs: 4, offset: 4, logStartOffset: 0, highWatermark: 12 },
+  { kind: 'lookup', log: 'L', timestampMs: 4, offset: 4, start: [0, 0], highWatermark: [12, 12] },
   CUT,
   recovered(),
   { ...appended(batch(3, 2)), duplicate: true } as LogEvent,
@@ -192,6 +193,7 @@ const compacted = (missing: readonly number[], atMs: number): LogEvent[] => [
 
 const PLANTED: Readonly<Record<LogAnomalyName, LogEvent[]>> = {
   'aborted-read': upToCut({ kind: 'view', log: 'L', view: { ...COMMITTED, aborted: [] } }),
+  'acknowledged-after-fatal': upToCut({ kind: 'fatal' }, ACKED),
   'changed-batch': seen([{ ...batch(0, 3), leaderEpoch: 9 }]),
   'compacted-too-early': compacted([1, 3], 500),
   'deleted-log-is-back': upToCut(
@@ -217,10 +219,17 @@ const PLANTED: Readonly<Record<LogAnomalyName, LogEvent[]>> = {
     log: 'L',
     timestampMs: 4,
     offset: 5,
-    logStartOffset: 0,
-    highWatermark: 12,
+    start: [0, 0],
+    highWatermark: [12, 12],
   }),
   'lost-acknowledged': crash({ end: 11, batches: BATCHES.slice(0, 6) }),
+  'lost-after-interval': [
+    { kind: 'recovered', leaderEpoch: 1, logs: [] },
+    { kind: 'config', log: 'L', config: { ...CONFIG, flush: 'interval' } },
+    ...WRITTEN,
+    CUT,
+    recovered({ end: 11 }),
+  ],
   'lost-latest-value': compacted([2], 100),
   'lost-record': seen([batch(0, 3), ...BATCHES.slice(2)]),
   'lost-seen': [...START, ...WRITTEN, SEEN, CUT, recovered({ end: 11 })],
@@ -308,7 +317,7 @@ test('a killed process loses nothing that was written, a power cut may, unless i
       ...WRITTEN,
       ACKED,
       ...(synced ? [{ kind: 'synced', ends: [['L', 12]] } as LogEvent] : []),
-      { kind: 'cut', power },
+      { kind: 'cut', power, atMs: 20_000 },
       recovered({
         end: 0,
         batches: [],

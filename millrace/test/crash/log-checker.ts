@@ -31,6 +31,8 @@ interface TraceBatch {
   readonly fact: BatchFact;
   readonly atMs: number;
   readonly durablePolicy: boolean;
+  /** When a sync by interval must have taken it, at the latest. */
+  readonly syncedByMs: number;
   outcome: Outcome;
   /** Offset of the marker that ended the transaction; -1 while there is none. */
   markerOffset: number;
@@ -69,6 +71,15 @@ interface Model {
   minCompactionLagMs: number;
 }
 
+/** What an interval sync itself may take before it counts as forgotten. */
+const INTERVAL_SLACK_MS = 10_000;
+
+interface Bounds {
+  readonly start: number;
+  readonly highWatermark: number;
+  readonly lastStableOffset: number;
+}
+
 /** Stops after this many, so that a broken store does not bury its first fault. */
 const ANOMALIES_MAX = 50;
 
@@ -86,6 +97,11 @@ export class LogChecker {
   private readonly places = new Map<string, string>();
   private leaderEpoch = -1;
   private powerWasCut = false;
+  /** When the power went first since the last start. */
+  private cutAtMs = 0;
+  private isFatal = false;
+  /** What was known when a read that has not ended began. */
+  private readonly reads = new Map<number, Bounds>();
   private index = -1;
 
   observe(event: LogEvent): void {
@@ -104,6 +120,11 @@ export class LogChecker {
       case 'durable':
         this.durable(event.log, event.endOffset);
         break;
+      case 'read': {
+        const { start, highWatermark, lastStableOffset } = this.model(event.log);
+        this.reads.set(event.read, { start, highWatermark, lastStableOffset });
+        break;
+      }
       case 'view':
         this.view(this.model(event.log), event.view);
         break;
@@ -113,7 +134,7 @@ export class LogChecker {
       case 'delete-records': {
         const model = this.model(event.log);
         if (event.phase === 'invoke') model.startAsked = Math.max(model.startAsked, event.offset);
-        else if (event.phase === 'ok') this.moveStart(model, event.offset, 0);
+        else if (event.phase === 'ok') this.moveStart(model, event.offset, 0, event.offset);
         break;
       }
       case 'drop':
@@ -126,7 +147,13 @@ export class LogChecker {
         }
         break;
       case 'cut':
+        if (event.power && !this.powerWasCut) this.cutAtMs = event.atMs;
         if (event.power) this.powerWasCut = true;
+        this.isFatal = false;
+        this.reads.clear();
+        break;
+      case 'fatal':
+        this.isFatal = true;
         break;
       case 'recovered':
         this.recovered(event.leaderEpoch, event.logs);
@@ -210,6 +237,10 @@ export class LogChecker {
         fact: batch,
         atMs,
         durablePolicy: model.config.flush === 'commit',
+        syncedByMs:
+          model.config.flush === 'interval'
+            ? atMs + model.config.flushMs + INTERVAL_SLACK_MS
+            : Number.POSITIVE_INFINITY,
         outcome: 'plain',
         markerOffset: -1,
       });
@@ -219,6 +250,7 @@ export class LogChecker {
   private durable(log: string, endOffset: number): void {
     const model = this.model(log);
     const last = model.batchAt[endOffset - 1];
+    if (this.isFatal) this.report('acknowledged-after-fatal', log, `up to ${endOffset}`);
     if (endOffset === 0) return;
     if (last === undefined) {
       this.report('phantom', log, `acknowledged up to ${endOffset}, which was never written`);
@@ -231,28 +263,33 @@ export class LogChecker {
   private lookup(event: Extract<LogEvent, { kind: 'lookup' }>): void {
     const model = this.model(event.log);
     if (model.compacted) return;
-    let expected = -1;
-    for (let offset = event.logStartOffset; offset < event.highWatermark; offset++) {
-      const record = model.recordAt[offset];
-      if (record !== undefined && record.timestampMs >= event.timestampMs) {
-        expected = offset;
-        break;
+    const { start, highWatermark, timestampMs, offset } = event;
+    const first = (from: number): number => {
+      for (let at = from; at < highWatermark[1]; at++) {
+        const record = model.recordAt[at];
+        if (record !== undefined && record.timestampMs >= timestampMs) return at;
       }
-    }
-    if (event.offset !== expected)
-      this.report(
-        'lookup-wrong',
-        event.log,
-        `time ${event.timestampMs} answered with offset ${event.offset}, expected ${expected}`,
-      );
+      return -1;
+    };
+    const expected = first(start[0]);
+    if (offset === expected || offset === first(start[1])) return;
+    // It came into being while the question was being answered.
+    if (offset === -1 && expected >= highWatermark[0]) return;
+    this.report(
+      'lookup-wrong',
+      event.log,
+      `time ${timestampMs} answered with offset ${offset}, expected ${expected}`,
+    );
   }
 
-  private moveStart(model: Model, start: number, atMs: number): void {
-    if (start < model.start) {
-      this.report('start-went-back', model.log, `log start ${start} after ${model.start}`);
+  /** @param known the start that the one who tells may not be behind */
+  private moveStart(model: Model, start: number, atMs: number, known: number): void {
+    if (start < known) {
+      this.report('start-went-back', model.log, `log start ${start} after ${known}`);
       return;
     }
-    if (start > model.start && start > model.startAsked && !retentionAllows(model, start, atMs))
+    if (start <= model.start) return;
+    if (start > model.startAsked && !retentionAllows(model, start, atMs))
       this.report('start-too-high', model.log, `log start ${start}, asked ${model.startAsked}`);
     model.start = start;
   }
@@ -268,8 +305,9 @@ export class LogChecker {
       this.report('read-failed', log, `reading ${view.from} answered ${view.error}`);
       return;
     }
-    this.moveStart(model, view.logStartOffset, view.atMs);
-    this.watermarks(model, view);
+    const known = (view.read === undefined ? undefined : this.reads.get(view.read)) ?? model;
+    this.moveStart(model, view.logStartOffset, view.atMs, known.start);
+    this.watermarks(model, view, known);
     const committed = view.isolation === 'read_committed';
     const limit = committed ? view.lastStableOffset : view.highWatermark;
     let next = Math.max(view.from, view.logStartOffset);
@@ -310,17 +348,18 @@ export class LogChecker {
     }
   }
 
-  private watermarks(model: Model, view: View): void {
+  private watermarks(model: Model, view: View, known: Bounds): void {
     const { log } = model;
     const end = model.batchAt.length;
     if (view.highWatermark > end)
       this.report('phantom', log, `high watermark ${view.highWatermark}, end of the log ${end}`);
-    if (view.highWatermark < model.highWatermark)
+    if (view.highWatermark < known.highWatermark)
       this.report(
         'watermark-went-back',
         log,
-        `high watermark ${view.highWatermark} after ${model.highWatermark}`,
+        `high watermark ${view.highWatermark} after ${known.highWatermark}`,
       );
+    const { lastStableOffset } = known;
     model.highWatermark = Math.max(model.highWatermark, view.highWatermark);
     if (model.batchAt[view.highWatermark - 1]?.durablePolicy === true)
       model.seenEnd = Math.max(model.seenEnd, view.highWatermark);
@@ -331,11 +370,11 @@ export class LogChecker {
         log,
         `last stable offset ${view.lastStableOffset}, expected ${stable}`,
       );
-    if (view.lastStableOffset < model.lastStableOffset)
+    if (view.lastStableOffset < lastStableOffset)
       this.report(
         'stable-offset-wrong',
         log,
-        `last stable offset ${view.lastStableOffset} after ${model.lastStableOffset}`,
+        `last stable offset ${view.lastStableOffset} after ${lastStableOffset}`,
       );
     model.lastStableOffset = Math.max(model.lastStableOffset, view.lastStableOffset);
   }
@@ -475,6 +514,7 @@ export class LogChecker {
       this.cutTrace(model, 0);
     }
     this.powerWasCut = false;
+    this.isFatal = false;
   }
 
   private recoveredLog(model: Model, recovered: RecoveredLog): void {
@@ -483,6 +523,8 @@ export class LogChecker {
     const acknowledged = Math.max(model.durableEnd, this.powerWasCut ? 0 : model.writtenEnd);
     if (end < acknowledged)
       this.report('lost-acknowledged', log, `ends at ${end}, acknowledged to ${acknowledged}`);
+    else if (this.powerWasCut && (model.batchAt[end]?.syncedByMs ?? Infinity) < this.cutAtMs)
+      this.report('lost-after-interval', log, `ends at ${end}, the interval had passed`);
     else if (end < model.seenEnd)
       this.report('lost-seen', log, `ends at ${end}, readers saw up to ${model.seenEnd}`);
     if (end > model.batchAt.length)

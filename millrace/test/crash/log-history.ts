@@ -47,6 +47,8 @@ export interface ProducerFact {
 /** The configuration that matters to what a log may forget. */
 export interface ConfigFact {
   readonly flush: 'commit' | 'interval' | 'os';
+  /** For `interval`: what was written this long before a power cut, and the time of a sync, survives it. */
+  readonly flushMs: number;
   readonly cleanupDelete: boolean;
   readonly cleanupCompact: boolean;
   readonly retentionMs: number;
@@ -56,6 +58,8 @@ export interface ConfigFact {
 }
 
 export interface View {
+  /** Of the `read` event that began it, when other things may have happened since. */
+  readonly read?: number;
   /** Wall clock when it was seen: upper bound of every retention or compaction run that it shows. */
   readonly atMs: number;
   readonly isolation: 'read_uncommitted' | 'read_committed';
@@ -99,15 +103,18 @@ export type LogEvent =
     }
   /** `whenDurable(endOffset)` resolved: what a client would have been told. */
   | { readonly kind: 'durable'; readonly log: string; readonly endOffset: number }
+  /** A read begins: what it will say may be as old as this. */
+  | { readonly kind: 'read'; readonly log: string; readonly read: number }
   | { readonly kind: 'view'; readonly log: string; readonly view: View }
-  /** What the first record at or after a time was said to be; offset -1 for none. */
+  /** What the first record at or after a time was said to be; offset -1 for none. The bounds of the log are those
+   * before the question and after the answer. */
   | {
       readonly kind: 'lookup';
       readonly log: string;
       readonly timestampMs: number;
       readonly offset: number;
-      readonly logStartOffset: number;
-      readonly highWatermark: number;
+      readonly start: readonly [before: number, after: number];
+      readonly highWatermark: readonly [before: number, after: number];
     }
   | {
       readonly kind: 'delete-records';
@@ -121,7 +128,9 @@ export type LogEvent =
    * whatever the flush policy. */
   | { readonly kind: 'synced'; readonly ends: readonly (readonly [log: string, end: number])[] }
   /** The machine lost power, or (power: false) only the process was killed and the page cache lives on. */
-  | { readonly kind: 'cut'; readonly power: boolean }
+  | { readonly kind: 'cut'; readonly power: boolean; readonly atMs: number }
+  /** The store said that it cannot go on. */
+  | { readonly kind: 'fatal' }
   /** The store came up. `logs` are all that live; a log that is not listed is gone. */
   | {
       readonly kind: 'recovered';
@@ -132,6 +141,7 @@ export type LogEvent =
 /** What is wrong, by name. The names are what a report or a planted fault is matched by. */
 export type LogAnomalyName =
   | 'aborted-read'
+  | 'acknowledged-after-fatal'
   | 'changed-batch'
   | 'compacted-too-early'
   | 'deleted-log-is-back'
@@ -141,6 +151,7 @@ export type LogAnomalyName =
   | 'inconsistent-offset'
   | 'lookup-wrong'
   | 'lost-acknowledged'
+  | 'lost-after-interval'
   | 'lost-latest-value'
   | 'lost-record'
   | 'lost-seen'

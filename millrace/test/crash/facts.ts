@@ -1,0 +1,109 @@
+/** Records whose bytes follow from their id, and record batches as the facts of a history. */
+import { encodeBatch } from '../../src/wire/kafka/records/record-batch-builder.ts';
+import type { Compression } from '../../src/wire/kafka/records/compression.ts';
+import { readEndTransactionMarker } from '../../src/wire/kafka/records/control-records.ts';
+import {
+  attributes,
+  baseOffset,
+  baseSequence,
+  batchCheckText,
+  batchEnd,
+  BATCH_OK,
+  checkBatch,
+  isControl,
+  isTransactional,
+  lastOffset,
+  leaderEpoch,
+  producerEpoch,
+  producerId,
+} from '../../src/wire/kafka/records/record-batch.ts';
+import { RecordReader } from '../../src/wire/kafka/records/record-reader.ts';
+import type { BatchFact, RecordFact } from './log-history.ts';
+
+export interface NewRecord {
+  /** Unique over the history. */
+  readonly id: string;
+  readonly key: string | null;
+  readonly tombstone: boolean;
+  readonly timestampMs: number;
+  /** Size of the value, 0 and up. */
+  readonly valueBytes: number;
+}
+
+export interface NewBatch {
+  readonly records: readonly NewRecord[];
+  readonly compression?: Compression;
+  readonly producerId?: number;
+  readonly producerEpoch?: number;
+  readonly baseSequence?: number;
+  readonly transactional?: boolean;
+}
+
+/** Bytes that follow from the id: a record whose value is not this one was not written. */
+function valueOf(id: string, bytes: number): string {
+  const unit = `${id}|`;
+  return unit.repeat(Math.ceil(bytes / unit.length)).slice(0, bytes);
+}
+
+export function encode(batch: NewBatch): Buffer {
+  const { records, ...options } = batch;
+  return encodeBatch(
+    records.map((record) => ({
+      timestamp: record.timestampMs,
+      key: record.key,
+      value: record.tombstone ? null : valueOf(record.id, record.valueBytes),
+      headers: [{ key: record.id, value: null }],
+    })),
+    options,
+  );
+}
+
+/** The batches that lie back to back in `bytes`, decoded; a batch that is not whole and good throws. */
+export function factsOf(bytes: Buffer): BatchFact[] {
+  const facts: BatchFact[] = [];
+  const reader = new RecordReader();
+  for (let at = 0; at < bytes.length; ) {
+    const check = checkBatch(bytes, at, bytes.length);
+    if (check !== BATCH_OK)
+      throw new Error(`at ${at} of ${bytes.length}: ${batchCheckText(check)}`);
+    const end = batchEnd(bytes, at, bytes.length);
+    facts.push(factOf(bytes, at, end, reader));
+    at = end;
+  }
+  return facts;
+}
+
+function factOf(bytes: Buffer, at: number, end: number, reader: RecordReader): BatchFact {
+  const flags = attributes(bytes, at);
+  const marker = readEndTransactionMarker(bytes, at, end);
+  const records: RecordFact[] = [];
+  if (!isControl(flags)) {
+    reader.open(bytes, at, end);
+    while (reader.next()) records.push(recordOf(reader));
+  }
+  return {
+    baseOffset: baseOffset(bytes, at),
+    lastOffset: lastOffset(bytes, at),
+    bytes: end - at,
+    producerId: producerId(bytes, at),
+    producerEpoch: producerEpoch(bytes, at),
+    baseSequence: baseSequence(bytes, at),
+    transactional: isTransactional(flags),
+    control: marker === undefined ? 'none' : marker.commit ? 'commit' : 'abort',
+    leaderEpoch: leaderEpoch(bytes, at),
+    records,
+  };
+}
+
+function recordOf(reader: RecordReader): RecordFact {
+  const value = reader.value();
+  const id = reader.headers()[0]?.key ?? '';
+  const asWritten = value === null || value.toString('latin1') === valueOf(id, value.length);
+  return {
+    offset: reader.offset,
+    id: asWritten ? id : `changed ${id}`,
+    key: reader.key()?.toString() ?? null,
+    tombstone: value === null,
+    timestampMs: reader.timestamp,
+  };
+}

@@ -1,0 +1,174 @@
+/**
+ * What lives through the crashes of a simulated machine: the clients with what they still wait for, the list of topics,
+ * and the history that everybody adds to.
+ */
+import type { LogId, LogConfig } from '../../src/log/types.ts';
+import { SimRandom } from '../../src/core/sim/sim-random.ts';
+import { LogChecker } from './log-checker.ts';
+import type { BatchFact, ConfigFact, LogEvent } from './log-history.ts';
+import type { NewBatch } from './facts.ts';
+
+/** A partition log as the outside knows it. */
+export interface KnownLog {
+  readonly id: LogId;
+  /** Name in the history. */
+  readonly name: string;
+  config: LogConfig;
+  /** Every record has a key, so that the log may be compacted. */
+  readonly keyed: boolean;
+}
+
+/** A batch that was, or is to be, sent, and that nobody has acknowledged yet. */
+export interface Attempt {
+  readonly batch: NewBatch;
+  /** Handed to the log by the process that runs now. */
+  isSent: boolean;
+}
+
+export interface Transaction {
+  readonly logs: Set<KnownLog>;
+  /** Decided, and to be written to `unmarked`: what a coordinator keeps in its own log. */
+  outcome: 'open' | 'commit' | 'abort';
+  readonly unmarked: Set<KnownLog>;
+}
+
+export interface Producer {
+  /** -1: neither idempotent nor transactional. */
+  readonly producerId: number;
+  readonly isTransactional: boolean;
+  epoch: number;
+  readonly nextSequence: Map<KnownLog, number>;
+  readonly unacked: Map<KnownLog, Attempt[]>;
+  transaction: Transaction | undefined;
+}
+
+export class World {
+  /** Decides what everybody does. */
+  readonly random: SimRandom;
+  readonly checker = new LogChecker();
+  readonly events: LogEvent[] = [];
+  readonly logs: KnownLog[] = [];
+  readonly producers: Producer[] = [];
+  /** Number of the next record, and of the next read. */
+  private nextId = 0;
+  private readonly keepsEvents: boolean;
+
+  constructor(seed: number, keepsEvents: boolean) {
+    this.random = new SimRandom(seed * 2 + 1);
+    this.keepsEvents = keepsEvents;
+    const count = 1 + this.random.below(4);
+    for (let index = 0; index < count; index++) this.addProducer(index);
+  }
+
+  record(event: LogEvent): void {
+    if (this.keepsEvents) this.events.push(event);
+    this.checker.observe(event);
+  }
+
+  id(): number {
+    return this.nextId++;
+  }
+
+  pick<T>(items: readonly T[]): T | undefined {
+    return items.length === 0 ? undefined : items[this.random.below(items.length)];
+  }
+
+  addLog(): KnownLog {
+    const keyed = this.random.chance(0.5);
+    const log: KnownLog = {
+      id: { topicId: this.random.uuid(), partition: this.random.below(3) },
+      name: `log-${this.id()}`,
+      config: randomConfig(this.random, keyed),
+      keyed,
+    };
+    this.logs.push(log);
+    this.record({ kind: 'config', log: log.name, config: configFact(log.config) });
+    return log;
+  }
+
+  /** Nobody writes to it, or waits for it, any more. */
+  forget(log: KnownLog): void {
+    this.logs.splice(this.logs.indexOf(log), 1);
+    for (const producer of this.producers) {
+      producer.unacked.delete(log);
+      producer.nextSequence.delete(log);
+      producer.transaction?.logs.delete(log);
+      producer.transaction?.unmarked.delete(log);
+    }
+  }
+
+  private addProducer(index: number): void {
+    const kind = this.random.below(3);
+    this.producers.push({
+      producerId: kind === 0 ? -1 : 100 + index,
+      isTransactional: kind === 2,
+      epoch: kind === 0 ? -1 : 0,
+      nextSequence: new Map(),
+      unacked: new Map(),
+      transaction: undefined,
+    });
+  }
+}
+
+export function configFact(config: LogConfig): ConfigFact {
+  const { flush, flushMs, cleanupDelete, cleanupCompact, retentionMs, retentionBytes } = config;
+  const { deleteRetentionMs, minCompactionLagMs } = config;
+  return {
+    flush,
+    flushMs,
+    cleanupDelete,
+    cleanupCompact,
+    retentionMs,
+    retentionBytes,
+    deleteRetentionMs,
+    minCompactionLagMs,
+  };
+}
+
+/** Small segments, so that they roll all the time. */
+export function randomConfig(random: SimRandom, keyed: boolean): LogConfig {
+  const compact = keyed && random.chance(0.6);
+  return {
+    segmentBytes: 1024 << random.below(4),
+    segmentMs: random.chance(0.3) ? 200 : 3_600_000,
+    indexIntervalBytes: 128 << random.below(4),
+    retentionMs: random.chance(0.3) ? 500 : -1,
+    retentionBytes: random.chance(0.3) ? 2048 << random.below(4) : -1,
+    cleanupDelete: !compact || random.chance(0.3),
+    cleanupCompact: compact,
+    deleteRetentionMs: random.chance(0.5) ? 0 : 300,
+    minCleanableDirtyRatio: random.chance(0.5) ? 0 : 0.3,
+    minCompactionLagMs: random.chance(0.7) ? 0 : 200,
+    maxCompactionLagMs: Number.MAX_SAFE_INTEGER,
+    flush: random.chance(0.7) ? 'commit' : random.chance(0.5) ? 'interval' : 'os',
+    flushMs: 50,
+    appendTime: false,
+  };
+}
+
+/** A batch as the log will hold it when it gets `baseOffset`. */
+export function expectedFact(
+  batch: NewBatch,
+  bytes: number,
+  place: { readonly baseOffset: number; readonly leaderEpoch: number },
+): BatchFact {
+  const { baseOffset, leaderEpoch } = place;
+  return {
+    baseOffset,
+    lastOffset: baseOffset + batch.records.length - 1,
+    bytes,
+    producerId: batch.producerId ?? -1,
+    producerEpoch: batch.producerEpoch ?? -1,
+    baseSequence: batch.baseSequence ?? -1,
+    transactional: batch.transactional ?? false,
+    control: 'none',
+    leaderEpoch,
+    records: batch.records.map((record, index) => ({
+      offset: baseOffset + index,
+      id: record.id,
+      key: record.key,
+      tombstone: record.tombstone,
+      timestampMs: record.timestampMs,
+    })),
+  };
+}
