@@ -18,9 +18,20 @@ import { type ProduceAnswer, produceApi } from './00-produce.ts';
 import { fetchApi } from './01-fetch.ts';
 import { listOffsetsApi } from './02-list-offsets.ts';
 import { metadataApi } from './03-metadata.ts';
+import { offsetCommitApi } from './08-offset-commit.ts';
+import { offsetFetchApi } from './09-offset-fetch.ts';
+import { findCoordinatorApi } from './10-find-coordinator.ts';
+import { joinGroupApi } from './11-join-group.ts';
+import { heartbeatApi } from './12-heartbeat.ts';
+import { leaveGroupApi } from './13-leave-group.ts';
+import { syncGroupApi } from './14-sync-group.ts';
+import { describeGroupsApi } from './15-describe-groups.ts';
+import { listGroupsApi } from './16-list-groups.ts';
 import { apiVersionsApi } from './18-api-versions.ts';
 import { createTopicsApi } from './19-create-topics.ts';
 import { deleteTopicsApi } from './20-delete-topics.ts';
+import { deleteGroupsApi } from './42-delete-groups.ts';
+import { offsetDeleteApi } from './47-offset-delete.ts';
 import type { Api, RequestContext } from './api.ts';
 
 /** An API with its codec. */
@@ -42,9 +53,20 @@ const SERVED: readonly ServedApi[] = [
   serveFetch(),
   serve(listOffsetsApi),
   serve(metadataApi),
+  serve(offsetCommitApi),
+  serve(offsetFetchApi),
+  serve(findCoordinatorApi),
+  serve(joinGroupApi),
+  serve(heartbeatApi),
+  serve(leaveGroupApi),
+  serve(syncGroupApi),
+  serve(describeGroupsApi),
+  serve(listGroupsApi),
   serve(apiVersionsApi(advertisedVersions)),
   serve(createTopicsApi),
   serve(deleteTopicsApi),
+  serve(deleteGroupsApi),
+  serve(offsetDeleteApi),
 ];
 
 const BY_KEY: ReadonlyMap<number, ServedApi> = new Map(
