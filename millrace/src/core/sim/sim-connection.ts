@@ -136,10 +136,20 @@ export class SimConnection implements Connection {
     this.peer.finish(this.peer.lost(reason));
   }
 
-  /** The machine of the other side has gone: this one notices after a while; what was on its way may arrive. */
+  /** The machine of the other side has gone: this one notices after a while. Of what was on its way the first part
+   * arrives. */
   loseContact(): void {
+    this.peer.loseWire();
     const [min, max] = NOTICE_MS;
     this.core.events.after(this.core.random.between(min, max), this.owner, this.breakPipe);
+  }
+
+  private loseWire(): void {
+    const { random } = this.core;
+    if (this.wireBytes === 0 || random.chance(0.5)) return;
+    const kept = Buffer.concat(this.wire).subarray(0, random.below(this.wireBytes));
+    this.wire = kept.length === 0 ? [] : [kept];
+    this.wireBytes = kept.length;
   }
 
   private readonly breakPipe = (): void => {

@@ -80,6 +80,8 @@ export class SimMachine implements SimCore {
   private nextPid = 1000;
   private startMs: number;
   private isRunning = false;
+  /** A step took the power, and no `run` has told yet. */
+  private hasUntoldCut = false;
 
   constructor(seed: number, options: SimOptions = {}) {
     const random = new SimRandom(seed);
@@ -105,6 +107,7 @@ export class SimMachine implements SimCore {
     assert(this.process === undefined, 'the machine runs a program already: kill it first');
     const process = new SimProcess(this, this.nextPid++);
     this.process = process;
+    this.hasUntoldCut = false;
     this.trace.add(`boot ${process.pid}`);
     return { fs: new SimFileSystem(process), ...this.surroundings(process) };
   }
@@ -181,7 +184,8 @@ export class SimMachine implements SimCore {
 
   /**
    * Runs the machine until `promise` settles, and returns its value or throws its reason.
-   * @throws {SimPowerCut} the program was stopped meanwhile
+   * @throws {SimPowerCut} the program was stopped meanwhile, or at a step before; what runs `outside` goes on in the
+   * next run
    * @throws {SimStuck} the promise cannot settle
    */
   async run<T>(promise: Promise<T>, limits: SimRunLimits = {}): Promise<T> {
@@ -220,6 +224,7 @@ export class SimMachine implements SimCore {
     if (this.stepCount !== this.cutStep) return;
     if (this.cutKind === 'power') this.powerCut();
     else this.kill();
+    this.hasUntoldCut = true;
   }
 
   wallMs(): number {
@@ -233,9 +238,11 @@ export class SimMachine implements SimCore {
     const untilCount = events.count + (limits.eventsMax ?? RUN_EVENTS_MAX);
     for (;;) {
       await events.drain();
-      if (isDone()) return;
-      if (process !== undefined && !process.isAlive)
+      if (this.hasUntoldCut || process?.isAlive === false) {
+        this.hasUntoldCut = false;
         throw new SimPowerCut('the program was stopped');
+      }
+      if (isDone()) return;
       const nextMs = events.nextMs();
       if (nextMs === undefined) throw new SimStuck('nothing is left that could happen');
       if (nextMs > untilMs) throw new SimStuck(`not done at ${untilMs} ms of virtual time`);
