@@ -14,6 +14,9 @@ import { createRequire } from 'node:module';
 /** Ranges shorter than this are summed in JavaScript. Measured crossing point: 300 to 500 bytes. */
 const NATIVE_BYTES_MIN = 384;
 
+/** Ranges at least this long are summed by words where there is no native routine. */
+const WORDS_BYTES_MIN = 512;
+
 const POLYNOMIAL_REFLECTED = 0x82f63b78;
 const SLICES = 8;
 
@@ -43,12 +46,36 @@ export function crc32c(buffer: Uint8Array, start: number, end: number, seed = 0)
 /** The same in JavaScript alone, eight bytes a step. Exported for the tests that compare the two. */
 export function crc32cJs(buffer: Uint8Array, start: number, end: number, seed = 0): number {
   checkRange(buffer, start, end);
-  return sum(TABLES, buffer, start, end, ~seed);
+  // A view of words doubles the speed (0.5 to 1 GB/s) but takes some 200 ns to make.
+  if (end - start < WORDS_BYTES_MIN) return sumBytes(buffer, start, end, seed);
+  const wordsEnd = end - ((end - start) % SLICES);
+  const view = new DataView(buffer.buffer, buffer.byteOffset, buffer.length);
+  return sumBytes(buffer, wordsEnd, end, sumWords(TABLES, view, start, wordsEnd, seed));
 }
 
-/** The inner loop on typed arrays. Every index is inside: the range was checked and the tables are indexed by bytes. */
-function sum(t: Int32Array, b: Uint8Array, start: number, end: number, initial: number): number {
-  let crc = initial;
+/** The inner loop for long ranges, of whole steps. Every index is inside: the range was checked. */
+function sumWords(t: Int32Array, view: DataView, start: number, end: number, seed: number): number {
+  let crc = ~seed;
+  for (let i = start; i < end; i += SLICES) {
+    const low = crc ^ view.getInt32(i, true);
+    const high = view.getInt32(i + 4, true);
+    crc =
+      at(t, 1792 + (low & 255)) ^
+      at(t, 1536 + ((low >>> 8) & 255)) ^
+      at(t, 1280 + ((low >>> 16) & 255)) ^
+      at(t, 1024 + (low >>> 24)) ^
+      at(t, 768 + (high & 255)) ^
+      at(t, 512 + ((high >>> 8) & 255)) ^
+      at(t, 256 + ((high >>> 16) & 255)) ^
+      at(t, high >>> 24);
+  }
+  return ~crc >>> 0;
+}
+
+/** The inner loop for short ranges of any size. */
+function sumBytes(b: Uint8Array, start: number, end: number, seed: number): number {
+  const t = TABLES;
+  let crc = ~seed;
   let i = start;
   for (const last = end - (SLICES - 1); i < last; i += SLICES) {
     const low =

@@ -10,6 +10,7 @@
  */
 import { assert, MillraceError } from '../../../core/errors.ts';
 import { RECORD_BATCH_BYTES_MAX } from '../../../core/limits.ts';
+import { writeInt16, writeInt32, writeInt64 } from './big-endian.ts';
 import { type Compression, compress, compressionId } from './compression.ts';
 import {
   APPEND_TIME_FLAG,
@@ -36,7 +37,6 @@ import {
   RECORD_COUNT_AT,
   setCrc,
   TRANSACTIONAL_FLAG,
-  writeInt64,
 } from './record-batch.ts';
 import {
   VARINT_BYTES_MAX,
@@ -223,17 +223,17 @@ export class RecordBatchBuilder {
     );
     assert(lastOffset >= this.#baseOffset, 'a batch covers at least one offset');
     writeInt64(buffer, BASE_OFFSET_AT, this.#baseOffset);
-    buffer.writeInt32BE(this.#end - LENGTH_OVERHEAD_BYTES, BATCH_LENGTH_AT);
-    buffer.writeInt32BE(options.leaderEpoch ?? 0, LEADER_EPOCH_AT);
-    buffer.writeInt8(MAGIC_V2, MAGIC_AT);
-    buffer.writeInt16BE(this.#attributes(compression), ATTRIBUTES_AT);
-    buffer.writeInt32BE(lastOffset - this.#baseOffset, LAST_OFFSET_DELTA_AT);
+    writeInt32(buffer, BATCH_LENGTH_AT, this.#end - LENGTH_OVERHEAD_BYTES);
+    writeInt32(buffer, LEADER_EPOCH_AT, options.leaderEpoch ?? 0);
+    buffer[MAGIC_AT] = MAGIC_V2;
+    writeInt16(buffer, ATTRIBUTES_AT, this.#attributes(compression));
+    writeInt32(buffer, LAST_OFFSET_DELTA_AT, lastOffset - this.#baseOffset);
     writeInt64(buffer, BASE_TIMESTAMP_AT, this.#baseTimestamp);
     writeInt64(buffer, MAX_TIMESTAMP_AT, options.appendTimeMs ?? maxTimestamp);
     writeInt64(buffer, PRODUCER_ID_AT, options.producerId ?? NO_PRODUCER_ID);
-    buffer.writeInt16BE(options.producerEpoch ?? NO_PRODUCER_EPOCH, PRODUCER_EPOCH_AT);
-    buffer.writeInt32BE(options.baseSequence ?? NO_SEQUENCE, BASE_SEQUENCE_AT);
-    buffer.writeInt32BE(this.#count, RECORD_COUNT_AT);
+    writeInt16(buffer, PRODUCER_EPOCH_AT, options.producerEpoch ?? NO_PRODUCER_EPOCH);
+    writeInt32(buffer, BASE_SEQUENCE_AT, options.baseSequence ?? NO_SEQUENCE);
+    writeInt32(buffer, RECORD_COUNT_AT, this.#count);
     setCrc(buffer, 0);
     return buffer.subarray(0, this.#end);
   }

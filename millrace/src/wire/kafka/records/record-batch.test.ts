@@ -1,6 +1,14 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { RECORD_BATCH_BYTES_MAX } from '../../../core/limits.ts';
+import {
+  readInt16,
+  readInt32,
+  readInt64,
+  writeInt16,
+  writeInt32,
+  writeInt64,
+} from './big-endian.ts';
 import { crc32c } from './crc32c.ts';
 import * as batch from './record-batch.ts';
 
@@ -99,11 +107,36 @@ test('every safe integer survives its 64-bit form', () => {
   fc.assert(
     fc.property(fc.oneof(fc.maxSafeInteger(), fc.constantFrom(...edges)), (value) => {
       const buffer = Buffer.alloc(10);
-      batch.writeInt64(buffer, 1, value);
+      writeInt64(buffer, 1, value);
       expect(buffer.readBigInt64BE(1)).toBe(BigInt(value));
-      expect(batch.readInt64(buffer, 1)).toBe(value);
+      expect(readInt64(buffer, 1)).toBe(value);
     }),
   );
+});
+
+test('16 and 32 bit integers are those of Buffer, and stay inside', () => {
+  fc.assert(
+    fc.property(fc.integer(), (value) => {
+      const buffer = Buffer.alloc(6, 0xee);
+      const short = (value << 16) >> 16;
+      writeInt16(buffer, 1, short);
+      expect([buffer.readInt16BE(1), readInt16(buffer, 1)]).toEqual([short, short]);
+      writeInt32(buffer, 2, value);
+      expect([buffer.readInt32BE(2), readInt32(buffer, 2)]).toEqual([value, value]);
+      writeInt32(buffer, 2, value >>> 0);
+      expect(buffer.readInt32BE(2)).toBe(value);
+      expect(buffer[0]).toBe(0xee);
+    }),
+  );
+  const buffer = Buffer.alloc(4);
+  for (const position of [-1, 1, 4, Number.NaN]) {
+    expect(() => readInt32(buffer, position)).toThrow(RangeError);
+    expect(() => writeInt32(buffer, position, 7)).toThrow(RangeError);
+    expect(() => readInt16(buffer, position * 3)).toThrow(RangeError);
+    expect(() => writeInt16(buffer, position * 3, 7)).toThrow(RangeError);
+    expect(() => readInt64(buffer, position)).toThrow(RangeError);
+    expect(() => writeInt64(buffer, position, 7)).toThrow(RangeError);
+  }
 });
 
 test('sequence numbers wrap from 2^31-1 to 0', () => {

@@ -33,7 +33,17 @@
  * Source: KIP-98 (format), KIP-32 (timestamps), KIP-101 (leader epoch), KIP-110 (zstd), KIP-534 (delete horizon).
  */
 import { RECORD_BATCH_BYTES_MAX } from '../../../core/limits.ts';
+import {
+  readInt16,
+  readInt32,
+  readInt64,
+  writeInt16,
+  writeInt32,
+  writeInt64,
+} from './big-endian.ts';
 import { crc32c } from './crc32c.ts';
+
+export { readInt64, writeInt64 } from './big-endian.ts';
 
 // NOTE: persistent format, do not renumber.
 export const BASE_OFFSET_AT = 0;
@@ -68,20 +78,6 @@ export const NO_PRODUCER_EPOCH = -1;
 export const NO_SEQUENCE = -1;
 export const NO_TIMESTAMP = -1;
 
-const HIGH = 2 ** 32;
-
-/** A big-endian signed 64-bit integer as a number: exact when it is a safe integer. */
-export function readInt64(buffer: Buffer, position: number): number {
-  return buffer.readInt32BE(position) * HIGH + buffer.readUInt32BE(position + 4);
-}
-
-/** Writes a safe integer as a big-endian signed 64-bit one. */
-export function writeInt64(buffer: Buffer, position: number, value: number): void {
-  const high = Math.floor(value / HIGH);
-  buffer.writeInt32BE(high, position);
-  buffer.writeUInt32BE(value - high * HIGH, position + 4);
-}
-
 // ---- Fields. `position` is where the batch begins in `buffer`. ------------------------------------------------------
 
 /** Offset of the first record the batch was written with (compaction may have removed that record). */
@@ -96,7 +92,7 @@ export function lastOffset(buffer: Buffer, position: number): number {
 
 /** The length field: bytes after itself. For the whole batch see `batchBytes`. */
 export function batchLength(buffer: Buffer, position: number): number {
-  return buffer.readInt32BE(position + BATCH_LENGTH_AT);
+  return readInt32(buffer, position + BATCH_LENGTH_AT);
 }
 
 /** Size of the whole batch in bytes, header and records, as its length field claims. */
@@ -105,7 +101,7 @@ export function batchBytes(buffer: Buffer, position: number): number {
 }
 
 export function leaderEpoch(buffer: Buffer, position: number): number {
-  return buffer.readInt32BE(position + LEADER_EPOCH_AT);
+  return readInt32(buffer, position + LEADER_EPOCH_AT);
 }
 
 /** The format: 2, or 0 and 1 for the message sets of before 2017, which have theirs at the same place. */
@@ -115,15 +111,15 @@ export function magic(buffer: Buffer, position: number): number {
 
 /** The checksum that the batch claims, unsigned. */
 export function storedCrc(buffer: Buffer, position: number): number {
-  return buffer.readUInt32BE(position + CRC_AT);
+  return readInt32(buffer, position + CRC_AT) >>> 0;
 }
 
 export function attributes(buffer: Buffer, position: number): number {
-  return buffer.readInt16BE(position + ATTRIBUTES_AT);
+  return readInt16(buffer, position + ATTRIBUTES_AT);
 }
 
 export function lastOffsetDelta(buffer: Buffer, position: number): number {
-  return buffer.readInt32BE(position + LAST_OFFSET_DELTA_AT);
+  return readInt32(buffer, position + LAST_OFFSET_DELTA_AT);
 }
 
 /**
@@ -145,12 +141,12 @@ export function producerId(buffer: Buffer, position: number): number {
 }
 
 export function producerEpoch(buffer: Buffer, position: number): number {
-  return buffer.readInt16BE(position + PRODUCER_EPOCH_AT);
+  return readInt16(buffer, position + PRODUCER_EPOCH_AT);
 }
 
 /** Sequence number of the first record; -1 = none. */
 export function baseSequence(buffer: Buffer, position: number): number {
-  return buffer.readInt32BE(position + BASE_SEQUENCE_AT);
+  return readInt32(buffer, position + BASE_SEQUENCE_AT);
 }
 
 /** Sequence number of the last record; numbers wrap from 2^31-1 to 0. -1 = none. */
@@ -168,7 +164,7 @@ export function addSequence(sequence: number, increment: number): number {
 
 /** How many records are in the batch now: at most lastOffsetDelta + 1, fewer after compaction, maybe none. */
 export function recordCount(buffer: Buffer, position: number): number {
-  return buffer.readInt32BE(position + RECORD_COUNT_AT);
+  return readInt32(buffer, position + RECORD_COUNT_AT);
 }
 
 // ---- Attributes -----------------------------------------------------------------------------------------------------
@@ -323,7 +319,7 @@ export function setBaseOffset(buffer: Buffer, position: number, offset: number):
 
 /** Writes the leader epoch, which the CRC does not cover. */
 export function setLeaderEpoch(buffer: Buffer, position: number, epoch: number): void {
-  buffer.writeInt32BE(epoch, position + LEADER_EPOCH_AT);
+  writeInt32(buffer, position + LEADER_EPOCH_AT, epoch);
 }
 
 /**
@@ -332,7 +328,7 @@ export function setLeaderEpoch(buffer: Buffer, position: number, epoch: number):
  */
 export function setAppendTime(buffer: Buffer, position: number, timestampMs: number): void {
   const flags = attributes(buffer, position) | APPEND_TIME_FLAG;
-  buffer.writeInt16BE(flags, position + ATTRIBUTES_AT);
+  writeInt16(buffer, position + ATTRIBUTES_AT, flags);
   writeInt64(buffer, position + MAX_TIMESTAMP_AT, timestampMs);
   setCrc(buffer, position);
 }
@@ -340,5 +336,5 @@ export function setAppendTime(buffer: Buffer, position: number, timestampMs: num
 /** Computes and writes the CRC of the batch at `position`, whose length field is right. */
 export function setCrc(buffer: Buffer, position: number): void {
   const end = position + batchBytes(buffer, position);
-  buffer.writeUInt32BE(crc32c(buffer, position + ATTRIBUTES_AT, end), position + CRC_AT);
+  writeInt32(buffer, position + CRC_AT, crc32c(buffer, position + ATTRIBUTES_AT, end));
 }

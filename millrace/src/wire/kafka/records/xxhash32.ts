@@ -5,11 +5,12 @@
  * Source: the xxHash specification, "XXH32 algorithm description".
  */
 
-const PRIME_1 = 0x9e3779b1;
-const PRIME_2 = 0x85ebca77;
-const PRIME_3 = 0xc2b2ae3d;
-const PRIME_4 = 0x27d4eb2f;
-const PRIME_5 = 0x165667b1;
+// Signed, so that the engine keeps them and all that is computed with them in 32-bit registers.
+const PRIME_1 = 0x9e3779b1 | 0;
+const PRIME_2 = 0x85ebca77 | 0;
+const PRIME_3 = 0xc2b2ae3d | 0;
+const PRIME_4 = 0x27d4eb2f | 0;
+const PRIME_5 = 0x165667b1 | 0;
 const STRIPE_BYTES = 16;
 
 /**
@@ -20,6 +21,7 @@ const STRIPE_BYTES = 16;
 export function xxhash32(buffer: Buffer, start: number, end: number, seed = 0): number {
   if (!(start >= 0 && start <= end && end <= buffer.length))
     throw new RangeError(`range ${start}..${end} is not inside ${buffer.length} bytes`);
+  const view = new DataView(buffer.buffer, buffer.byteOffset, buffer.length);
   let at = start;
   let hash: number;
   if (end - start >= STRIPE_BYTES) {
@@ -28,10 +30,10 @@ export function xxhash32(buffer: Buffer, start: number, end: number, seed = 0): 
     let c = seed | 0;
     let d = (seed - PRIME_1) | 0;
     for (const last = end - STRIPE_BYTES; at <= last; at += STRIPE_BYTES) {
-      a = round(a, buffer.readInt32LE(at));
-      b = round(b, buffer.readInt32LE(at + 4));
-      c = round(c, buffer.readInt32LE(at + 8));
-      d = round(d, buffer.readInt32LE(at + 12));
+      a = round(a, view.getInt32(at, true));
+      b = round(b, view.getInt32(at + 4, true));
+      c = round(c, view.getInt32(at + 8, true));
+      d = round(d, view.getInt32(at + 12, true));
     }
     hash = (rotate(a, 1) + rotate(b, 7) + rotate(c, 12) + rotate(d, 18)) | 0;
   } else {
@@ -39,9 +41,9 @@ export function xxhash32(buffer: Buffer, start: number, end: number, seed = 0): 
   }
   hash = (hash + (end - start)) | 0;
   for (; at + 4 <= end; at += 4)
-    hash = Math.imul(rotate((hash + Math.imul(buffer.readInt32LE(at), PRIME_3)) | 0, 17), PRIME_4);
+    hash = Math.imul(rotate((hash + Math.imul(view.getInt32(at, true), PRIME_3)) | 0, 17), PRIME_4);
   for (; at < end; at++)
-    hash = Math.imul(rotate((hash + Math.imul(buffer.readUInt8(at), PRIME_5)) | 0, 11), PRIME_1);
+    hash = Math.imul(rotate((hash + Math.imul(view.getUint8(at), PRIME_5)) | 0, 11), PRIME_1);
   return avalanche(hash);
 }
 
