@@ -16,6 +16,8 @@ export const TIMER_DELAY_MS_MAX = 2_147_483_647;
 export const CONNECT_TIMEOUT_MS = 30_000;
 /** Connections that the kernel holds for us before we accept them. */
 export const LISTEN_BACKLOG_CONNECTIONS = 511;
+/** Most that one read of a socket takes; one buffer for all sockets. */
+export const RECEIVE_BYTES = 256 * 1024;
 /** Calls in a row that may write less than asked, and nothing at all, before a write counts as failed. */
 export const EMPTY_WRITES_MAX = 8;
 
@@ -47,6 +49,10 @@ export const INTERNAL_READ_BYTES_MAX = 4 * 1024 * 1024;
 export const FETCH_ANSWER_BYTES_MIN = 64 * 1024;
 /** The longest that a Fetch waits for data, whatever the client asks for. */
 export const FETCH_WAIT_MS_MAX = 5 * 60 * 1000;
+/** Partitions in all fetch sessions together. */
+export const FETCH_SESSION_PARTITIONS_MAX = 1_000_000;
+/** A fetch session in use within this time is not ended for another one. */
+export const FETCH_SESSION_EVICTION_MS = 120_000;
 /** Records of a refused batch that are named one by one in the answer (KIP-467). */
 export const RECORD_ERRORS_MAX = 100;
 
@@ -75,6 +81,8 @@ export const FRAME_POOL_BUFFER_BYTES_MIN = 8 * 1024;
 export const FRAME_POOL_BUFFER_BYTES_MAX = 2 * 1024 * 1024;
 /** Lines a second that one server logs about broken connections; the rest is counted. */
 export const CONNECTION_FAULTS_LOGGED_PER_SECOND = 20;
+/** Partitions in one answer of DescribeTopicPartitions, as in Kafka. */
+export const DESCRIBED_PARTITIONS_MAX = 2_000;
 /** How often connections are looked through for those that are idle or late. */
 export const CONNECTION_SWEEP_MS = 1_000;
 /** Waiting for open connections to end when the server closes. */
@@ -108,3 +116,8 @@ export const CLOCK_JUMP_HOLD_MS = 24 * 60 * 60 * 1000;
 
 /** Longest line that `millrace produce` takes from its input. */
 export const CLI_LINE_BYTES_MAX = 16 * 1024 * 1024;
+
+// broker/transactions ---------------------------------------------------------------------------------------------
+
+/** Transactional ids that are remembered at the same time; more are refused until old ones expire. */
+export const TRANSACTIONAL_IDS_MAX = 100_000;
