@@ -6,6 +6,7 @@ import type { Env } from '../core/env.ts';
 import type { Logger } from '../core/log.ts';
 import type { LogStore } from '../log/types.ts';
 import type { Fetches } from './fetch.ts';
+import type { FetchSessions } from './fetch-sessions.ts';
 import type { GroupCoordinator } from './groups/group-coordinator.ts';
 import type { BrokerSettings } from './settings.ts';
 import type { Topics } from './topics.ts';
@@ -24,6 +25,7 @@ export interface Broker {
   readonly dataDir: string;
   readonly topics: Topics;
   readonly fetches: Fetches;
+  readonly fetchSessions: FetchSessions;
   readonly groups: GroupCoordinator;
   readonly transactions: TransactionCoordinator;
   /** Answers what waits, stops the coordinators, closes the log store cleanly. Idempotent. */

@@ -16,10 +16,9 @@ import type { Topic, Topics } from './topics.ts';
 
 /** One partition to read. */
 export interface FetchTarget {
-  /** undefined with the reason in `error`. */
   readonly topic: Topic | undefined;
   readonly partition: number;
-  /** Why there is nothing to read, or NONE. */
+  /** What to answer when there is no such topic or partition. */
   readonly error: ErrorName;
   readonly fetchOffset: number;
   readonly maxBytes: number;
@@ -239,8 +238,7 @@ class Reading {
   /** The answer when no bytes are needed for it: an error, or a reader that is at the end. */
   private answerWithoutReading(target: FetchTarget): FetchedPartition | undefined {
     const log = logOf(target);
-    if (log === undefined)
-      return failed(target.error === 'NONE' ? 'UNKNOWN_TOPIC_OR_PARTITION' : target.error);
+    if (log === undefined) return failed(target.error);
     const epochFault = epochError(target.currentLeaderEpoch, log.leaderEpoch);
     if (epochFault !== undefined) return failed(epochFault);
     const { fetchOffset, lastFetchedEpoch } = target;

@@ -8,6 +8,7 @@
  * - Exactly one record batch for each partition, in format 2; its CRC, size, counts, timestamps, producer id, epoch and
  *   sequence are checked. Batches are stored as they came unless the topic has a `compression.type` of its own.
  * - Duplicates of an idempotent producer get the offsets of the batch that is there already.
+ * - Records of a transaction are taken only while the transaction is open and the partition is part of it (KIP-890).
  * - Records without a key are refused on compacted topics, each named with its index (v8).
  *
  * Deviations:
@@ -18,7 +19,12 @@
  *
  * Source: KIP-98, KIP-467, KIP-516.
  */
-import { produce, type ProduceRules, type Produced } from '../../broker/produce.ts';
+import {
+  produce,
+  type ProduceRules,
+  type Produced,
+  transactionalProducer,
+} from '../../broker/produce.ts';
 import type { Topic } from '../../broker/topics.ts';
 import { MillraceError } from '../../core/errors.ts';
 import { errorCode, type ErrorName } from '../../wire/kafka/error-codes.ts';
@@ -77,7 +83,14 @@ function appendOne(
   if (typeof topic === 'string') return refusal(topic, 'there is no such topic');
   const records =
     part.recordsStart < 0 ? null : request.frame.subarray(part.recordsStart, part.recordsEnd);
-  return produce(topic, part.index, records, rules);
+  const producer = transactionalProducer(records);
+  const verdict =
+    producer === undefined
+      ? 'NONE'
+      : context.broker.transactions.mayWrite(producer, topic.name, part.index);
+  return verdict === 'NONE'
+    ? produce(topic, part.index, records, rules)
+    : refusal(verdict, `the producer has no open transaction on ${topic.name}-${part.index}`);
 }
 
 function findTopic(

@@ -16,92 +16,124 @@
  *
  * Source: KIP-74, KIP-98, KIP-227, KIP-320, KIP-516, KIP-595.
  */
-import type { Fetched, FetchTarget } from '../../broker/fetch.ts';
-import { errorCode, type ErrorName } from '../../wire/kafka/error-codes.ts';
+import type { Broker } from '../../broker/broker.ts';
+import type { FetchedPartition, FetchTarget } from '../../broker/fetch.ts';
+import type { FetchPlan, SessionPartition } from '../../broker/fetch-sessions.ts';
+import { errorCode } from '../../wire/kafka/error-codes.ts';
 import type { FetchRequest, FetchResponseInput } from '../../wire/kafka/messages/01-fetch.ts';
 import type { ElementOf } from '../../wire/kafka/schema.ts';
-import { defineApi, type Api, type Releasable, type RequestContext } from './api.ts';
+import { defineApi, type Api, type Releasable } from './api.ts';
 
-type TopicRequest = ElementOf<FetchRequest['topics']>;
 type TopicAnswer = ElementOf<FetchResponseInput['responses']>;
 type PartitionAnswer = ElementOf<TopicAnswer['partitions']>;
-
-const TOPIC_IDS_SINCE = 13;
 
 export interface FetchAnswer extends FetchResponseInput, Releasable {
   /** Some partition has a diverging epoch. */
   readonly diverging: boolean;
 }
 
+const TOPIC_IDS_SINCE = 13;
+
 export const fetchApi: Api<FetchRequest, FetchAnswer> = defineApi({
   key: 1,
   name: 'Fetch',
   minVersion: 4,
   maxVersion: 18,
-  handle: async (request, context) => {
-    const { broker } = context;
-    const targets = targetsOf(request.topics, context);
-    const fetched = await broker.fetches.fetch(targets, {
+  handle: async (request, { broker, apiVersion, signal }) => {
+    const byId = apiVersion >= TOPIC_IDS_SINCE;
+    const plan = broker.fetchSessions.open({
+      sessionId: request.sessionId,
+      sessionEpoch: request.sessionEpoch,
+      byId,
+      partitions: partitionsAsked(request),
+      forgotten: request.forgottenTopicsData.flatMap(({ topic, topicId, partitions }) =>
+        partitions.map((partition) => ({ topicName: topic, topicId, partition })),
+      ),
+    });
+    if (plan.error !== 'NONE')
+      return { errorCode: errorCode(plan.error), sessionId: 0, responses: [], diverging: false };
+    const fetched = await broker.fetches.fetch(targetsOf(plan, byId, broker), {
       minBytes: request.minBytes,
       maxWaitMs: request.maxWaitMs,
       maxBytes: Math.min(request.maxBytes, broker.settings.fetchMaxBytes),
       isolation: request.isolationLevel === 1 ? 'read_committed' : 'read_uncommitted',
-      signal: context.signal,
+      signal,
     });
+    const selected = plan.select(fetched.partitions);
     return {
       errorCode: 0,
-      responses: answers(request.topics, fetched),
+      sessionId: plan.sessionId,
+      responses: answers(plan.partitions, fetched.partitions, selected),
       diverging: fetched.partitions.some((result) => result.diverging !== undefined),
       release: fetched.release,
     };
   },
 });
 
-function targetsOf(topics: readonly TopicRequest[], context: RequestContext): FetchTarget[] {
-  const known = context.broker.topics;
-  const byId = context.apiVersion >= TOPIC_IDS_SINCE;
-  const missing: ErrorName = byId ? 'UNKNOWN_TOPIC_ID' : 'UNKNOWN_TOPIC_OR_PARTITION';
-  return topics.flatMap((asked) => {
-    const topic = byId ? known.byId(asked.topicId) : known.get(asked.topic);
-    return asked.partitions.map((part) => ({
-      topic,
+function partitionsAsked({ topics }: FetchRequest): SessionPartition[] {
+  return topics.flatMap(({ topic, topicId, partitions }) =>
+    partitions.map((part) => ({
+      topicName: topic,
+      topicId,
       partition: part.partition,
-      error: topic === undefined ? missing : 'NONE',
       fetchOffset: part.fetchOffset,
       maxBytes: part.partitionMaxBytes,
       currentLeaderEpoch: part.currentLeaderEpoch,
       lastFetchedEpoch: part.lastFetchedEpoch,
-    }));
+    })),
+  );
+}
+
+function targetsOf(plan: FetchPlan, byId: boolean, { topics }: Broker): FetchTarget[] {
+  return plan.partitions.map((asked) => {
+    const topic = byId ? topics.byId(asked.topicId) : topics.get(asked.topicName);
+    return {
+      topic,
+      partition: asked.partition,
+      error: topic === undefined && byId ? 'UNKNOWN_TOPIC_ID' : 'UNKNOWN_TOPIC_OR_PARTITION',
+      fetchOffset: asked.fetchOffset,
+      maxBytes: asked.maxBytes,
+      currentLeaderEpoch: asked.currentLeaderEpoch,
+      lastFetchedEpoch: asked.lastFetchedEpoch,
+    };
   });
 }
 
-function answers(topics: readonly TopicRequest[], fetched: Fetched): TopicAnswer[] {
-  let index = 0;
-  return topics.map((asked) => ({
-    topic: asked.topic,
-    topicId: asked.topicId,
-    partitions: asked.partitions.map((part) => partitionAnswer(part.partition, fetched, index++)),
-  }));
+/** The selected results, those of one topic that follow one another under one name. */
+function answers(
+  asked: readonly SessionPartition[],
+  results: readonly FetchedPartition[],
+  selected: readonly number[],
+): TopicAnswer[] {
+  const topics: TopicAnswer[] = [];
+  let partitions: PartitionAnswer[] = [];
+  let last: SessionPartition | undefined;
+  for (const index of selected) {
+    const one = asked[index];
+    const result = results[index];
+    if (one === undefined || result === undefined) continue;
+    if (last?.topicName !== one.topicName || last.topicId !== one.topicId) {
+      partitions = [];
+      topics.push({ topic: one.topicName, topicId: one.topicId, partitions });
+      last = one;
+    }
+    partitions.push(partitionAnswer(one.partition, result));
+  }
+  return topics;
 }
 
-function partitionAnswer(partitionIndex: number, fetched: Fetched, index: number): PartitionAnswer {
-  const result = fetched.partitions[index];
-  if (result === undefined) throw new RangeError('a result for every partition');
-  return {
+function partitionAnswer(partitionIndex: number, result: FetchedPartition): PartitionAnswer {
+  const { highWatermark, lastStableOffset, logStartOffset, abortedTransactions, records } = result;
+  const answer = {
     partitionIndex,
     errorCode: errorCode(result.error),
-    highWatermark: result.highWatermark,
-    lastStableOffset: result.lastStableOffset,
-    logStartOffset: result.logStartOffset,
-    abortedTransactions: result.abortedTransactions,
-    records: result.records,
-    ...(result.diverging === undefined
-      ? {}
-      : {
-          divergingEpoch: {
-            epoch: result.diverging.leaderEpoch,
-            endOffset: result.diverging.endOffset,
-          },
-        }),
+    highWatermark,
+    lastStableOffset,
+    logStartOffset,
+    abortedTransactions,
+    records,
   };
+  if (result.diverging === undefined) return answer;
+  const { leaderEpoch: epoch, endOffset } = result.diverging;
+  return { ...answer, divergingEpoch: { epoch, endOffset } };
 }

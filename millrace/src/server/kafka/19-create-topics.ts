@@ -34,7 +34,7 @@ export const createTopicsApi: Api<CreateTopicsRequest, CreateTopicsResponseInput
     const count = new Map<string, number>();
     for (const { name } of request.topics) count.set(name, (count.get(name) ?? 0) + 1);
     const topics = await Promise.all(
-      [...count].map(([name, times]) => {
+      [...count].map(async ([name, times]) => {
         const asked = request.topics.find((topic) => topic.name === name);
         return asked === undefined || times > 1
           ? refused(name, 'INVALID_REQUEST', 'the request names the topic more than once')

@@ -6,6 +6,10 @@ import { SETTINGS, type BrokerSettings } from '../../broker/settings.ts';
 import { TOPIC_CONFIGS, type TopicConfig, type TopicOverrides } from '../../broker/topic-config.ts';
 
 /** NOTE: numbers of the protocol. */
+export const RESOURCE_TOPIC = 2;
+export const RESOURCE_BROKER = 4;
+
+/** NOTE: numbers of the protocol. */
 export const SOURCE_TOPIC = 1;
 export const SOURCE_STATIC_BROKER = 4;
 export const SOURCE_DEFAULT = 5;

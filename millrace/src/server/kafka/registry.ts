@@ -30,8 +30,30 @@ import { listGroupsApi } from './16-list-groups.ts';
 import { apiVersionsApi } from './18-api-versions.ts';
 import { createTopicsApi } from './19-create-topics.ts';
 import { deleteTopicsApi } from './20-delete-topics.ts';
+import { deleteRecordsApi } from './21-delete-records.ts';
+import { initProducerIdApi } from './22-init-producer-id.ts';
+import { addPartitionsToTxnApi } from './24-add-partitions-to-txn.ts';
+import { addOffsetsToTxnApi } from './25-add-offsets-to-txn.ts';
+import { endTxnApi } from './26-end-txn.ts';
+import { writeTxnMarkersApi } from './27-write-txn-markers.ts';
+import { txnOffsetCommitApi } from './28-txn-offset-commit.ts';
+import { describeTransactionsApi } from './65-describe-transactions.ts';
+import { listTransactionsApi } from './66-list-transactions.ts';
+import { offsetForLeaderEpochApi } from './23-offset-for-leader-epoch.ts';
+import { describeConfigsApi } from './32-describe-configs.ts';
+import { alterConfigsApi } from './33-alter-configs.ts';
+import { describeLogDirsApi } from './35-describe-log-dirs.ts';
+import { createPartitionsApi } from './37-create-partitions.ts';
 import { deleteGroupsApi } from './42-delete-groups.ts';
+import { electLeadersApi } from './43-elect-leaders.ts';
+import { incrementalAlterConfigsApi } from './44-incremental-alter-configs.ts';
+import { alterPartitionReassignmentsApi } from './45-alter-partition-reassignments.ts';
+import { listPartitionReassignmentsApi } from './46-list-partition-reassignments.ts';
 import { offsetDeleteApi } from './47-offset-delete.ts';
+import { describeClusterApi } from './60-describe-cluster.ts';
+import { describeProducersApi } from './61-describe-producers.ts';
+import { listConfigResourcesApi } from './74-list-config-resources.ts';
+import { describeTopicPartitionsApi } from './75-describe-topic-partitions.ts';
 import type { Api, RequestContext } from './api.ts';
 
 /** An API with its codec. */
@@ -65,8 +87,30 @@ const SERVED: readonly ServedApi[] = [
   serve(apiVersionsApi(advertisedVersions)),
   serve(createTopicsApi),
   serve(deleteTopicsApi),
+  serve(deleteRecordsApi),
+  serve(offsetForLeaderEpochApi),
+  serve(describeConfigsApi),
+  serve(alterConfigsApi),
+  serve(describeLogDirsApi),
+  serve(createPartitionsApi),
   serve(deleteGroupsApi),
+  serve(electLeadersApi),
+  serve(incrementalAlterConfigsApi),
+  serve(alterPartitionReassignmentsApi),
+  serve(listPartitionReassignmentsApi),
   serve(offsetDeleteApi),
+  serve(initProducerIdApi),
+  serve(addPartitionsToTxnApi),
+  serve(addOffsetsToTxnApi),
+  serve(endTxnApi),
+  serve(writeTxnMarkersApi),
+  serve(txnOffsetCommitApi),
+  serve(describeTransactionsApi),
+  serve(listTransactionsApi),
+  serve(describeClusterApi),
+  serve(describeProducersApi),
+  serve(listConfigResourcesApi),
+  serve(describeTopicPartitionsApi),
 ];
 
 const BY_KEY: ReadonlyMap<number, ServedApi> = new Map(
@@ -99,7 +143,7 @@ function serve<Request, Response>(api: Api<Request, Response>): ServedApi {
   const definition = apiMessages(api.key);
   assert(definition?.name === api.name, `the messages of ${api.name} (key ${api.key}) are known`);
   return {
-    api: api as Api<unknown, unknown>,
+    api,
     decode: (frame, bodyStart, apiVersion) =>
       // Kafka looks at no more than the message either.
       decodeMessage(definition.request, apiVersion, frame, {
@@ -114,7 +158,7 @@ function serve<Request, Response>(api: Api<Request, Response>): ServedApi {
 
 function serveProduce(): ServedApi {
   return {
-    api: produceApi as Api<unknown, unknown>,
+    api: produceApi,
     decode: (frame, bodyStart, apiVersion): FlatProduceRequest =>
       decodeProduceRequest(frame, apiVersion, bodyStart),
     encode: (response, { apiVersion, correlationId }) => {
@@ -137,7 +181,7 @@ function serveProduce(): ServedApi {
 
 function serveFetch(): ServedApi {
   return {
-    api: fetchApi as Api<unknown, unknown>,
+    api: fetchApi,
     decode: (frame, bodyStart, apiVersion) => decodeFetchRequest(frame, apiVersion, bodyStart),
     encode: (response, context) => {
       const body = response as FetchBody & { readonly diverging: boolean };
