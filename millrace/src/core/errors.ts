@@ -149,11 +149,6 @@ export const ERRORS = {
     retriable: false,
     hint: 'Look for disk errors with `dmesg`, then restore the data directory from a copy',
   },
-  ML_STATE_UNREADABLE: {
-    summary: 'State that the broker kept about itself cannot be read',
-    retriable: false,
-    hint: 'It was written by another version or is damaged: start the version that wrote it, or restore a copy of the directory',
-  },
   ML_TOO_MANY_FILES: {
     summary: 'The limit of open files is reached',
     retriable: true,

@@ -49,7 +49,7 @@ function parseEnd(text: string): number {
   };
   if (version !== VERSION || typeof end !== 'number' || !Number.isSafeInteger(end)) {
     throw new MillraceError(
-      'ML_STATE_UNREADABLE',
+      'ML_STATE_DAMAGED',
       `the stored producer id block is not readable: ${text}`,
     );
   }

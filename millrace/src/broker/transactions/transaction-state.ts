@@ -96,7 +96,7 @@ export function decodeTransaction(record: InternalRecord): {
   const status = STATUSES[value.transactionStatus];
   if (status === undefined) {
     throw new MillraceError(
-      'ML_STATE_UNREADABLE',
+      'ML_STATE_DAMAGED',
       `transactional id ${transactionalId} has the unknown status ${value.transactionStatus}`,
       { fields: { transactionalId, status: value.transactionStatus } },
     );
