@@ -11,9 +11,11 @@ export const EXIT = {
   failed: 1,
   /** The command line, a setting or the Node version is wrong. */
   usage: 2,
+  /** A bug in Millrace. */
+  bug: 70,
   /** The disk failed (fsync): nothing acknowledged is lost, but a person must look. */
   storage: 74,
-  /** Interrupted by SIGINT. */
+  /** Ended by a second SIGINT or SIGTERM. */
   interrupted: 130,
 } as const;
 

@@ -1,0 +1,70 @@
+import { expect, test } from 'vitest';
+import { MillraceError } from '../core/errors.ts';
+import { configFileOf, parseAddress, resolveStart, type StartFlags } from './start-options.ts';
+
+function resolve(flags: StartFlags = {}, environment: Record<string, string> = {}, text?: string) {
+  const file = text === undefined ? undefined : { name: 'millrace.conf', text };
+  return resolveStart({ flags, environment, file, terminal: false });
+}
+
+test('without anything said, a broker listens on loopback and keeps its data here', () => {
+  expect(resolve()).toMatchObject({
+    data: './millrace-data',
+    kafka: { host: '127.0.0.1', port: 9092 },
+    insecure: false,
+    logLevel: 'info',
+    logFormat: 'json',
+  });
+});
+
+test('the command line wins over --set, that over the environment, that over the file', () => {
+  const file = 'num.partitions = 2\ndata = /file\n# data = /comment\nlog.level=warn\n';
+  expect(resolve({}, {}, file).settings.numPartitions).toBe(2);
+  expect(resolve({}, { MILLRACE_NUM_PARTITIONS: '3' }, file).settings.numPartitions).toBe(3);
+  const all = resolve(
+    { data: '/flag', set: ['num.partitions=5'] },
+    { MILLRACE_NUM_PARTITIONS: '3', MILLRACE_DATA: '/env' },
+    file,
+  );
+  expect(all.settings.numPartitions).toBe(5);
+  expect(all.data).toBe('/flag');
+  expect(all.logLevel).toBe('warn');
+});
+
+test('the environment names our own settings without repeating the prefix', () => {
+  expect(resolve({}, { MILLRACE_MAX_PARTITIONS: '77' }).settings.maxPartitions).toBe(77);
+});
+
+test('what looks like ours in the environment and is not is told', () => {
+  expect(
+    resolve({}, { MILLRACE_NUM_PARTITION: '3', MILLRACE_SEED: '1', PATH: '/bin' })
+      .unknownEnvironment,
+  ).toEqual(['MILLRACE_NUM_PARTITION']);
+});
+
+test.each([
+  ['a file line without =', () => resolve({}, {}, 'num.partitions 3\n'), 'millrace.conf:1'],
+  [
+    'an unknown name in the file',
+    () => resolve({}, {}, '\nnum.partition = 3\n'),
+    'millrace.conf:2',
+  ],
+  ['a value out of range', () => resolve({ set: ['num.partitions=0'] }), 'num.partitions'],
+  ['an unknown setting', () => resolve({ set: ['num.partition=1'] }), 'num.partition'],
+  ['an address without port', () => resolve({ kafka: 'localhost' }), 'localhost'],
+  ['a port out of range', () => resolve({ kafka: 'localhost:70000' }), '70000'],
+  ['a wrong log level', () => resolve({ logLevel: 'loud' }), 'loud'],
+])('%s is refused, and named', (_, act, named) => {
+  expect(act).toThrow(MillraceError);
+  expect(act).toThrow(named);
+});
+
+test('addresses may be IPv6, and leave out loopback', () => {
+  expect(parseAddress('[::1]:9092')).toEqual({ host: '::1', port: 9092 });
+  expect(parseAddress(':0')).toEqual({ host: '127.0.0.1', port: 0 });
+});
+
+test('the flag names the file before the environment does', () => {
+  expect(configFileOf({ flags: { config: 'a' }, environment: { MILLRACE_CONFIG: 'b' } })).toBe('a');
+  expect(configFileOf({ flags: {}, environment: { MILLRACE_CONFIG: 'b' } })).toBe('b');
+});

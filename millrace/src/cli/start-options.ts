@@ -1,0 +1,171 @@
+/**
+ * What `millrace start` was asked: the command line over the environment over the file, each name in one table. Pure: the caller
+ * reads the file and hands over the environment.
+ */
+import { isSetting, parseSettings, type BrokerSettings } from '../broker/settings.ts';
+import { MillraceError } from '../core/errors.ts';
+import type { LogLevel } from '../core/log.ts';
+
+/** What commander made of the command line. */
+export interface StartFlags {
+  readonly data?: string;
+  readonly kafka?: string;
+  readonly config?: string;
+  readonly set?: readonly string[];
+  readonly insecure?: boolean;
+  readonly logLevel?: string;
+  readonly logFormat?: string;
+}
+
+export interface StartOptions {
+  readonly data: string;
+  readonly kafka: { readonly host: string; readonly port: number };
+  readonly insecure: boolean;
+  readonly logLevel: LogLevel;
+  readonly logFormat: 'text' | 'json';
+  readonly settings: BrokerSettings;
+  /** Names in the environment that look like ours and mean nothing: worth a warning, as they may be a typing mistake. */
+  readonly unknownEnvironment: readonly string[];
+}
+
+interface Sources {
+  readonly flags: StartFlags;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Text of the config file and its name; undefined when there is none. */
+  readonly file: { readonly name: string; readonly text: string } | undefined;
+  readonly terminal: boolean;
+}
+
+export const DEFAULT_DATA = './millrace-data';
+export const DEFAULT_KAFKA = '127.0.0.1:9092';
+const PREFIX = 'MILLRACE_';
+const OPTION_NAMES: ReadonlySet<string> = new Set([
+  'data',
+  'kafka',
+  'insecure',
+  'log.level',
+  'log.format',
+]);
+/** Environment variables of other commands and of the tests. */
+const OTHER_ENVIRONMENT = /^MILLRACE_(?:CONFIG|BROKERS|SEED|FUZZ_.*|TEST_.*|SOAK_.*|BENCH_.*)$/;
+
+/** @throws {MillraceError} ML_CONFIG_INVALID, naming what is wrong and where it was said */
+export function resolveStart(sources: Sources): StartOptions {
+  const { flags } = sources;
+  const { values, unknown } = fromEnvironment(sources.environment);
+  const merged = new Map([...fromFile(sources.file), ...values, ...fromSet(flags.set ?? [])]);
+  const flagged: Readonly<Record<string, string | boolean | undefined>> = {
+    data: flags.data,
+    kafka: flags.kafka,
+    insecure: flags.insecure,
+    'log.level': flags.logLevel,
+    'log.format': flags.logFormat,
+  };
+  for (const [name, value] of Object.entries(flagged)) {
+    if (value !== undefined) merged.set(name, String(value));
+  }
+  const settings = Object.fromEntries([...merged].filter(([name]) => !OPTION_NAMES.has(name)));
+  return {
+    data: merged.get('data') ?? DEFAULT_DATA,
+    kafka: parseAddress(merged.get('kafka') ?? DEFAULT_KAFKA),
+    insecure: oneOf('insecure', merged.get('insecure') ?? 'false', ['true', 'false']) === 'true',
+    logLevel: oneOf('log.level', merged.get('log.level') ?? 'info', [
+      'debug',
+      'info',
+      'warn',
+      'error',
+    ]),
+    logFormat: oneOf(
+      'log.format',
+      merged.get('log.format') ?? (sources.terminal ? 'text' : 'json'),
+      ['text', 'json'],
+    ),
+    settings: parseSettings(settings),
+    unknownEnvironment: unknown,
+  };
+}
+
+/** The file that the options name, if any: the flag, else the environment. */
+export function configFileOf(sources: Pick<Sources, 'flags' | 'environment'>): string | undefined {
+  return sources.flags.config ?? sources.environment[`${PREFIX}CONFIG`];
+}
+
+function fromSet(assignments: readonly string[]): Map<string, string> {
+  const values = new Map<string, string>();
+  for (const text of assignments) {
+    const at = text.indexOf('=');
+    if (at <= 0)
+      throw invalid(
+        `--set takes name=value, not '${text}'`,
+        'Write for example --set num.partitions=8',
+      );
+    values.set(text.slice(0, at).trim(), text.slice(at + 1).trim());
+  }
+  return values;
+}
+
+function fromFile(file: Sources['file']): Map<string, string> {
+  const values = new Map<string, string>();
+  if (file === undefined) return values;
+  for (const [index, raw] of file.text.split(/\r?\n/).entries()) {
+    const line = raw.trim();
+    if (line === '' || line.startsWith('#')) continue;
+    const at = line.indexOf('=');
+    if (at <= 0) {
+      throw invalid(
+        `${file.name}:${index + 1} is not 'name = value'`,
+        "Comments begin with '#'; there are no sections",
+      );
+    }
+    const name = line.slice(0, at).trim();
+    if (!OPTION_NAMES.has(name) && !isSetting(name)) {
+      throw invalid(
+        `${file.name}:${index + 1}: there is no setting '${name}'`,
+        'docs/reference/settings.md lists the settings',
+      );
+    }
+    values.set(name, line.slice(at + 1).trim());
+  }
+  return values;
+}
+
+function fromEnvironment(environment: Sources['environment']): {
+  readonly values: Map<string, string>;
+  readonly unknown: string[];
+} {
+  const values = new Map<string, string>();
+  const unknown: string[] = [];
+  for (const [variable, value] of Object.entries(environment)) {
+    if (value === undefined || !variable.startsWith(PREFIX) || OTHER_ENVIRONMENT.test(variable))
+      continue;
+    const name = variable.slice(PREFIX.length).toLowerCase().replaceAll('_', '.');
+    const known = [name, `millrace.${name}`].find(
+      (each) => OPTION_NAMES.has(each) || isSetting(each),
+    );
+    if (known === undefined) unknown.push(variable);
+    else values.set(known, value);
+  }
+  return { values, unknown };
+}
+
+/** `host:port`, `[::1]:port`, or `:port` for loopback. */
+export function parseAddress(text: string): { readonly host: string; readonly port: number } {
+  const match = /^(?:\[([0-9a-fA-F:]+)\]|([^\s:]*)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3] ?? -1);
+  if (match === null || port > 65_535) {
+    throw invalid(`'${text}' is not host:port`, 'Write for example --kafka 127.0.0.1:9092');
+  }
+  const host = match[1] ?? match[2] ?? '';
+  return { host: host === '' ? '127.0.0.1' : host, port };
+}
+
+function oneOf<Value extends string>(name: string, text: string, allowed: readonly Value[]): Value {
+  const found = allowed.find((value) => value === text);
+  if (found === undefined)
+    throw invalid(`${name} cannot be '${text}'`, `Allowed is ${allowed.join(', ')}`);
+  return found;
+}
+
+function invalid(message: string, hint: string): MillraceError {
+  return new MillraceError('ML_CONFIG_INVALID', message, { hint });
+}

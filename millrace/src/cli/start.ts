@@ -1,0 +1,108 @@
+/** `millrace start`: a broker on a directory, until it is told to stop. */
+import { startBroker } from '../broker.ts';
+import { MillraceError } from '../core/errors.ts';
+import { readWholeFile } from '../core/files.ts';
+import type { Logger } from '../core/log.ts';
+import { realEnv } from '../core/real-env.ts';
+import { EXIT, say } from './io.ts';
+import { createLogger } from './logger.ts';
+import { configFileOf, resolveStart, type StartFlags, type StartOptions } from './start-options.ts';
+import { VERSION } from './version.ts';
+
+/** @throws {MillraceError} before the broker answers anybody: what is wrong with the command line, the directory or the address */
+export async function start(flags: StartFlags): Promise<void> {
+  const options = readOptions(flags);
+  const logger = createLogger({ level: options.logLevel, format: options.logFormat });
+  for (const name of options.unknownEnvironment) {
+    logger.warn('the environment has a name that means nothing here', { name });
+  }
+  watchForBugs(logger);
+  const broker = await startBroker({
+    env: realEnv(),
+    data: options.data,
+    kafka: options.kafka,
+    insecure: options.insecure,
+    settings: options.settings,
+    logger,
+    // What is on disk is uncertain from here on: nothing more may be acknowledged, and nothing tidied up.
+    onFatal: (error) => {
+      logger.error('the disk failed; stopping at once', { error });
+      process.exit(EXIT.storage);
+    },
+  });
+  announce(options, broker, logger);
+  await stopSignal(logger);
+  await broker.close();
+  logger.info('stopped');
+  // Idle sockets of clients and timers that are due later hold nothing that is needed.
+  process.exit(EXIT.ok);
+}
+
+function readOptions(flags: StartFlags): StartOptions {
+  const environment = process.env;
+  const name = configFileOf({ flags, environment });
+  const file = name === undefined ? undefined : { name, text: readConfig(name) };
+  return resolveStart({ flags, environment, file, terminal: process.stderr.isTTY });
+}
+
+function readConfig(name: string): string {
+  try {
+    return readWholeFile(realEnv().fs, name).toString('utf8');
+  } catch (cause) {
+    throw new MillraceError('ML_CONFIG_INVALID', `the config file ${name} cannot be read`, {
+      cause,
+      hint: 'Name a file that exists and may be read, or leave out --config',
+    });
+  }
+}
+
+interface Announced {
+  readonly dataDir: string;
+  readonly host: string;
+  readonly port: number;
+}
+
+function announce(options: StartOptions, broker: Announced, logger: Logger): void {
+  // Since the process began, which is what a person waits for.
+  const readyMs = Math.round(process.uptime() * 1000);
+  const host = broker.host.includes(':') ? `[${broker.host}]` : broker.host;
+  const address = `${host}:${broker.port}`;
+  if (options.logFormat === 'json') {
+    logger.info('ready', {
+      version: VERSION,
+      readyMs,
+      data: broker.dataDir,
+      kafka: address,
+      processId: process.pid,
+    });
+    return;
+  }
+  say(`millrace ${VERSION} ready in ${readyMs} ms`);
+  say(`  data   ${broker.dataDir}`);
+  say(`  kafka  ${address}`);
+  say(`  try    kcat -b ${address} -L`);
+}
+
+/** Resolves at the first SIGTERM or SIGINT; a second one ends the process there and then, which loses nothing acknowledged. */
+function stopSignal(logger: Logger): Promise<void> {
+  return new Promise((resolve) => {
+    let stopping = false;
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.on(signal, () => {
+        if (stopping) process.exit(EXIT.interrupted);
+        stopping = true;
+        logger.info('stopping', { signal });
+        resolve();
+      });
+    }
+  });
+}
+
+function watchForBugs(logger: Logger): void {
+  const fail = (error: unknown): void => {
+    logger.error('a bug in Millrace ended it; nothing acknowledged is lost', { error });
+    process.exit(EXIT.bug);
+  };
+  process.on('uncaughtException', fail);
+  process.on('unhandledRejection', fail);
+}
