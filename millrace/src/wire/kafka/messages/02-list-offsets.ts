@@ -26,7 +26,7 @@ export const listOffsetsRequest = message({
   flexible: '6+',
   fields: {
     replicaId: int32('0+'),
-    isolationLevel: int8('2+'),
+    isolationLevel: int8('2+', { default: 0 }),
     topics: array('0+', {
       name: string('0+'),
       partitions: array('0+', {
@@ -35,7 +35,7 @@ export const listOffsetsRequest = message({
         timestamp: int64('0+'),
       }),
     }),
-    timeoutMs: int32('10+', { ignorable: true }),
+    timeoutMs: int32('10+', { default: 0, ignorable: true }),
   },
 });
 

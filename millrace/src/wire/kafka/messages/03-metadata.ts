@@ -14,6 +14,7 @@
  * Source: Kafka protocol guide; KIP-4, KIP-320, KIP-430, KIP-516, KIP-700, KIP-1102.
  */
 import {
+  ZERO_UUID,
   array,
   bool,
   int16,
@@ -33,14 +34,14 @@ export const metadataRequest = message({
     topics: array(
       '0+',
       {
-        topicId: uuid('10+', { ignorable: true }),
+        topicId: uuid('10+', { default: ZERO_UUID, ignorable: true }),
         name: string('0+', { nullable: '10+' }),
       },
       { nullable: '1+' },
     ),
     allowAutoTopicCreation: bool('4+', { default: true }),
     includeClusterAuthorizedOperations: bool('8-10', { default: false }),
-    includeTopicAuthorizedOperations: bool('8+'),
+    includeTopicAuthorizedOperations: bool('8+', { default: false }),
   },
 });
 
@@ -75,7 +76,7 @@ export const metadataResponse = message({
       topicAuthorizedOperations: int32('8+', { default: -2147483648 }),
     }),
     clusterAuthorizedOperations: int32('8-10', { default: -2147483648 }),
-    errorCode: int16('13+', { ignorable: true }),
+    errorCode: int16('13+', { default: 0, ignorable: true }),
   },
 });
 

@@ -22,7 +22,7 @@ export const describeGroupsRequest = message({
   flexible: '5+',
   fields: {
     groups: array('0+', 'string'),
-    includeAuthorizedOperations: bool('3+'),
+    includeAuthorizedOperations: bool('3+', { default: false }),
   },
 });
 

@@ -11,8 +11,8 @@ export const listGroupsRequest = message({
   versions: '0-5',
   flexible: '3+',
   fields: {
-    statesFilter: array('4+', 'string'),
-    typesFilter: array('5+', 'string'),
+    statesFilter: array('4+', 'string', { default: [] }),
+    typesFilter: array('5+', 'string', { default: [] }),
   },
 });
 

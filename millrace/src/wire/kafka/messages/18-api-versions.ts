@@ -25,8 +25,8 @@ export const apiVersionsRequest = message({
   versions: '0-4',
   flexible: '3+',
   fields: {
-    clientSoftwareName: string('3+', { ignorable: true }),
-    clientSoftwareVersion: string('3+', { ignorable: true }),
+    clientSoftwareName: string('3+', { default: '', ignorable: true }),
+    clientSoftwareVersion: string('3+', { default: '', ignorable: true }),
   },
 });
 

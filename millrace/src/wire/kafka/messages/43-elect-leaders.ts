@@ -20,7 +20,7 @@ export const electLeadersRequest = message({
   versions: '0-2',
   flexible: '2+',
   fields: {
-    electionType: int8('1+'),
+    electionType: int8('1+', { default: 0 }),
     topicPartitions: array(
       '0+',
       {

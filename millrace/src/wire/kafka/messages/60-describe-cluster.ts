@@ -23,7 +23,7 @@ export const describeClusterRequest = message({
   fields: {
     includeClusterAuthorizedOperations: bool('0+'),
     endpointType: int8('1+', { default: 1 }),
-    includeFencedBrokers: bool('2+'),
+    includeFencedBrokers: bool('2+', { default: false }),
   },
 });
 

@@ -20,7 +20,7 @@ export const listConfigResourcesRequest = message({
   versions: '0-1',
   flexible: '0+',
   fields: {
-    resourceTypes: array('1+', 'int8'),
+    resourceTypes: array('1+', 'int8', { default: [] }),
   },
 });
 
