@@ -249,6 +249,25 @@ describe.each([real, simulated])('network of a $name machine', ({ run }) => {
       await Promise.all([near.closed(), far.closed()]);
     }));
 
+  test('memory may be reused once the write has called back', () =>
+    run(async (env) => {
+      const { client, server } = await connect(env);
+      const [near, far] = [new Side(client), new Side(server)];
+      const bytes = Buffer.alloc(50_000);
+      for (let round = 1; round <= 20; round++) {
+        bytes.fill(round);
+        await new Promise<void>((resolve) => {
+          near.connection.write([bytes.subarray(0, 10), bytes.subarray(10)], resolve);
+        });
+      }
+      bytes.fill(0xff);
+      near.connection.end();
+      await Promise.all([near.closed(), far.closed()]);
+      const received = far.received();
+      const rounds = Array.from({ length: 20 }, (_, index) => Buffer.alloc(50_000, index + 1));
+      expect(received.equals(Buffer.concat(rounds))).toBe(true);
+    }));
+
   test('what arrives before a connection is started is not lost', () =>
     run(async (env) => {
       const { client, server } = await connect(env);

@@ -163,7 +163,8 @@ export class SimConnection implements Connection {
       if (first === undefined) break;
       const room = WIRE_BYTES_MAX - this.wireBytes;
       const count = Math.min(room, first.bytes.length - first.taken);
-      if (count > 0) this.wire.push(first.bytes.slice(first.taken, first.taken + count));
+      if (count > 0)
+        this.wire.push(new Uint8Array(first.bytes.subarray(first.taken, first.taken + count)));
       first.taken += count;
       this.wireBytes += count;
       this.bufferedBytes -= count;

@@ -197,7 +197,7 @@ export class SimInode {
     this.dirty.add(number);
     const page = this.live.get(number);
     if (page !== undefined && !page.isFrozen) return page.bytes;
-    const bytes = page === undefined ? new Uint8Array(PAGE_BYTES) : page.bytes.slice();
+    const bytes = page === undefined ? new Uint8Array(PAGE_BYTES) : new Uint8Array(page.bytes);
     this.live.set(number, { bytes, isFrozen: false });
     return bytes;
   }
