@@ -17,6 +17,7 @@ import { encodeVersioned } from '../../src/wire/kafka/versioned.ts';
 import { MemoryInternalLog, type Disk } from './memory-internal-log.ts';
 import { VirtualTime, type VirtualProcess } from './virtual-time.ts';
 
+export const ORDERS_ID = '00000000-0000-4000-8000-000000000001';
 export const SESSION_MS = 10_000;
 export const REBALANCE_MS = 30_000;
 
@@ -77,8 +78,8 @@ export class CoordinatorUnderTest {
   readonly logger = new CollectingLogger();
   /** Names of topics that exist, with their ids. */
   readonly topics = new Map<string, string>([
-    ['orders', 'id-of-orders'],
-    ['payments', 'id-of-payments'],
+    ['orders', ORDERS_ID],
+    ['payments', '00000000-0000-4000-8000-000000000002'],
   ]);
   process: VirtualProcess;
   log: MemoryInternalLog;
