@@ -6,10 +6,15 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { errorsPage } from './docs/errors-page.ts';
+import { kafkaSupportPage } from './docs/kafka-support-page.ts';
+import { settingsPage, topicConfigsPage } from './docs/settings-pages.ts';
 
 /** Path below the root of the repository, and the text. */
 const PAGES: Readonly<Record<string, () => string>> = {
   'docs/reference/errors.md': errorsPage,
+  'docs/reference/kafka-support.md': kafkaSupportPage,
+  'docs/reference/settings.md': settingsPage,
+  'docs/reference/topic-configs.md': topicConfigsPage,
 };
 
 /** What is wrong with a generated page; undefined when it is what the sources say. */

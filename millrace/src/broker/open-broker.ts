@@ -50,7 +50,12 @@ const INTERNAL_SEGMENT_BYTES = '33554432';
  */
 export async function openBroker(env: Env, options: OpenBrokerOptions): Promise<Broker> {
   const { dataDir, logger, onFatal } = options;
-  const store = await openLogStore(env, { dataDir, logger, onFatal });
+  const store = await openLogStore(env, {
+    directory: dataDir,
+    logger,
+    onFatal,
+    producerExpirationMs: options.settings.producerIdExpirationMs,
+  });
   try {
     return await openOn(env, store, options);
   } catch (error) {

@@ -66,12 +66,6 @@ export const SETTINGS = {
     max: INT_MAX,
     doc: 'The shortest session timeout that a group member may ask for. Milliseconds.',
   }),
-  fetchSessionSlots: int('max.incremental.fetch.session.cache.slots', {
-    default: 1_000,
-    min: 0,
-    max: 100_000,
-    doc: 'Incremental fetch sessions kept (KIP-227); a consumer that gets none sends full requests. 0 keeps none.',
-  }),
   maxConnections: int('max.connections', {
     default: 4_000,
     min: 1,
@@ -83,6 +77,12 @@ export const SETTINGS = {
     min: 1,
     max: 1_000_000,
     doc: 'Open connections of one address; further ones are closed at once.',
+  }),
+  fetchSessionSlots: int('max.incremental.fetch.session.cache.slots', {
+    default: 1_000,
+    min: 0,
+    max: 100_000,
+    doc: 'Incremental fetch sessions kept (KIP-227); a consumer that gets none sends full requests. 0 keeps none.',
   }),
   fetchMemoryBytes: long('millrace.fetch.memory.bytes', {
     default: 256 * MIB,

@@ -87,6 +87,7 @@ export class FrameAssembler {
         if (fault !== undefined) return fault;
         if (this.startFilled < START_BYTES) return undefined;
         this.filled = 0;
+        if (position === chunk.length) return undefined;
       }
       if (!this.reserve(chunk.length - position)) {
         this.held = Buffer.from(chunk.subarray(position));
