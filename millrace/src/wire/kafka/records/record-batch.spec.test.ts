@@ -1,5 +1,5 @@
 /**
- * Record batches against three foreign implementations: Kafka's own library (bytes kept in fixtures/, see
+ * Record batches against four foreign implementations: Kafka's own library and librdkafka (bytes kept in fixtures/; see
  * fixtures/JavaBatches.java), kafkajs and @platformatic/kafka.
  */
 import { readFileSync } from 'node:fs';
@@ -158,6 +158,32 @@ describe('Kafka’s library', () => {
       expect(readEndTransactionMarker(java(name), 0, java(name).length)).toEqual(marker);
     }
   });
+});
+
+// ---- librdkafka -----------------------------------------------------------------------------------------------
+
+/** What kcat sent with each codec (`kcat -P -z lz4 -K: -H colour=blue`), as it lay in a segment. */
+const LIBRDKAFKA = JSON.parse(
+  readFileSync(new URL('fixtures/librdkafka-batches.json', import.meta.url), 'utf8'),
+) as Record<Compression, string>;
+
+test.each(COMPRESSIONS)('a batch from librdkafka with %s is good, and read', (codec) => {
+  const bytes = Buffer.from(LIBRDKAFKA[codec], 'base64');
+  expect(batch.checkProducedBatch(bytes, 0, bytes.length)).toBe(batch.BATCH_OK);
+  expect(batch.compressionOf(batch.attributes(bytes, 0))).toBe(COMPRESSIONS.indexOf(codec));
+  expect(
+    readRecords(bytes).map(({ key, value, headers }) => [
+      String(key),
+      String(value),
+      ...headers.map((header) => `${header.key}=${String(header.value)}`),
+    ]),
+  ).toEqual(
+    Array.from({ length: 30 }, (_, i) => [
+      `key-${i % 4}`,
+      `value ${i} of thirty, long enough that it can be compressed`,
+      'colour=blue',
+    ]),
+  );
 });
 
 // ---- kafkajs ----------------------------------------------------------------------------------------------------

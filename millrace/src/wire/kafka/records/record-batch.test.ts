@@ -286,6 +286,9 @@ test('batches are walked one by one, and a torn last one is not', () => {
   expect(batch.batchEnd(buffer, 129, buffer.length - 1)).toBe(-1);
   expect(batch.batchEnd(buffer, 129, 135)).toBe(-1);
   expect(batch.batchEnd(buffer, buffer.length, buffer.length)).toBe(-1);
-  buffer.writeInt32BE(-12, 8); // A length that would make a walk stand still.
-  expect(batch.batchEnd(buffer, 0, buffer.length)).toBe(-1);
+  // Lengths that would make a walk stand still, or stop inside a header.
+  for (const length of [-12, 0, 48]) {
+    buffer.writeInt32BE(length, 8);
+    expect(batch.batchEnd(buffer, 0, buffer.length)).toBe(-1);
+  }
 });

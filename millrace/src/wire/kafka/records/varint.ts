@@ -77,7 +77,6 @@ export function readVarlong(cursor: Cursor): number {
   let scale = 1;
   for (let index = 0; index < VARLONG_BYTES_MAX && position < end; index++) {
     const byte = buffer[position++] as number;
-    if (index === 9 && byte > 1) break;
     if (index < 4) {
       low |= (byte & 127) << (index * 7);
     } else {
@@ -86,6 +85,7 @@ export function readVarlong(cursor: Cursor): number {
     }
     if (byte < 128) {
       const value = unzigzag(high, low);
+      // Also what has more than 64 bits ends here: the tenth byte alone puts it far beyond.
       if (!Number.isSafeInteger(value)) break;
       cursor.position = position;
       return value;
