@@ -49,6 +49,11 @@ export const ERRORS = {
     retriable: false,
     hint: 'Install the package that the message names, or use a codec that Node has itself: gzip or zstd',
   },
+  ML_CHECKPOINT_DAMAGED: {
+    summary: 'Neither copy of the checkpoint can be read',
+    retriable: false,
+    hint: 'Restore the data directory from a backup, or start once with `--repair`: every segment is read and what is good is kept',
+  },
   ML_CONFIG_INVALID: {
     summary: 'A setting has an unknown name or a value that is not allowed',
     retriable: false,
@@ -114,10 +119,31 @@ export const ERRORS = {
     retriable: false,
     hint: 'Look for disk errors with `dmesg`; the cause names the failing call',
   },
+  ML_JOURNAL_DAMAGED: {
+    summary:
+      'The journal is damaged in the middle: records that were acknowledged cannot be read from it',
+    retriable: false,
+    hint: 'Restore the data directory from a backup, or start once with `--repair`: what is good is kept, what is lost is logged',
+  },
   ML_LINE_TOO_LONG: {
     summary: 'A line of the input is longer than the limit',
     retriable: false,
     hint: 'Split the line, or produce it with a client that sends whole records',
+  },
+  ML_LOG_DAMAGED: {
+    summary: 'A file of a partition log does not hold what was written',
+    retriable: false,
+    hint: 'Look for disk errors with `dmesg`; start once with `--repair` to rebuild what can be rebuilt',
+  },
+  ML_LOG_FAILED: {
+    summary: 'The log store has stopped',
+    retriable: false,
+    hint: 'Look at the log lines before: the first failure says why; start again when it is repaired',
+  },
+  ML_OFFSET_OUT_OF_RANGE: {
+    summary: 'The offset is outside of what the partition holds',
+    retriable: false,
+    hint: '`millrace topic describe` shows the offsets that the partition holds',
   },
   ML_PERMISSION: {
     summary: 'The operating system refuses access',

@@ -112,6 +112,51 @@ export const CLOCK_JUMP_MS_MAX = 60 * 60 * 1000;
 /** …and for this long no offset is forgotten: the clock may be wrong. */
 export const CLOCK_JUMP_HOLD_MS = 24 * 60 * 60 * 1000;
 
+// log -------------------------------------------------------------------------------------------------------------
+
+/** One file of the journal. Also bounds a record batch: one has to fit into a file. */
+export const JOURNAL_FILE_BYTES = 32 * 1024 * 1024;
+/** All files of the journal: what a start may have to replay. */
+export const JOURNAL_BYTES_MAX = 512 * 1024 * 1024;
+/** Journal in use that starts a checkpoint, early enough that commits do not wait for it. */
+export const CHECKPOINT_JOURNAL_BYTES = 192 * 1024 * 1024;
+/** Longest time between two checkpoints of a store that is written to. */
+export const CHECKPOINT_INTERVAL_MS = 60_000;
+/** Segments that a checkpoint syncs at the same time: the thread pool has to serve commits and reads too. */
+export const CHECKPOINT_SYNCS_MAX = 2;
+/** Largest checkpoint that is read: tens of thousands of logs with thousands of producers. */
+export const CHECKPOINT_BYTES_MAX = 512 * 1024 * 1024;
+/** Bytes that wait for the journal, beyond which appends are refused: who appends waits for `whenDurable` long before. */
+export const JOURNAL_QUEUED_BYTES_MAX = 256 * 1024 * 1024;
+/** A group up to this size is written on the spot; larger ones beside the event loop. */
+export const JOURNAL_SYNC_WRITE_BYTES_MAX = 128 * 1024;
+/** Unsynced bytes of a segment that are synced ahead of the checkpoint. */
+export const SEGMENT_UNSYNCED_BYTES_MAX = 16 * 1024 * 1024;
+/** Bytes at the end of a segment that this process wrote and that are taken to be in the page cache. */
+export const SEGMENT_HOT_BYTES = 16 * 1024 * 1024;
+/** Hot reads up to this size are done on the spot. */
+export const READ_SYNC_BYTES_MAX = 256 * 1024;
+/** Most bytes that one read returns, unless a single batch is larger. */
+export const READ_BYTES_MAX = 8 * 1024 * 1024;
+/** Memory of read buffers that waits to be used again. */
+export const READ_POOL_BYTES_MAX = 64 * 1024 * 1024;
+/** Memory of the indexes of sealed segments. */
+export const INDEX_MEMORY_BYTES_MAX = 64 * 1024 * 1024;
+/** Bytes read at once while an offset is looked up by its timestamp. */
+export const TIMESTAMP_SEARCH_BYTES = 64 * 1024;
+/** Segment files that are open at the same time. */
+export const OPEN_SEGMENTS_MAX = 4_096;
+/** Space kept for internal topics and checkpoints when the disk is full. */
+export const RESERVE_BYTES = 16 * 1024 * 1024;
+/** How often a full disk is looked at for room. */
+export const DISK_FULL_POLL_MS = 1_000;
+/** A producer that has not written for so long is forgotten. Kafka: producer.id.expiration.ms */
+export const PRODUCER_EXPIRATION_MS = 24 * 60 * 60 * 1000;
+/** Memory of the offset map of a compaction, 32 bytes a key: more distinct keys take more than one pass. */
+export const COMPACTION_MAP_BYTES_MAX = 32 * 1024 * 1024;
+/** Read and written at once by a compaction: between two pieces everything else has its turn. */
+export const COMPACTION_CHUNK_BYTES = 256 * 1024;
+
 // cli -------------------------------------------------------------------------------------------------------------
 
 /** Longest line that `millrace produce` takes from its input. */

@@ -143,11 +143,17 @@ export interface PartitionLog {
   whenDurable(endOffset: number): Promise<void>;
   read(offset: number, options: ReadOptions): Promise<ReadResult>;
   /** The first record whose timestamp is at or after `timestampMs`; undefined when there is none. */
-  offsetForTimestamp(timestampMs: number, isolation: Isolation): Promise<TimestampOffset | undefined>;
+  offsetForTimestamp(
+    timestampMs: number,
+    isolation: Isolation,
+  ): Promise<TimestampOffset | undefined>;
   /** The record with the largest timestamp (KIP-734); undefined when the log is empty. */
   maxTimestamp(): Promise<TimestampOffset | undefined>;
   /** KIP-320: the largest epoch at or below `leaderEpoch`, and where it ends; epoch -1 when unknown. */
-  endOffsetForEpoch(leaderEpoch: number): { readonly leaderEpoch: number; readonly endOffset: number };
+  endOffsetForEpoch(leaderEpoch: number): {
+    readonly leaderEpoch: number;
+    readonly endOffset: number;
+  };
   /** Moves the log start offset forward, durably; -1 = to the high watermark. Returns the new start.
    * @throws {MillraceError} ML_OFFSET_OUT_OF_RANGE above the high watermark */
   deleteRecordsBefore(offset: number): Promise<number>;
@@ -168,6 +174,11 @@ export interface LogStoreStats {
   readonly damagedRanges: number;
 }
 
+export interface OpenLogOptions {
+  /** The log may use the reserve when the disk is full: internal topics, so that commits go on. Default false. */
+  readonly reserved?: boolean;
+}
+
 export interface LogStore {
   readonly leaderEpoch: number;
   /** true when the last stop was clean: nothing had to be replayed. */
@@ -175,7 +186,7 @@ export interface LogStore {
   /** Partition logs that have a directory. */
   existing(): LogId[];
   /** Opens a log, recovering it from the recovery point and the journal; creates it when it has no directory. */
-  openLog(id: LogId, config: LogConfig): PartitionLog;
+  openLog(id: LogId, config: LogConfig, options?: OpenLogOptions): PartitionLog;
   /** Removes a log and its files. Durable when it resolves. */
   deleteLog(id: LogId): Promise<void>;
   /** Call once, after every log that should live was opened: what the journal and the directory hold for others is

@@ -1,0 +1,384 @@
+/**
+ * A directory of partition logs behind one journal: opening, recovery, checkpoints, closing. docs/formats/ describes the
+ * files. One process at a time: the directory is locked.
+ *
+ * Invariants
+ * - Between `openLogStore` and `finishRecovery` no checkpoint is taken: the journal still holds what logs that are not open
+ *   yet need.
+ * - A failed fsync, wherever it happens, ends the store: `onFatal` is called once, every waiter is rejected, nothing is
+ *   acknowledged any more. The owner of the process exits.
+ */
+import { Background } from '../core/background.ts';
+import type { DirectoryLock, Env, Timer } from '../core/env.ts';
+import { assert, MillraceError } from '../core/errors.ts';
+import * as limits from '../core/limits.ts';
+import { type Logger, silentLogger } from '../core/log.ts';
+import { BackgroundSync } from './background-sync.ts';
+import { decodeLogRecord, encodeCheckpoint } from './checkpoint-format.ts';
+import { Checkpointer } from './checkpointer.ts';
+import { DiskSpace } from './disk-space.ts';
+import { IndexMemory } from './index-memory.ts';
+import { ENTRY_DELETED, logKey } from './journal-format.ts';
+import type { JournalReplay } from './journal-replay.ts';
+import { JournalRing } from './journal-ring.ts';
+import { Journal } from './journal.ts';
+import type { LogContext, LogCounters } from './log-context.ts';
+import type { LogStoreOptions } from './log-store-options.ts';
+import { OpenFiles } from './open-files.ts';
+import type { DiskLog } from './partition-log.ts';
+import { ReadBuffers } from './read-buffers.ts';
+import { recoverLog } from './recovery.ts';
+import type { Segment } from './segment.ts';
+import { DELETED_SUFFIX } from './segment-files.ts';
+import {
+  findStore,
+  type FoundStore,
+  journalDirectory,
+  listLogs,
+  logDirectory,
+  topicsDirectory,
+} from './store-start.ts';
+import type { LogConfig, LogId, LogStore, LogStoreStats, OpenLogOptions } from './types.ts';
+
+/**
+ * Opens the store in `options.directory`, creating it when there is none. Then open every log that should live, then
+ * call `finishRecovery`.
+ * @throws {MillraceError} ML_DIR_LOCKED, ML_JOURNAL_DAMAGED, ML_CHECKPOINT_DAMAGED, ML_DISK_FULL, ML_IO
+ */
+export async function openLogStore(env: Env, options: LogStoreOptions): Promise<DiskLogStore> {
+  const { directory } = options;
+  env.fs.makeDirectory(directory);
+  const lock = env.fs.lock(directory);
+  let found: FoundStore | undefined;
+  try {
+    found = await findStore(env, options);
+    await found.files.write(encodeCheckpoint(found.header, [...found.records.values()]));
+    await env.fs.syncDirectory(directory);
+    return new DiskLogStore(env, options, lock, found);
+  } catch (error) {
+    found?.replay?.close();
+    lock.release();
+    throw error;
+  }
+}
+
+export class DiskLogStore implements LogStore {
+  readonly leaderEpoch: number;
+  readonly cleanStart: boolean;
+  readonly env: Env;
+  readonly logger: Logger;
+  private readonly options: LogStoreOptions;
+  private readonly lock: DirectoryLock;
+  private readonly logs = new Map<string, DiskLog>();
+  /** Encoded records of the last checkpoint. */
+  private readonly records: Map<string, Buffer>;
+  private readonly ring: JournalRing;
+  private readonly journal: Journal;
+  private readonly checkpointer: Checkpointer;
+  private readonly space: DiskSpace;
+  private readonly syncs: BackgroundSync;
+  private readonly background: Background;
+  private readonly context: LogContext;
+  private readonly counters: LogCounters = { damagedRanges: 0 };
+  private replay: JournalReplay | undefined;
+  private checkpointTimer: Timer | undefined;
+  private isRecovering = true;
+  private failure: unknown;
+  private closing: Promise<void> | undefined;
+
+  /** Use `openLogStore`. */
+  constructor(env: Env, options: LogStoreOptions, lock: DirectoryLock, found: FoundStore) {
+    const { directory } = options;
+    const { header, replay } = found;
+    this.env = env;
+    this.options = options;
+    this.lock = lock;
+    this.logger = options.logger ?? silentLogger;
+    this.leaderEpoch = header.leaderEpoch;
+    this.cleanStart = found.isClean;
+    this.records = found.records;
+    this.replay = replay;
+    const fail = (error: unknown): void => this.fail(error);
+    this.background = new Background(fail);
+    this.ring = new JournalRing(env, {
+      directory: journalDirectory(directory),
+      fileBytes: options.journalFileBytes ?? limits.JOURNAL_FILE_BYTES,
+      totalBytesMax: options.journalBytesMax ?? limits.JOURNAL_BYTES_MAX,
+      fileSequence: replay?.fileSequence ?? header.replayFrom.fileSequence,
+      existing: replay?.existing() ?? existingJournal(env, directory),
+      onLeave: () => this.journalGrew(),
+    });
+    this.journal = new Journal(env, {
+      ring: this.ring,
+      storeId: header.storeId,
+      groupSequence: replay?.groupSequence ?? header.replayFrom.groupSequence,
+      entrySequence: replay?.entrySequence ?? header.replayFrom.entrySequence,
+      onFatal: fail,
+      onSpaceNeeded: () => this.checkpointer.request(),
+      onDiskFull: () => this.space.onFull(true),
+    });
+    this.space = new DiskSpace(env, {
+      directory,
+      reserveBytes: options.reserveBytes ?? limits.RESERVE_BYTES,
+      logger: this.logger,
+      onHealed: () => {
+        this.ring.onSpaceReturned();
+        this.checkpointer.request();
+      },
+      onFailure: fail,
+    });
+    this.checkpointer = new Checkpointer(env, {
+      files: found.files,
+      logger: this.logger,
+      storeId: header.storeId,
+      leaderEpoch: header.leaderEpoch,
+      journal: this.journal,
+      ring: this.ring,
+      logs: this.logs,
+      records: this.records,
+      version: header.version,
+      retentionRanMs: () => this.retentionRanMs,
+      onDiskFull: () => this.space.onFull(true),
+      onFatal: fail,
+    });
+    this.retentionRanMs = header.retentionRanMs;
+    this.syncs = new BackgroundSync(fail);
+    this.context = this.makeContext();
+  }
+
+  /** Wall clock of the last run of retention, ms since 1970; -1 = never. Kept over restarts. */
+  retentionRanMs: number;
+
+  existing(): LogId[] {
+    const { directory } = this.options;
+    return listLogs(this.env, directory).filter((id) => !this.isDeleted(id));
+  }
+
+  openLog(id: LogId, config: LogConfig, options: OpenLogOptions = {}): DiskLog {
+    const key = logKey(id.topicId, id.partition);
+    assert(!this.logs.has(key), `log ${key} is open`);
+    if (this.failure !== undefined) throw this.closedError();
+    const isDeleted = this.isDeleted(id);
+    const bytes = isDeleted ? undefined : this.records.get(key);
+    const record = bytes === undefined ? undefined : decodeLogRecord(bytes);
+    const log = recoverLog({
+      context: this.context,
+      id,
+      directory: logDirectory(this.options.directory, id),
+      isReserved: options.reserved ?? false,
+      config,
+      record,
+      replay: this.replay,
+      logKey: key,
+      isDeleted,
+      isClean: this.cleanStart || !this.isRecovering,
+      repair: (this.options.repair ?? false) && this.isRecovering,
+    });
+    log.recoverySegmentBase = record?.segmentBaseOffset ?? -1;
+    this.logs.set(key, log);
+    return log;
+  }
+
+  /** The log, if it is open. */
+  log(id: LogId): DiskLog | undefined {
+    return this.logs.get(logKey(id.topicId, id.partition));
+  }
+
+  /** All open logs. */
+  openLogs(): IterableIterator<DiskLog> {
+    return this.logs.values();
+  }
+
+  async deleteLog(id: LogId): Promise<void> {
+    const key = logKey(id.topicId, id.partition);
+    const log = this.logs.get(key);
+    if (this.failure !== undefined) throw this.closedError();
+    if (log !== undefined) {
+      log.close();
+      this.journal.addMark(log, ENTRY_DELETED, log.logEndOffset);
+      await this.journal.collectingDurable();
+      await log.maintenance;
+    }
+    this.logs.delete(key);
+    await this.checkpointer.exclusively(() => this.removeLog(id, key));
+  }
+
+  async finishRecovery(): Promise<void> {
+    assert(this.isRecovering, 'finishRecovery was called before');
+    const { directory } = this.options;
+    const dropped = listLogs(this.env, directory).filter((id) => this.log(id) === undefined);
+    this.replay?.close();
+    this.replay = undefined;
+    this.isRecovering = false;
+    this.ring.isGrowthBounded = true;
+    this.checkpointer.start();
+    for (const key of this.records.keys()) if (!this.logs.has(key)) this.records.delete(key);
+    for (const id of dropped) await this.removeDirectory(id);
+    if (!this.cleanStart) await this.checkpoint();
+    else if (this.hasDirtyLogs()) this.checkpointer.request();
+    if (!this.cleanStart)
+      for (const log of this.logs.values()) await this.removeSetAside(log.directory);
+    this.background.run('reserve', this.space.prepare());
+    this.background.run('journal', this.ring.prepareSpare());
+    this.armCheckpointTimer();
+  }
+
+  async checkpoint(): Promise<void> {
+    if (this.isRecovering) return;
+    await this.checkpointer.next();
+  }
+
+  async runRetention(): Promise<void> {}
+
+  async runCompaction(): Promise<void> {}
+
+  stats(): LogStoreStats {
+    let segments = 0;
+    for (const log of this.logs.values()) segments += log.segments.length;
+    const { groups, entries } = this.journal.stats;
+    return {
+      logs: this.logs.size,
+      segments,
+      journalBytes: this.ring.usedBytes,
+      journalGroups: groups,
+      journalEntries: entries,
+      diskFull: this.space.isFull,
+      damagedRanges: this.counters.damagedRanges,
+    };
+  }
+
+  close(): Promise<void> {
+    this.closing ??= this.closeAll();
+    return this.closing;
+  }
+
+  private async closeAll(): Promise<void> {
+    this.checkpointTimer?.cancel();
+    for (const log of this.logs.values()) log.stop();
+    try {
+      for (const log of this.logs.values()) await log.maintenance;
+      await this.syncs.close();
+      this.space.close();
+      await this.background.settled();
+      if (this.failure === undefined) {
+        await this.journal.settled();
+        if (!this.isRecovering) await this.checkpointer.last();
+      }
+    } finally {
+      this.checkpointer.fail(this.failure ?? this.closedError());
+      for (const log of this.logs.values()) log.close();
+      this.replay?.close();
+      this.ring.close();
+      this.lock.release();
+    }
+  }
+
+  // ---- Inside -------------------------------------------------------------------------------------------------------
+
+  /** Ends the store, once. */
+  private fail(error: unknown): void {
+    if (this.failure !== undefined) return;
+    this.failure = error;
+    this.journal.fail(error);
+    this.checkpointer.fail(error);
+    this.logger.error('The log store cannot keep its promises any more and stops', { error });
+    this.options.onFatal(error);
+  }
+
+  private closedError(): MillraceError {
+    return new MillraceError('ML_LOG_FAILED', 'the log store is closed', { cause: this.failure });
+  }
+
+  private isDeleted({ topicId, partition }: LogId): boolean {
+    return this.replay?.logs.get(logKey(topicId, partition))?.isDeleted ?? false;
+  }
+
+  private hasDirtyLogs(): boolean {
+    for (const log of this.logs.values()) if (log.isDirty) return true;
+    return false;
+  }
+
+  private async removeLog(id: LogId, key: string): Promise<void> {
+    this.records.delete(key);
+    await this.removeDirectory(id);
+  }
+
+  private async removeDirectory(id: LogId): Promise<void> {
+    const { fs } = this.env;
+    const root = topicsDirectory(this.options.directory);
+    const topic = `${root}/${id.topicId}`;
+    await fs.removeDirectory(`${topic}/${id.partition}`);
+    if (fs.list(topic).length > 0) {
+      await fs.syncDirectory(topic);
+      return;
+    }
+    await fs.removeDirectory(topic);
+    await fs.syncDirectory(root);
+  }
+
+  private async removeSetAside(directory: string): Promise<void> {
+    for (const name of this.env.fs.list(directory))
+      if (name.endsWith(DELETED_SUFFIX)) await this.env.fs.remove(`${directory}/${name}`);
+  }
+
+  private journalGrew(): void {
+    const bytes = this.options.checkpointJournalBytes ?? limits.CHECKPOINT_JOURNAL_BYTES;
+    if (this.ring.usedBytes >= bytes) this.checkpointer.request();
+  }
+
+  private armCheckpointTimer(): void {
+    const ms = this.options.checkpointIntervalMs ?? limits.CHECKPOINT_INTERVAL_MS;
+    this.checkpointTimer = this.env.timers.after(ms, () => {
+      if (this.closing !== undefined || this.failure !== undefined) return;
+      this.expireProducers();
+      if (this.hasDirtyLogs()) this.checkpointer.request();
+      this.armCheckpointTimer();
+    });
+  }
+
+  private expireProducers(): void {
+    const ms = this.options.producerExpirationMs ?? limits.PRODUCER_EXPIRATION_MS;
+    const beforeMs = this.env.clock.nowMs() - ms;
+    for (const log of this.logs.values())
+      if (log.producerState.expire(beforeMs) > 0) log.isDirty = true;
+  }
+
+  private async flushSegments(segments: readonly Segment[]): Promise<void> {
+    for (const segment of segments) await segment.sync();
+    await this.checkpointer.syncNames();
+  }
+
+  private makeContext(): LogContext {
+    const { env, options } = this;
+    const fail = (error: unknown): void => this.fail(error);
+    const openFiles = new OpenFiles(options.openSegmentsMax ?? limits.OPEN_SEGMENTS_MAX);
+    return {
+      env,
+      logger: this.logger,
+      journal: this.journal,
+      segments: { fs: env.fs, openFiles, fail },
+      readBuffers: new ReadBuffers(limits.READ_POOL_BYTES_MAX),
+      indexMemory: new IndexMemory(limits.INDEX_MEMORY_BYTES_MAX),
+      counters: this.counters,
+      leaderEpoch: this.leaderEpoch,
+      verifyReads: options.verifyReads ?? 'cold',
+      batchBytesMax: this.ring.batchBytesMax,
+      isDiskFull: () => this.space.isFull,
+      onDiskFull: (isReserved) => this.space.onFull(isReserved),
+      fail,
+      wantsSync: (segment) => this.syncs.add(segment),
+      flush: (segments) => this.background.run('flush', this.flushSegments(segments)),
+      onNamesChanged: (directory) => this.checkpointer.addDirectory(directory),
+      nextCheckpoint: () => this.checkpointer.next(),
+    };
+  }
+}
+
+/** Files of a journal that holds nothing that is needed. */
+function existingJournal(env: Env, directory: string): { path: string; sequence: number }[] {
+  const path = journalDirectory(directory);
+  return env.fs
+    .list(path)
+    .filter((name) => /^\d{8}\.journal$/.test(name))
+    .map((name) => ({ path: `${path}/${name}`, sequence: 0 }));
+}

@@ -1,0 +1,31 @@
+/** What reading needs of a partition log: its segments and its watermarks. */
+import type { EpochCache } from './epoch-cache.ts';
+import type { LogContext } from './log-context.ts';
+import type { Segment } from './segment.ts';
+import type { Isolation, LogConfig, LogId } from './types.ts';
+
+export interface ReadableLog {
+  readonly id: LogId;
+  readonly context: LogContext;
+  readonly config: LogConfig;
+  /** In the order of their offsets. Replaced as a whole when it changes. */
+  readonly segments: readonly Segment[];
+  readonly epochs: EpochCache;
+  readonly logStartOffset: number;
+  readonly logEndOffset: number;
+  readonly highWatermark: number;
+  readonly lastStableOffset: number;
+  readLimit(isolation: Isolation): number;
+}
+
+/** The number of the segment that holds `offset`: the last that begins at or before it; -1 when all begin behind it. */
+export function segmentNumberOf(segments: readonly Segment[], offset: number): number {
+  let low = 0;
+  let high = segments.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((segments[middle] as Segment).baseOffset <= offset) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
+}
