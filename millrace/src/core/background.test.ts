@@ -21,7 +21,12 @@ test('settled waits for tasks that tasks start, and counts what runs', async () 
   const outer = gate.then(() => {
     background.run(
       'inner',
-      Promise.resolve().then(() => finished.push('inner')),
+      new Promise<void>((resolve) => {
+        setImmediate(() => {
+          finished.push('inner');
+          resolve();
+        });
+      }),
     );
     finished.push('outer');
   });

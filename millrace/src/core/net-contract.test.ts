@@ -220,6 +220,7 @@ describe.each([real, simulated])('network of a $name machine', ({ run }) => {
       await env.timers.sleep(1);
       expect(isDone).toBe(true);
       expect(far.received()).toHaveLength(0);
+      expect([near.error, far.error]).toEqual([undefined, undefined]);
     }));
 
   test('a side that does not read holds the other back, and lets it go on later', () =>

@@ -445,6 +445,13 @@ describe('faults', () => {
     expect(await machine.run(env.fs.freeBytes('/data'))).toBe(0);
     other.close();
     expect(await machine.run(env.fs.freeBytes('/data'))).toBe(10 * PAGE_BYTES);
+    // A call under way keeps the file open.
+    const third = env.fs.open('/data/b', 'create');
+    await machine.run(env.fs.remove('/data/b'));
+    const writing = third.writeManyAsync([bytes.subarray(0, 10)], 0);
+    third.close();
+    await machine.run(writing);
+    expect(await machine.run(env.fs.freeBytes('/data'))).toBe(10 * PAGE_BYTES);
     machine.setCapacity(20 * PAGE_BYTES);
     expect(await machine.run(env.fs.freeBytes('/data'))).toBe(20 * PAGE_BYTES);
   });

@@ -131,9 +131,9 @@ export class SimInode {
     if (this.syncs.has(sync)) {
       for (const other of this.syncs) if (other.sequence <= sync.sequence) this.syncs.delete(other);
       this.cutDisk(sync.floorBytes);
+      // The pages end at the size: what lay above it was zeroed, or dropped, in memory.
       for (const [number, page] of sync.pages) this.setDisk(number, page);
       this.diskBytes = sync.sizeBytes;
-      this.clearDiskTail();
     }
     if (this.dirty.size > 0 && random.chance(0.5)) this.writeBack(random);
   }
