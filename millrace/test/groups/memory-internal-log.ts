@@ -22,6 +22,8 @@ export interface MemoryInternalLogOptions {
   readonly timers: Timers;
   /** How long a write takes. */
   readonly delayMs: () => number;
+  /** Says that records are durable before they are: a fault to be found. */
+  readonly lies?: boolean;
 }
 
 interface Pending {
@@ -36,15 +38,17 @@ export class MemoryInternalLog implements InternalLog {
   private readonly disk: Disk;
   private readonly timers: Timers;
   private readonly delayMs: () => number;
+  private readonly lies: boolean;
   private readonly pending: Pending[] = [];
   private syncing = false;
   private crashed = false;
   private nextOffset: number;
 
-  constructor({ disk, timers, delayMs }: MemoryInternalLogOptions) {
+  constructor({ disk, timers, delayMs, lies }: MemoryInternalLogOptions) {
     this.disk = disk;
     this.timers = timers;
     this.delayMs = delayMs;
+    this.lies = lies ?? false;
     this.nextOffset = disk.batches.length;
   }
 
@@ -85,6 +89,7 @@ export class MemoryInternalLog implements InternalLog {
     if (this.failure !== undefined) return Promise.reject(this.failure);
     return new Promise((resolve) => {
       this.pending.push({ batch, resolve });
+      if (this.lies) this.timers.after(0, resolve);
       this.sync();
     });
   }
