@@ -44,15 +44,15 @@ export const ERRORS = {
     retriable: false,
     hint: 'The error names are those of the Kafka protocol',
   },
-  ML_CODEC_UNAVAILABLE: {
-    summary: 'The package for a compression codec cannot be loaded on this machine',
-    retriable: false,
-    hint: 'Install the package that the message names, or use a codec that Node has itself: gzip or zstd',
-  },
   ML_CHECKPOINT_DAMAGED: {
     summary: 'Neither copy of the checkpoint can be read',
     retriable: false,
     hint: 'Restore the data directory from a backup, or start once with `--repair`: every segment is read and what is good is kept',
+  },
+  ML_CODEC_UNAVAILABLE: {
+    summary: 'The package for a compression codec cannot be loaded on this machine',
+    retriable: false,
+    hint: 'Install the package that the message names, or use a codec that Node has itself: gzip or zstd',
   },
   ML_CONFIG_INVALID: {
     summary: 'A setting has an unknown name or a value that is not allowed',

@@ -166,7 +166,12 @@ describe('bytes', () => {
             }
           }
           const after = machine.reboot();
-          expect(model.problem(readWholeFile(after.fs, PATH))).toBeUndefined();
+          const content = readWholeFile(after.fs, PATH);
+          expect(model.problem(content)).toBeUndefined();
+          // What did not survive is gone for good.
+          after.fs.open(PATH, 'write').truncate(content.length + 10_000);
+          const grown = readWholeFile(after.fs, PATH);
+          expect(grown.equals(Buffer.concat([content, Buffer.alloc(10_000)]))).toBe(true);
         },
       ),
       { numRuns: 400 },
