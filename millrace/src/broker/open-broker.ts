@@ -66,7 +66,7 @@ export async function openBroker(env: Env, options: OpenBrokerOptions): Promise<
 
 async function openOn(env: Env, store: LogStore, options: OpenBrokerOptions): Promise<Broker> {
   const { settings, logger } = options;
-  const metadataLog = store.openLog(METADATA_LOG_ID, METADATA_LOG_CONFIG);
+  const metadataLog = store.openLog(METADATA_LOG_ID, METADATA_LOG_CONFIG, { reserved: true });
   const metadata = await openMetadataLog(
     openInternalLog({ log: metadataLog, env, logger, onDamage: 'refuse' }),
   );

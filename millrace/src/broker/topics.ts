@@ -186,7 +186,7 @@ export class Topics {
       if (!checked.ok) return checked;
       if (topic === undefined) return unknownTopic(name);
       const from = topic.partitions.length;
-      const opened = await this.openLogs(topic.id, from, total, topic.config);
+      const opened = await this.openLogs(topic, from, total);
       if (!opened.ok) return opened;
       await this.persist(topic, { partitions: total, added: opened.value });
       topic.partitions.push(...opened.value);
@@ -234,12 +234,13 @@ export class Topics {
     const { partitions, config } = checked.value;
     const id = this.env.random.uuid();
     // Logs first: when the metadata record is durable the topic is complete, and logs without a record are dropped.
-    const opened = await this.openLogs(id, 0, partitions, config);
+    const internal = isInternalTopic(request.name);
+    const opened = await this.openLogs({ id, internal, config }, 0, partitions);
     if (!opened.ok) return opened;
     const topic: MutableTopic = {
       id,
       name: request.name,
-      internal: isInternalTopic(request.name),
+      internal,
       createdMs: this.env.clock.nowMs(),
       overrides: request.overrides,
       config,
@@ -270,15 +271,14 @@ export class Topics {
 
   /** Opens partitions [from, to) of a topic, all or none. */
   private async openLogs(
-    topicId: string,
+    topic: Pick<Topic, 'id' | 'internal' | 'config'>,
     from: number,
     to: number,
-    config: TopicConfig,
   ): Promise<Outcome<PartitionLog[]>> {
     const logs: PartitionLog[] = [];
     try {
       for (let partition = from; partition < to; partition++) {
-        logs.push(this.store.openLog({ topicId, partition }, logConfig(config)));
+        logs.push(this.openLog(topic, partition));
         this.partitionTotal++;
       }
       return { ok: true, value: logs };
@@ -288,6 +288,15 @@ export class Topics {
         return refused('KAFKA_STORAGE_ERROR', error.message);
       throw error;
     }
+  }
+
+  /** Logs of internal topics may use the reserve of a full disk: offset commits go on. */
+  private openLog(
+    topic: Pick<Topic, 'id' | 'internal' | 'config'>,
+    partition: number,
+  ): PartitionLog {
+    const id = { topicId: topic.id, partition };
+    return this.store.openLog(id, logConfig(topic.config), { reserved: topic.internal });
   }
 
   /** Removes logs that were counted. */
@@ -336,7 +345,7 @@ export class Topics {
     const { overrides, config } = this.readableConfig(record.name, record.config);
     const partitions: PartitionLog[] = [];
     for (let partition = 0; partition < record.partitions; partition++)
-      partitions.push(this.store.openLog({ topicId: id, partition }, logConfig(config)));
+      partitions.push(this.openLog({ id, internal: record.internal, config }, partition));
     this.partitionTotal += partitions.length;
     const { name, internal, createdMs } = record;
     return { id, name, internal, createdMs, overrides, config, partitions, deleted: false };

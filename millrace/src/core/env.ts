@@ -131,6 +131,8 @@ export interface ConnectionHandlers {
 }
 
 export interface Connection {
+  /** The address of this machine that the other side reached. */
+  readonly localAddress: string;
   readonly remoteAddress: string;
   readonly remotePort: number;
   /** Bytes given to `write` that the operating system has not taken yet. */

@@ -121,6 +121,7 @@ class RealListener implements Listener {
 }
 
 class RealConnection implements Connection {
+  readonly localAddress: string;
   readonly remoteAddress: string;
   readonly remotePort: number;
   private readonly socket: nodeNet.Socket;
@@ -138,6 +139,7 @@ class RealConnection implements Connection {
     socket.pause();
     this.socket = socket;
     this.receiver = receiver;
+    this.localAddress = socket.localAddress ?? '';
     this.remoteAddress = socket.remoteAddress ?? '';
     this.remotePort = socket.remotePort ?? 0;
     socket.on('error', (error) => {

@@ -37,6 +37,7 @@ interface Outgoing {
 }
 
 export class SimConnection implements Connection {
+  readonly localAddress = '127.0.0.1';
   readonly remoteAddress = '127.0.0.1';
   readonly remotePort: number;
   readonly owner: SimProcess | undefined;

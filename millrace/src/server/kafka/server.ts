@@ -118,7 +118,7 @@ class Server implements KafkaServer {
     const fields = { connection: id, remoteAddress, remotePort };
     const client = new KafkaConnection({
       connection,
-      context: { broker, connection: { id, remoteAddress, ...this.advertised() } },
+      context: { broker, connection: { id, remoteAddress, ...this.advertised(connection) } },
       memory: this.memory,
       pool: this.pool,
       requestBytesMax: settings.socketRequestMaxBytes,
@@ -133,11 +133,19 @@ class Server implements KafkaServer {
     client.start();
   }
 
-  private advertised(): { readonly advertisedHost: string; readonly advertisedPort: number } {
+  /** A server that listens on all addresses tells each client the one that it came to. */
+  private advertised(connection: Connection): {
+    readonly advertisedHost: string;
+    readonly advertisedPort: number;
+  } {
     const { advertised } = this.options;
+    if (advertised !== undefined)
+      return { advertisedHost: advertised.host, advertisedPort: advertised.port };
+    const isWildcard = this.host === '0.0.0.0' || this.host === '::';
+    const reached = connection.localAddress.replace(/^::ffff:/, '');
     return {
-      advertisedHost: advertised?.host ?? this.host,
-      advertisedPort: advertised?.port ?? this.port,
+      advertisedHost: isWildcard && reached !== '' ? reached : this.host,
+      advertisedPort: this.port,
     };
   }
 
