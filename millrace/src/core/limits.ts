@@ -146,6 +146,10 @@ export const INDEX_MEMORY_BYTES_MAX = 64 * 1024 * 1024;
 export const TIMESTAMP_SEARCH_BYTES = 64 * 1024;
 /** Segment files that are open at the same time. */
 export const OPEN_SEGMENTS_MAX = 4_096;
+/** Time between two runs of retention. Kafka: log.retention.check.interval.ms */
+export const RETENTION_INTERVAL_MS = 5 * 60 * 1000;
+/** Time between two looks for logs to compact. Kafka: log.cleaner.backoff.ms */
+export const COMPACTION_INTERVAL_MS = 15_000;
 /** Space kept for internal topics and checkpoints when the disk is full. */
 export const RESERVE_BYTES = 16 * 1024 * 1024;
 /** How often a full disk is looked at for room. */

@@ -21,6 +21,12 @@ export interface LogStoreOptions {
   readonly checkpointJournalBytes?: number;
   /** Longest time between checkpoints of a store that is written to. Default CHECKPOINT_INTERVAL_MS. */
   readonly checkpointIntervalMs?: number;
+  /** Time between two runs of retention. Default RETENTION_INTERVAL_MS. */
+  readonly retentionIntervalMs?: number;
+  /** Time between two looks for logs to compact. Default COMPACTION_INTERVAL_MS. */
+  readonly compactionIntervalMs?: number;
+  /** Memory of a compaction's offset map. Default COMPACTION_MAP_BYTES_MAX. */
+  readonly compactionMapBytesMax?: number;
   /** Space kept for internal topics when the disk is full; 0 = none. Default RESERVE_BYTES. */
   readonly reserveBytes?: number;
   /** Segment files open at once. Default OPEN_SEGMENTS_MAX. */

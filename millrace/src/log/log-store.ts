@@ -16,6 +16,7 @@ import { type Logger, silentLogger } from '../core/log.ts';
 import { BackgroundSync } from './background-sync.ts';
 import { decodeLogRecord, encodeCheckpoint } from './checkpoint-format.ts';
 import { Checkpointer } from './checkpointer.ts';
+import { Compactor } from './compaction.ts';
 import { DiskSpace } from './disk-space.ts';
 import { IndexMemory } from './index-memory.ts';
 import { ENTRY_DELETED, logKey } from './journal-format.ts';
@@ -28,6 +29,8 @@ import { OpenFiles } from './open-files.ts';
 import type { DiskLog } from './partition-log.ts';
 import { ReadBuffers } from './read-buffers.ts';
 import { recoverLog } from './recovery.ts';
+import { Retention } from './retention.ts';
+import { RetentionClock } from './retention-plan.ts';
 import type { Segment } from './segment.ts';
 import { DELETED_SUFFIX } from './segment-files.ts';
 import {
@@ -78,10 +81,13 @@ export class DiskLogStore implements LogStore {
   private readonly space: DiskSpace;
   private readonly syncs: BackgroundSync;
   private readonly background: Background;
+  private readonly retentionClock: RetentionClock;
+  private readonly retention: Retention;
+  private readonly compactor: Compactor;
   private readonly context: LogContext;
   private readonly counters: LogCounters = { damagedRanges: 0 };
   private replay: JournalReplay | undefined;
-  private checkpointTimer: Timer | undefined;
+  private readonly timers = new Map<string, Timer>();
   private isRecovering = true;
   private failure: unknown;
   private closing: Promise<void> | undefined;
@@ -137,17 +143,18 @@ export class DiskLogStore implements LogStore {
       logs: this.logs,
       records: this.records,
       version: header.version,
-      retentionRanMs: () => this.retentionRanMs,
+      retentionRanMs: () => this.retentionClock.lastRanMs,
       onDiskFull: () => this.space.onFull(true),
       onFatal: fail,
     });
-    this.retentionRanMs = header.retentionRanMs;
+    this.retentionClock = new RetentionClock(header.retentionRanMs);
+    this.retention = new Retention(this.retentionClock);
+    this.compactor = new Compactor({
+      mapBytesMax: options.compactionMapBytesMax ?? limits.COMPACTION_MAP_BYTES_MAX,
+    });
     this.syncs = new BackgroundSync(fail);
     this.context = this.makeContext();
   }
-
-  /** Wall clock of the last run of retention, ms since 1970; -1 = never. Kept over restarts. */
-  retentionRanMs: number;
 
   existing(): LogId[] {
     const { directory } = this.options;
@@ -195,8 +202,7 @@ export class DiskLogStore implements LogStore {
     if (this.failure !== undefined) throw this.closedError();
     if (log !== undefined) {
       log.close();
-      this.journal.addMark(log, ENTRY_DELETED, log.logEndOffset);
-      await this.journal.collectingDurable();
+      await log.durability.mark(ENTRY_DELETED, log.logEndOffset);
       await log.maintenance;
     }
     this.logs.delete(key);
@@ -220,7 +226,7 @@ export class DiskLogStore implements LogStore {
       for (const log of this.logs.values()) await this.removeSetAside(log.directory);
     this.background.run('reserve', this.space.prepare());
     this.background.run('journal', this.ring.prepareSpare());
-    this.armCheckpointTimer();
+    this.startTimers();
   }
 
   async checkpoint(): Promise<void> {
@@ -228,9 +234,13 @@ export class DiskLogStore implements LogStore {
     await this.checkpointer.next();
   }
 
-  async runRetention(): Promise<void> {}
+  async runRetention(): Promise<void> {
+    await this.forEachLog((log) => this.retention.run(log));
+  }
 
-  async runCompaction(): Promise<void> {}
+  async runCompaction(): Promise<void> {
+    await this.forEachLog((log) => this.compactor.run(log));
+  }
 
   stats(): LogStoreStats {
     let segments = 0;
@@ -253,7 +263,8 @@ export class DiskLogStore implements LogStore {
   }
 
   private async closeAll(): Promise<void> {
-    this.checkpointTimer?.cancel();
+    for (const timer of this.timers.values()) timer.cancel();
+    this.compactor.stop();
     for (const log of this.logs.values()) log.stop();
     try {
       for (const log of this.logs.values()) await log.maintenance;
@@ -326,14 +337,52 @@ export class DiskLogStore implements LogStore {
     if (this.ring.usedBytes >= bytes) this.checkpointer.request();
   }
 
-  private armCheckpointTimer(): void {
-    const ms = this.options.checkpointIntervalMs ?? limits.CHECKPOINT_INTERVAL_MS;
-    this.checkpointTimer = this.env.timers.after(ms, () => {
-      if (this.closing !== undefined || this.failure !== undefined) return;
+  private startTimers(): void {
+    const { options } = this;
+    this.every(options.checkpointIntervalMs ?? limits.CHECKPOINT_INTERVAL_MS, 'checkpoint', () => {
       this.expireProducers();
       if (this.hasDirtyLogs()) this.checkpointer.request();
-      this.armCheckpointTimer();
     });
+    this.every(options.retentionIntervalMs ?? limits.RETENTION_INTERVAL_MS, 'retention', () =>
+      this.runRetention(),
+    );
+    this.every(options.compactionIntervalMs ?? limits.COMPACTION_INTERVAL_MS, 'compaction', () =>
+      this.runCompaction(),
+    );
+  }
+
+  /** Runs `work` again and again, `intervalMs` after it has ended. */
+  private every(intervalMs: number, name: string, work: () => Promise<void> | void): void {
+    const run = async (): Promise<void> => {
+      if (this.closing !== undefined || this.failure !== undefined) return;
+      await work();
+      this.every(intervalMs, name, work);
+    };
+    const timer = this.env.timers.after(intervalMs, () => this.background.run(name, run()));
+    if (this.closing === undefined) this.timers.set(name, timer);
+    else timer.cancel();
+  }
+
+  /** Retention, compaction and deletion of one log run one at a time. */
+  private async forEachLog(run: (log: DiskLog) => Promise<void>): Promise<void> {
+    for (const log of [...this.logs.values()]) {
+      if (log.isClosed || this.failure !== undefined) continue;
+      const done = log.maintenance
+        .then(() => run(log))
+        .catch((error: unknown) => {
+          this.maintenanceFailed(log, error);
+        });
+      log.maintenance = done;
+      await done;
+    }
+  }
+
+  /** What a run could not do is tried again by the next one, unless the disk has broken a promise. */
+  private maintenanceFailed(log: DiskLog, error: unknown): void {
+    const isFatal = !(error instanceof MillraceError) || error.code === 'ML_FSYNC_FAILED';
+    if (isFatal) this.fail(error);
+    else if (this.failure === undefined)
+      this.logger.error('Maintenance of a log failed', { ...log.id, error });
   }
 
   private expireProducers(): void {

@@ -25,13 +25,14 @@ import {
 import { BatchIntake } from './batch-intake.ts';
 import type { LogRecord } from './checkpoint-format.ts';
 import type { EpochCache } from './epoch-cache.ts';
-import { ENTRY_LOG_START, type EntryKey, entryKey } from './journal-format.ts';
-import type { JournalLog } from './journal.ts';
+import { Durability, type DurabilityOwner } from './durability.ts';
+import { ENTRY_LOG_START } from './journal-format.ts';
 import type { LogContext } from './log-context.ts';
 import { LogReader } from './log-reader.ts';
-import type { BatchFacts, EndedTransaction, ProducerState } from './producer-state.ts';
+import type { BatchFacts, ProducerState } from './producer-state.ts';
 import { SegmentList } from './segment-list.ts';
 import { NO_STORED_INDEXES, type Segment } from './segment.ts';
+import { StableOffset } from './stable-offset.ts';
 import { searchMaxTimestamp, searchTimestamp } from './timestamp-search.ts';
 import { NO_STORED_ABORTED } from './transaction-index.ts';
 import type {
@@ -63,13 +64,11 @@ export interface LogState {
 
 const DURABLE = Promise.resolve();
 
-export class DiskLog implements PartitionLog, JournalLog {
+export class DiskLog implements PartitionLog, DurabilityOwner {
   readonly id: LogId;
   readonly directory: string;
   /** May append while the disk is full, from the reserve: internal topics. */
   readonly isReserved: boolean;
-  readonly entryKey: EntryKey;
-  journalCycle = 0;
   readonly context: LogContext;
   readonly list: SegmentList;
   readonly epochs: EpochCache;
@@ -77,7 +76,6 @@ export class DiskLog implements PartitionLog, JournalLog {
   config: LogConfig;
   logStartOffset: number;
   logEndOffset: number;
-  highWatermark: number;
   lastStableOffset: number;
   /** Everything below was compacted. */
   compactedTo: number;
@@ -92,16 +90,9 @@ export class DiskLog implements PartitionLog, JournalLog {
   maintenance: Promise<void> = DURABLE;
   private readonly intake: BatchIntake;
   private readonly reader: LogReader;
-  /** Everything below is in the journal group that is being written. */
-  private flightEndOffset: number;
   private appendTimeMs: number;
-  /** Ended transactions whose markers are not below the high watermark: what they wrote is not stable yet. */
-  private ended: EndedTransaction[] = [];
-  private readonly listeners = new Set<() => void>();
-  private isAnnouncing = false;
-  private isJournaled: boolean;
-  /** Set while the log has just begun to use the journal: resolves when all before that is durable. */
-  private gate: Promise<void> | undefined;
+  private readonly stable = new StableOffset();
+  readonly durability: Durability;
   isClosed = false;
   private flushTimer: Timer | undefined;
 
@@ -115,23 +106,24 @@ export class DiskLog implements PartitionLog, JournalLog {
     this.id = place.id;
     this.directory = place.directory;
     this.isReserved = place.isReserved;
-    this.entryKey = entryKey(place.id.topicId, place.id.partition);
     this.config = config;
     this.list = new SegmentList(context, place.directory, state.segments);
     this.epochs = state.epochs;
     this.producerState = state.producers;
     this.logStartOffset = state.logStartOffset;
     this.logEndOffset = state.endOffset;
-    this.highWatermark = state.endOffset;
-    this.flightEndOffset = state.endOffset;
     this.lastStableOffset = state.endOffset;
     this.appendTimeMs = state.appendTimeMs;
     this.compactedTo = state.compactedTo;
     this.intake = new BatchIntake();
     this.reader = new LogReader(this);
+    this.durability = new Durability(
+      context,
+      this,
+      { isJournaled: !state.isUnjournaled, isEmpty: this.isEmpty() },
+      config.flush,
+    );
     this.refreshStableOffset();
-    this.isJournaled = !state.isUnjournaled;
-    this.updateConfig(config);
   }
 
   get leaderEpoch(): number {
@@ -265,16 +257,15 @@ export class DiskLog implements PartitionLog, JournalLog {
       const bytes = batchBytes(batches, at);
       const facts = intake.read(batches, at);
       this.applyBatch(segment, position, bytes, facts);
-      if (this.isJournaled)
-        context.journal.addBatch(this, facts.firstOffset, batches, at, at + bytes);
+      this.durability.add(facts.firstOffset, batches, at, at + bytes);
       at += bytes;
       position += bytes;
     }
     this.isDirty = true;
     if (segment.sizeBytes - segment.syncedBytes > SEGMENT_UNSYNCED_BYTES_MAX)
       context.wantsSync(segment);
-    if (this.isJournaled) return;
-    this.advanceUnjournaled();
+    if (this.durability.isJournaled) return;
+    this.durability.advanceUnjournaled();
     if (config.flush === 'interval') this.flushTimer ??= this.flushLater();
   }
 
@@ -296,7 +287,7 @@ export class DiskLog implements PartitionLog, JournalLog {
     if (facts.producerId === -1) return;
     const ended = this.producerState.apply(facts);
     if (ended === undefined) return;
-    this.ended.push(ended);
+    this.stable.add(ended);
     if (ended.isAborted)
       segment.aborted.add({
         producerId: ended.producerId,
@@ -335,71 +326,24 @@ export class DiskLog implements PartitionLog, JournalLog {
 
   // ---- Durability ---------------------------------------------------------------------------------------------------
 
+  get highWatermark(): number {
+    return this.durability.highWatermark;
+  }
+
   whenDurable(endOffset: number): Promise<void> {
-    const { journal } = this.context;
-    const wanted = Math.min(endOffset, this.logEndOffset);
-    if (wanted <= this.highWatermark) return DURABLE;
-    if (journal.failed !== undefined) return Promise.reject(journal.failed);
-    if (this.gate !== undefined) return this.gate.then(() => this.whenDurable(wanted));
-    if (wanted <= this.flightEndOffset) return journal.flightDurable() ?? DURABLE;
-    return journal.collectingDurable();
-  }
-
-  commitStarted(): void {
-    this.flightEndOffset = this.logEndOffset;
-  }
-
-  committed(): void {
-    if (this.gate === undefined) this.moveHighWatermark(this.flightEndOffset);
-  }
-
-  announce(): void {
-    for (const listener of this.listeners) {
-      try {
-        listener();
-      } catch (error) {
-        this.context.logger.error('A listener of a log failed', { ...this.id, error });
-      }
-    }
+    return this.durability.whenDurable(endOffset);
   }
 
   onAdvance(listener: () => void): () => void {
-    this.listeners.add(listener);
-    return () => {
-      this.listeners.delete(listener);
-    };
+    return this.durability.onAdvance(listener);
   }
 
-  private moveHighWatermark(offset: number): void {
-    if (offset <= this.highWatermark) return;
-    this.highWatermark = offset;
-    this.refreshStableOffset();
-  }
-
-  /** Without the journal, what is written counts. Listeners run after the append that called this has returned. */
-  private advanceUnjournaled(): void {
-    this.moveHighWatermark(this.logEndOffset);
-    if (this.isAnnouncing || this.listeners.size === 0) return;
-    this.isAnnouncing = true;
-    queueMicrotask(() => {
-      this.isAnnouncing = false;
-      this.announce();
-    });
-  }
-
-  /** Recovery is complete: all that is in the log is durable. */
-  recovered(): void {
-    this.flightEndOffset = this.logEndOffset;
-    this.highWatermark = this.logEndOffset;
+  onHighWatermark(): void {
     this.refreshStableOffset();
   }
 
   private refreshStableOffset(): void {
-    let stable = Math.min(this.highWatermark, this.producerState.firstOpenOffset);
-    if (this.ended.length > 0) {
-      this.ended = this.ended.filter(({ lastOffset }) => lastOffset >= this.highWatermark);
-      for (const { firstOffset } of this.ended) stable = Math.min(stable, firstOffset);
-    }
+    const stable = this.stable.at(this.highWatermark, this.producerState.firstOpenOffset);
     this.lastStableOffset = Math.max(stable, Math.min(this.logStartOffset, this.highWatermark));
   }
 
@@ -451,12 +395,9 @@ export class DiskLog implements PartitionLog, JournalLog {
 
   /** Makes `offset` the log start offset. Durable when it resolves; only then readers see it. */
   async moveLogStart(offset: number): Promise<void> {
-    const { journal } = this.context;
-    if (journal.failed !== undefined) throw journal.failed;
-    journal.addMark(this, ENTRY_LOG_START, offset);
-    await journal.collectingDurable();
+    await this.durability.mark(ENTRY_LOG_START, offset);
     this.applyLogStart(offset);
-    this.announce();
+    this.durability.announce();
   }
 
   applyLogStart(offset: number): void {
@@ -467,39 +408,14 @@ export class DiskLog implements PartitionLog, JournalLog {
     this.refreshStableOffset();
   }
 
-  // ---- Configuration ------------------------------------------------------------------------------------------------
-
   updateConfig(config: LogConfig): void {
     this.config = config;
-    const wantsJournal = config.flush === 'commit';
-    if (wantsJournal === this.isJournaled) return;
-    if (wantsJournal) this.beginJournaling();
-    else this.endJournaling();
-  }
-
-  /** From here on batches go through the journal, and are confirmed once all before them is durable too. */
-  private beginJournaling(): void {
-    this.isJournaled = true;
-    if (this.gate !== undefined || this.logEndOffset === this.logStartOffset) return;
-    const gate = this.context.nextCheckpoint().then(() => {
-      this.gate = undefined;
-      this.moveHighWatermark(this.flightEndOffset);
-      this.announce();
-    });
-    gate.catch(() => {});
-    this.gate = gate;
-  }
-
-  /** The journal stays in use until a checkpoint says that the log has to be scanned. */
-  private endJournaling(): void {
+    this.durability.changePolicy(config.flush, this.isEmpty());
     this.isDirty = true;
-    this.context.nextCheckpoint().then(
-      () => {
-        if (this.config.flush === 'commit' || this.gate !== undefined) return;
-        this.isJournaled = false;
-      },
-      () => {},
-    );
+  }
+
+  private isEmpty(): boolean {
+    return this.segments.length === 0;
   }
 
   // ---- Checkpoint ---------------------------------------------------------------------------------------------------
@@ -519,7 +435,7 @@ export class DiskLog implements PartitionLog, JournalLog {
       aborted: active?.aborted.storedState ?? NO_STORED_ABORTED,
       compactedTo: this.compactedTo,
       appendTimeMs: this.appendTimeMs,
-      needsScan: this.config.flush !== 'commit',
+      needsScan: this.durability.needsScan,
       epochs: this.epochs.all(),
       producers: [...this.producerState.all()],
     };

@@ -96,7 +96,7 @@ export function recoverLog(options: RecoveryOptions): DiskLog {
     else if (kind === ENTRY_LOG_START) log.applyLogStart(offset);
   });
   if (log.logStartOffset > log.logEndOffset) restartAt(log, log.logStartOffset);
-  log.recovered();
+  log.durability.recovered();
   return log;
 }
 

@@ -1,0 +1,142 @@
+/**
+ * How far one log is durable: its place in the journal, the high watermark, who waits for it and who is told.
+ *
+ * Invariant: `highWatermark` never goes back, and moves past a journaled batch only when the journal has confirmed it.
+ * @hot `add`, `whenDurable`
+ */
+import type { FlushPolicy, LogId } from './types.ts';
+import { FlushMode } from './flush-mode.ts';
+import { type EntryKey, type EntryKind, entryKey } from './journal-format.ts';
+import type { JournalLog } from './journal.ts';
+import type { LogContext } from './log-context.ts';
+
+/** The log as seen from here. */
+export interface DurabilityOwner {
+  readonly id: LogId;
+  readonly logEndOffset: number;
+  /** The high watermark has moved. Listeners are told afterwards. */
+  onHighWatermark(): void;
+}
+
+const DURABLE = Promise.resolve();
+
+export class Durability implements JournalLog {
+  readonly entryKey: EntryKey;
+  journalCycle = 0;
+  /** One past the last durable record. */
+  highWatermark: number;
+  private readonly context: LogContext;
+  private readonly owner: DurabilityOwner;
+  private readonly mode: FlushMode;
+  /** Everything below is in the journal group that is being written, or durable. */
+  private flightEndOffset: number;
+  private readonly listeners = new Set<() => void>();
+  private isAnnouncing = false;
+
+  constructor(
+    context: LogContext,
+    owner: DurabilityOwner,
+    state: { readonly isJournaled: boolean; readonly isEmpty: boolean },
+    policy: FlushPolicy,
+  ) {
+    this.context = context;
+    this.owner = owner;
+    this.entryKey = entryKey(owner.id.topicId, owner.id.partition);
+    this.highWatermark = owner.logEndOffset;
+    this.flightEndOffset = owner.logEndOffset;
+    this.mode = new FlushMode(context, state, policy, () => this.gateOpened());
+  }
+
+  /** Batches go through the journal. */
+  get isJournaled(): boolean {
+    return this.mode.isJournaled;
+  }
+
+  /** What is written now may be missing from the journal: for the next checkpoint. */
+  get needsScan(): boolean {
+    return this.mode.needsScan;
+  }
+
+  changePolicy(policy: FlushPolicy, isEmpty: boolean): void {
+    this.mode.change(policy, isEmpty);
+  }
+
+  /** Gives a batch, buffer[start, end), to the journal if the log uses it. */
+  add(firstOffset: number, buffer: Buffer, start: number, end: number): void {
+    if (this.mode.isJournaled) this.context.journal.addBatch(this, firstOffset, buffer, start, end);
+  }
+
+  /** Writes an entry without a batch to the journal. Durable when it resolves. */
+  mark(kind: EntryKind, offset: number): Promise<void> {
+    const { journal } = this.context;
+    if (journal.failed !== undefined) return Promise.reject(journal.failed);
+    journal.addMark(this, kind, offset);
+    return journal.collectingDurable();
+  }
+
+  /** Without the journal, what is written counts. Listeners run after the append that called this has returned. */
+  advanceUnjournaled(): void {
+    this.move(this.owner.logEndOffset);
+    if (this.isAnnouncing || this.listeners.size === 0) return;
+    this.isAnnouncing = true;
+    queueMicrotask(() => {
+      this.isAnnouncing = false;
+      this.announce();
+    });
+  }
+
+  /** Recovery is complete: all that is in the log is durable, or will be before anything behind it is confirmed. */
+  recovered(): void {
+    this.flightEndOffset = this.owner.logEndOffset;
+    this.move(this.owner.logEndOffset);
+  }
+
+  whenDurable(endOffset: number): Promise<void> {
+    const { journal } = this.context;
+    const wanted = Math.min(endOffset, this.owner.logEndOffset);
+    if (wanted <= this.highWatermark) return DURABLE;
+    if (journal.failed !== undefined) return Promise.reject(journal.failed);
+    const { gate } = this.mode;
+    if (gate !== undefined) return gate.then(() => this.whenDurable(wanted));
+    if (wanted <= this.flightEndOffset) return journal.flightDurable() ?? DURABLE;
+    return journal.collectingDurable();
+  }
+
+  onAdvance(listener: () => void): () => void {
+    this.listeners.add(listener);
+    return () => {
+      this.listeners.delete(listener);
+    };
+  }
+
+  // ---- The journal's side -------------------------------------------------------------------------------------------
+
+  commitStarted(): void {
+    this.flightEndOffset = this.owner.logEndOffset;
+  }
+
+  committed(): void {
+    if (this.mode.gate === undefined) this.move(this.flightEndOffset);
+  }
+
+  announce(): void {
+    for (const listener of this.listeners) {
+      try {
+        listener();
+      } catch (error) {
+        this.context.logger.error('A listener of a log failed', { ...this.owner.id, error });
+      }
+    }
+  }
+
+  private gateOpened(): void {
+    this.move(this.flightEndOffset);
+    this.announce();
+  }
+
+  private move(offset: number): void {
+    if (offset <= this.highWatermark) return;
+    this.highWatermark = offset;
+    this.owner.onHighWatermark();
+  }
+}
