@@ -17,6 +17,7 @@ import { MillraceError } from './errors.ts';
 import { errnoName, systemError } from './system-error.ts';
 
 const SQLITE_BUSY = 5;
+const SQLITE_FULL = 13;
 const SQLITE_NOT_A_DATABASE = 26;
 
 export function lockDirectory(path: string): DirectoryLock {
@@ -25,8 +26,14 @@ export function lockDirectory(path: string): DirectoryLock {
   try {
     describe(descriptionPath);
   } catch (error) {
-    database.close();
-    throw systemError(error, `write ${descriptionPath}`, undefined, { path: descriptionPath });
+    // The description only serves an error message: a full disk must not keep Millrace from starting.
+    nodeFs.rmSync(`${descriptionPath}.new`, { force: true });
+    nodeFs.rmSync(descriptionPath, { force: true });
+    const failure = systemError(error, `write ${descriptionPath}`, undefined, { path });
+    if (failure.code !== 'ML_DISK_FULL') {
+      database.close();
+      throw failure;
+    }
   }
   let isReleased = false;
   return {
@@ -45,7 +52,8 @@ function openLocked(path: string): DatabaseSync {
   let database: DatabaseSync | undefined;
   try {
     database = new DatabaseSync(lockPath, { timeout: 0 });
-    database.exec('PRAGMA locking_mode=EXCLUSIVE; BEGIN EXCLUSIVE');
+    // Without a journal file nothing is written, so that a full disk does not matter.
+    database.exec('PRAGMA journal_mode=MEMORY; PRAGMA locking_mode=EXCLUSIVE; BEGIN EXCLUSIVE');
     return database;
   } catch (error) {
     database?.close();
@@ -58,7 +66,10 @@ function openLocked(path: string): DatabaseSync {
         fields: { path: lockPath },
       });
     throw (
-      accessError(lockPath) ?? systemError(error, `lock ${lockPath}`, 'ML_IO', { path: lockPath })
+      accessError(lockPath) ??
+      systemError(error, `lock ${lockPath}`, code === SQLITE_FULL ? 'ML_DISK_FULL' : 'ML_IO', {
+        path: lockPath,
+      })
     );
   }
 }

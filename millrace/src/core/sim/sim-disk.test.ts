@@ -408,6 +408,19 @@ describe('faults', () => {
     expect(new Set(found)).toEqual(new Set(['', 'a']));
   });
 
+  test('syncs fail by chance when they are told to', async () => {
+    const machine = new SimMachine(1);
+    machine.faults.syncErrorProbability = 0.5;
+    const file = machine.boot().fs.open(PATH, 'create');
+    const results: string[] = [];
+    for (let round = 0; round < 40; round++)
+      await machine.run(file.sync()).then(
+        () => results.push('synced'),
+        (error: MillraceError) => results.push(error.code),
+      );
+    expect(new Set(results)).toEqual(new Set(['synced', 'ML_FSYNC_FAILED']));
+  });
+
   test('a short write takes a part, and the loop writes the rest', async () => {
     const machine = new SimMachine(1);
     machine.faults.shortWriteProbability = 1;
