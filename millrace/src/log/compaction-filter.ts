@@ -12,6 +12,7 @@
  *
  * Source: KIP-58 (lag), KIP-98 (transactions), KIP-534 (delete horizon).
  */
+import { MillraceError } from '../core/errors.ts';
 import { readEndTransactionMarker } from '../wire/kafka/records/control-records.ts';
 import {
   attributes,
@@ -50,6 +51,8 @@ export interface FilterCounts {
   recordsKept: number;
   /** Records that no key says what they replace: dropped, as Kafka does. */
   recordsWithoutKey: number;
+  /** Batches whose records cannot be read though they are as their producer wrote them: kept as they are. */
+  batchesUnreadable: number;
 }
 
 /** Which transactions the batches that pass by belong to, and how they ended. */
@@ -97,7 +100,12 @@ export class CleanedTransactions {
 }
 
 export class BatchFilter {
-  readonly counts: FilterCounts = { recordsRead: 0, recordsKept: 0, recordsWithoutKey: 0 };
+  readonly counts: FilterCounts = {
+    recordsRead: 0,
+    recordsKept: 0,
+    recordsWithoutKey: 0,
+    batchesUnreadable: 0,
+  };
   private readonly options: FilterOptions;
   private readonly transactions: CleanedTransactions;
 
@@ -110,18 +118,27 @@ export class BatchFilter {
    * What stays of the batch buffer[position, end), which is whole and good.
    * @param keepEmpty the batch stays even when it has no records left
    * @returns undefined when the batch goes; a view of `buffer` when it stays as it is; or a new batch
-   * @throws {MillraceError} ML_RECORDS_MALFORMED, ML_RECORDS_TOO_LARGE: the records cannot be read, whatever the CRC says
    */
   filter(buffer: Buffer, position: number, end: number, keepEmpty: boolean): Buffer | undefined {
     const control = isControl(attributes(buffer, position));
     this.counts.recordsRead += recordCount(buffer, position);
-    const kept = control
-      ? this.filterMarker(buffer, position, end)
-      : this.filterData(buffer, position, end);
+    const kept = this.filterReadable(buffer, position, end, control);
     const count = recordCount(kept, 0);
     this.counts.recordsKept += count;
     if (count > 0 || keepEmpty || this.isLastOfProducer(buffer, position, control)) return kept;
     return undefined;
+  }
+
+  private filterReadable(buffer: Buffer, position: number, end: number, control: boolean): Buffer {
+    try {
+      return control
+        ? this.filterMarker(buffer, position, end)
+        : this.filterData(buffer, position, end);
+    } catch (error) {
+      if (!isUnreadable(error)) throw error;
+      this.counts.batchesUnreadable++;
+      return buffer.subarray(position, end);
+    }
   }
 
   private filterData(buffer: Buffer, position: number, end: number): Buffer {
@@ -180,6 +197,12 @@ export class BatchFilter {
     if (last.lastDataOffset >= 0) return last.lastDataOffset === lastOffset(buffer, position);
     return control && last.producerEpoch === producerEpoch(buffer, position);
   }
+}
+
+/** Whether the records of a batch are not what its format says: the log takes batches without decoding them. */
+export function isUnreadable(error: unknown): boolean {
+  if (!(error instanceof MillraceError)) return false;
+  return error.code === 'ML_RECORDS_MALFORMED' || error.code === 'ML_RECORDS_TOO_LARGE';
 }
 
 function keepAll(): boolean {

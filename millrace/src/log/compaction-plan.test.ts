@@ -21,7 +21,6 @@ const CONFIG: LogConfig = {
 };
 const STATE: CompactionState = {
   compactedTo: 0,
-  logStartOffset: 0,
   lastStableOffset: 1000,
   nowMs: 5000,
 };

@@ -24,7 +24,6 @@ export interface PlannedSegment {
 export interface CompactionState {
   /** Everything below was compacted before. */
   readonly compactedTo: number;
-  readonly logStartOffset: number;
   readonly lastStableOffset: number;
   readonly nowMs: number;
 }

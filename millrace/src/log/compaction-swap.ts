@@ -72,10 +72,10 @@ export async function removeReplaced(
 ): Promise<void> {
   for (const base of bases) {
     const path = segmentPath(directory, base);
+    for (const suffix of [INDEX_SUFFIX, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX])
+      await fs.remove(path + suffix);
+    // Last: a start finds the rest of a segment by the name of its batches.
     if (base !== range.baseOffset) await fs.remove(path + LOG_SUFFIX);
-    await fs.remove(path + INDEX_SUFFIX);
-    await fs.remove(path + TIME_INDEX_SUFFIX);
-    await fs.remove(path + TRANSACTION_INDEX_SUFFIX);
   }
   await fs.syncDirectory(directory);
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { CLOCK_JUMP_MS, keptFrom, RetentionClock } from './retention-plan.ts';
+import { CLOCK_CONFIRM_MS, CLOCK_JUMP_MS, keptFrom, RetentionClock } from './retention-plan.ts';
 import type { LogConfig } from './types.ts';
 
 const CONFIG: LogConfig = {
@@ -122,23 +122,38 @@ describe('the clock', () => {
       1000 + 10 * CLOCK_JUMP_MS,
     );
   });
-  test('is believed after a jump only when the next run sees the same time', () => {
+  test('is believed after a jump only when a later run still sees the same time', () => {
+    const clock = new RetentionClock(-1);
+    const jumpMs = 2 * CLOCK_JUMP_MS;
+    clock.observe(0, 0);
+    expect(clock.observe(jumpMs, 1000)).toBeUndefined();
+    expect(clock.observe(jumpMs + 10, 1010)).toBeUndefined();
+    expect(clock.observe(jumpMs + CLOCK_CONFIRM_MS - 1, 999 + CLOCK_CONFIRM_MS)).toBeUndefined();
+    const laterMs = jumpMs + CLOCK_CONFIRM_MS;
+    expect(clock.observe(laterMs, 1000 + CLOCK_CONFIRM_MS)).toBe(laterMs);
+    expect(clock.observe(laterMs + 1, 1001 + CLOCK_CONFIRM_MS)).toBe(laterMs + 1);
+  });
+  test('that jumps again has to be confirmed again', () => {
     const clock = new RetentionClock(-1);
     clock.observe(0, 0);
-    expect(clock.observe(2 * CLOCK_JUMP_MS, 1000)).toBeUndefined();
-    expect(clock.observe(2 * CLOCK_JUMP_MS + 1000, 2000)).toBe(2 * CLOCK_JUMP_MS + 1000);
+    clock.observe(2 * CLOCK_JUMP_MS, 1000);
+    expect(clock.observe(9 * CLOCK_JUMP_MS, 1000 + CLOCK_CONFIRM_MS)).toBeUndefined();
+    expect(clock.observe(9 * CLOCK_JUMP_MS + 5, 1005 + CLOCK_CONFIRM_MS)).toBeUndefined();
   });
   test('that jumped and came back has deleted nothing', () => {
     const clock = new RetentionClock(-1);
     clock.observe(0, 0);
     expect(clock.observe(24 * CLOCK_JUMP_MS, 1000)).toBeUndefined();
-    expect(clock.observe(2000, 2000)).toBe(2000);
+    expect(clock.observe(1000 + CLOCK_CONFIRM_MS, 1000 + CLOCK_CONFIRM_MS)).toBe(
+      1000 + CLOCK_CONFIRM_MS,
+    );
   });
   test('is not believed at once after a long stop', () => {
     const clock = new RetentionClock(1000);
     expect(clock.observe(1001 + CLOCK_JUMP_MS, 5)).toBeUndefined();
     expect(clock.lastRanMs).toBe(1001 + CLOCK_JUMP_MS);
-    expect(clock.observe(1002 + CLOCK_JUMP_MS, 6)).toBe(1002 + CLOCK_JUMP_MS);
+    const confirmedMs = 1001 + CLOCK_JUMP_MS + CLOCK_CONFIRM_MS;
+    expect(clock.observe(confirmedMs, 5 + CLOCK_CONFIRM_MS)).toBe(confirmedMs);
     expect(new RetentionClock(1000).observe(1000 + CLOCK_JUMP_MS, 5)).toBe(1000 + CLOCK_JUMP_MS);
   });
 });

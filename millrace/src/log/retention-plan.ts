@@ -51,15 +51,18 @@ export function keptFrom(
 
 /** A wall clock that moves this much against the monotonic one is not believed at once. */
 export const CLOCK_JUMP_MS = 3_600_000;
+/** ...but only when it has kept its time for so long after the jump. */
+export const CLOCK_CONFIRM_MS = 60_000;
 
 /**
  * Whether the wall clock may be used to delete by age. A clock that was set forward by mistake would make everything
- * old: after a jump one run is passed over, and only when the next one still sees the same time is it believed. Where
- * the monotonic clock cannot tell (over a restart), time that has passed counts as a jump too: it costs one run.
+ * old: after a jump nothing is deleted by age until a later run still sees the same time. Where the monotonic clock
+ * cannot tell (over a restart), time that has passed counts as a jump too: it costs a minute.
  */
 export class RetentionClock {
   private lastWallMs: number;
   private lastMonotonicMs: number | undefined;
+  private jumpedAtMs: number | undefined;
 
   /** @param lastRanMs the wall clock at the last run, before a restart too; -1 = there was none */
   constructor(lastRanMs: number) {
@@ -77,7 +80,13 @@ export class RetentionClock {
     const passedMs = lastMonotonicMs === undefined ? 0 : monotonicMs - lastMonotonicMs;
     this.lastWallMs = wallMs;
     this.lastMonotonicMs = monotonicMs;
-    if (lastWallMs === -1) return wallMs;
-    return wallMs - (lastWallMs + passedMs) > CLOCK_JUMP_MS ? undefined : wallMs;
+    if (lastWallMs !== -1 && wallMs - (lastWallMs + passedMs) > CLOCK_JUMP_MS) {
+      this.jumpedAtMs = monotonicMs;
+      return undefined;
+    }
+    if (this.jumpedAtMs === undefined) return wallMs;
+    if (monotonicMs - this.jumpedAtMs < CLOCK_CONFIRM_MS) return undefined;
+    this.jumpedAtMs = undefined;
+    return wallMs;
   }
 }

@@ -40,7 +40,10 @@ async function catchUp(life: Life, producer: Producer): Promise<void> {
     producer.unacked.clear();
     return;
   }
-  if (transaction?.outcome === 'open' && life.world.random.chance(0.5)) fence(producer);
+  const mayHaveLost =
+    life.powerWasCut && [...producer.nextSequence.keys()].some((log) => log.lossy);
+  if (mayHaveLost || (transaction?.outcome === 'open' && life.world.random.chance(0.5)))
+    fence(producer);
   for (const log of [...producer.unacked.keys()]) await resend(life, producer, log);
 }
 
@@ -101,9 +104,10 @@ async function endTransaction(life: Life, producer: Producer): Promise<void> {
 /** Returns the end offset, or -1 when the log refused. */
 function appendMarker(life: Life, producer: Producer, log: KnownLog, commit: boolean): number {
   const { producerId, epoch } = producer;
+  const timestampMs = life.nowMs();
   const bytes = encodeEndTransactionMarker(
     { producerId, producerEpoch: epoch, commit, coordinatorEpoch: 0 },
-    { timestampMs: life.nowMs() },
+    { timestampMs },
   );
   const fact = (baseOffset: number): BatchFact => ({
     baseOffset,
@@ -114,6 +118,7 @@ function appendMarker(life: Life, producer: Producer, log: KnownLog, commit: boo
     baseSequence: -1,
     transactional: true,
     control: commit ? 'commit' : 'abort',
+    markerMs: timestampMs,
     leaderEpoch: life.leaderEpoch,
     records: [],
   });

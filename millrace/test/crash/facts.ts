@@ -14,6 +14,7 @@ import {
   isTransactional,
   lastOffset,
   leaderEpoch,
+  maxTimestamp,
   producerEpoch,
   producerId,
 } from '../../src/wire/kafka/records/record-batch.ts';
@@ -90,6 +91,7 @@ function factOf(bytes: Buffer, at: number, end: number, reader: RecordReader): B
     baseSequence: baseSequence(bytes, at),
     transactional: isTransactional(flags),
     control: marker === undefined ? 'none' : marker.commit ? 'commit' : 'abort',
+    markerMs: isControl(flags) ? maxTimestamp(bytes, at) : -1,
     leaderEpoch: leaderEpoch(bytes, at),
     records,
   };

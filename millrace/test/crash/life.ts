@@ -29,6 +29,8 @@ export interface LifeOptions {
   readonly operations: number;
   /** The last stop was clean: nothing may have to be replayed. */
   readonly expectsCleanStart: boolean;
+  /** The power went since the last life. */
+  readonly powerWasCut: boolean;
   readonly isLast: boolean;
 }
 
@@ -47,6 +49,8 @@ export class Life {
   private operationsLeft: number;
   private isOver = false;
   private isFatal = false;
+  /** The machine stopped the process in the middle of a call, and the store has noticed. */
+  private isCut = false;
   /** The device has had too little room since the start, or had until `tightUntilMs`. */
   private isTight = false;
   private tightUntilMs = -1;
@@ -64,7 +68,13 @@ export class Life {
   }
 
   async run(): Promise<LifeEnd> {
-    await this.start();
+    try {
+      await this.start();
+    } catch (error) {
+      // A sync that failed while the store came up: the process ends here.
+      if (this.isFatal || isFsyncFailure(error)) return 'fatal';
+      throw error;
+    }
     const actors = [
       ...this.world.producers.map((producer) => produce(this, producer)),
       this.read(),
@@ -79,8 +89,13 @@ export class Life {
     return this.close();
   }
 
+  /** The power went since the last life. */
+  get powerWasCut(): boolean {
+    return this.options.powerWasCut;
+  }
+
   isRunning(): boolean {
-    return !this.isOver && !this.isFatal;
+    return !this.isOver && !this.isFatal && this.world.checker.anomalies.length === 0;
   }
 
   takeOperation(): boolean {
@@ -116,14 +131,20 @@ export class Life {
         duplicate,
         batches: facts(baseOffset),
       });
-    let result: AppendResult;
+    let result: AppendResult | undefined;
+    let thrown: unknown;
     try {
       result = log.append(bytes, { origin });
     } catch (error) {
-      // The power went in the middle of it: the batch may be there or not.
-      if (error instanceof SimPowerCut && !this.isOver) say(expected, false);
-      throw error;
+      thrown = error;
     }
+    if (this.isCut || thrown instanceof SimPowerCut) {
+      // The power went in the middle of it: the batch may be there or not.
+      say(expected, false);
+      this.isOver = true;
+      throw new SimPowerCut('the process was stopped in an append');
+    }
+    if (result === undefined) throw thrown;
     if (result.ok) say(result.baseOffset, result.duplicate);
     return result;
   }
@@ -169,7 +190,12 @@ export class Life {
   }
 
   private async start(): Promise<void> {
-    const store = await this.options.open(this.env, () => {
+    const store = await this.options.open(this.env, (error) => {
+      // A call that the machine has stopped is no failure of the store.
+      if (error instanceof SimPowerCut) {
+        this.isCut = true;
+        return;
+      }
       this.isFatal = true;
       this.record({ kind: 'fatal' });
     });
@@ -369,7 +395,7 @@ export class Life {
 
   private reconfigure(known: KnownLog): void {
     const { random } = this.world;
-    const config = randomConfig(random, known.keyed);
+    const config = randomConfig(random, known);
     // How a log is cleaned changes rarely; how it is flushed, and how it rolls, may change at any time.
     known.config = random.chance(0.3)
       ? config
@@ -447,6 +473,10 @@ export class Life {
     this.synced(ends);
     return 'closed';
   }
+}
+
+function isFsyncFailure(error: unknown): boolean {
+  return error instanceof MillraceError && error.code === 'ML_FSYNC_FAILED';
 }
 
 function isDiskFull(error: unknown): boolean {

@@ -54,6 +54,7 @@ function batch(base: number, count: number, options: BatchOptions = {}): BatchFa
     baseSequence: options.sequence ?? -1,
     transactional: options.transactional ?? false,
     control,
+    markerMs: control === 'none' ? -1 : base,
     leaderEpoch: options.leaderEpoch ?? 1,
     records,
   };
@@ -193,7 +194,6 @@ const compacted = (missing: readonly number[], atMs: number): LogEvent[] => [
 
 const PLANTED: Readonly<Record<LogAnomalyName, LogEvent[]>> = {
   'aborted-read': upToCut({ kind: 'view', log: 'L', view: { ...COMMITTED, aborted: [] } }),
-  'acknowledged-after-fatal': upToCut({ kind: 'fatal' }, ACKED),
   'changed-batch': seen([{ ...batch(0, 3), leaderEpoch: 9 }]),
   'compacted-too-early': compacted([1, 3], 500),
   'deleted-log-is-back': upToCut(

@@ -99,7 +99,6 @@ export class LogChecker {
   private powerWasCut = false;
   /** When the power went first since the last start. */
   private cutAtMs = 0;
-  private isFatal = false;
   /** What was known when a read that has not ended began. */
   private readonly reads = new Map<number, Bounds>();
   private index = -1;
@@ -149,11 +148,10 @@ export class LogChecker {
       case 'cut':
         if (event.power && !this.powerWasCut) this.cutAtMs = event.atMs;
         if (event.power) this.powerWasCut = true;
-        this.isFatal = false;
         this.reads.clear();
         break;
       case 'fatal':
-        this.isFatal = true;
+        // What was acknowledged before has to be there after the next start; nothing else follows from it.
         break;
       case 'recovered':
         this.recovered(event.leaderEpoch, event.logs);
@@ -250,7 +248,6 @@ export class LogChecker {
   private durable(log: string, endOffset: number): void {
     const model = this.model(log);
     const last = model.batchAt[endOffset - 1];
-    if (this.isFatal) this.report('acknowledged-after-fatal', log, `up to ${endOffset}`);
     if (endOffset === 0) return;
     if (last === undefined) {
       this.report('phantom', log, `acknowledged up to ${endOffset}, which was never written`);
@@ -266,8 +263,9 @@ export class LogChecker {
     const { start, highWatermark, timestampMs, offset } = event;
     const first = (from: number): number => {
       for (let at = from; at < highWatermark[1]; at++) {
-        const record = model.recordAt[at];
-        if (record !== undefined && record.timestampMs >= timestampMs) return at;
+        // Markers have times too, and Kafka answers with them.
+        const atMs = model.recordAt[at]?.timestampMs ?? model.batchAt[at]?.fact.markerMs ?? -1;
+        if (atMs >= timestampMs) return at;
       }
       return -1;
     };
@@ -327,11 +325,11 @@ export class LogChecker {
     if (view.complete || view.batches.length === 0)
       for (let offset = next; offset < limit; offset++) this.absent(model, offset, view.atMs);
     if (committed) this.committedOnly(model, view.batches, view.aborted);
-    if (view.complete && model.compacted) this.resurrected(model, view);
+    if (view.complete && model.compacted) this.resurrected(model, view, limit);
   }
 
   /** A tombstone may only be forgotten after everything that it hides. */
-  private resurrected(model: Model, view: View): void {
+  private resurrected(model: Model, view: View, limit: number): void {
     const present = new Set(
       view.batches.flatMap((batch) => batch.records.map((record) => record.offset)),
     );
@@ -339,7 +337,7 @@ export class LogChecker {
       const key = model.recordAt[offset]?.key;
       if (key === undefined || key === null) continue;
       const latest = model.latest.get(key) ?? -1;
-      if (latest > offset && latest < view.highWatermark && !present.has(latest))
+      if (latest > offset && latest < limit && !present.has(latest))
         this.report(
           'resurrected',
           model.log,
@@ -514,7 +512,6 @@ export class LogChecker {
       this.cutTrace(model, 0);
     }
     this.powerWasCut = false;
-    this.isFatal = false;
   }
 
   private recoveredLog(model: Model, recovered: RecoveredLog): void {

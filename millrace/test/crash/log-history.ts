@@ -26,6 +26,8 @@ export interface BatchFact {
   readonly transactional: boolean;
   /** Transaction markers end what the producer has open. */
   readonly control: 'none' | 'commit' | 'abort';
+  /** Timestamp of the marker; -1 for data. */
+  readonly markerMs: number;
   readonly leaderEpoch: number;
   /** Fewer than the offsets span when compaction took some out. Empty for a marker. */
   readonly records: readonly RecordFact[];
@@ -141,7 +143,6 @@ export type LogEvent =
 /** What is wrong, by name. The names are what a report or a planted fault is matched by. */
 export type LogAnomalyName =
   | 'aborted-read'
-  | 'acknowledged-after-fatal'
   | 'changed-batch'
   | 'compacted-too-early'
   | 'deleted-log-is-back'

@@ -95,6 +95,7 @@ class Run {
     const { machine, world } = this;
     const { random } = world;
     this.counts.lives++;
+    const powerWasCut = !this.hasPower;
     const env = this.boot(isLast);
     const startStep = machine.stepCount;
     const life = new Life({
@@ -104,6 +105,7 @@ class Run {
       open: this.options.open,
       operations,
       expectsCleanStart: this.wasClosed,
+      powerWasCut,
       isLast,
     });
     if (!isLast) {

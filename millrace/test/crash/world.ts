@@ -16,6 +16,8 @@ export interface KnownLog {
   config: LogConfig;
   /** Every record has a key, so that the log may be compacted. */
   readonly keyed: boolean;
+  /** At times not flushed at every commit: a power cut may take what was acknowledged. */
+  readonly lossy: boolean;
 }
 
 /** A batch that was, or is to be, sent, and that nobody has acknowledged yet. */
@@ -74,12 +76,12 @@ export class World {
   }
 
   addLog(): KnownLog {
-    const keyed = this.random.chance(0.5);
+    const kind = { keyed: this.random.chance(0.5), lossy: this.random.chance(0.3) };
     const log: KnownLog = {
       id: { topicId: this.random.uuid(), partition: this.random.below(3) },
       name: `log-${this.id()}`,
-      config: randomConfig(this.random, keyed),
-      keyed,
+      config: randomConfig(this.random, kind),
+      ...kind,
     };
     this.logs.push(log);
     this.record({ kind: 'config', log: log.name, config: configFact(log.config) });
@@ -125,9 +127,14 @@ export function configFact(config: LogConfig): ConfigFact {
   };
 }
 
+const FLUSHES = ['commit', 'interval', 'os'] as const;
+
 /** Small segments, so that they roll all the time. */
-export function randomConfig(random: SimRandom, keyed: boolean): LogConfig {
-  const compact = keyed && random.chance(0.6);
+export function randomConfig(
+  random: SimRandom,
+  kind: { readonly keyed: boolean; readonly lossy: boolean },
+): LogConfig {
+  const compact = kind.keyed && random.chance(0.6);
   return {
     segmentBytes: 1024 << random.below(4),
     segmentMs: random.chance(0.3) ? 200 : 3_600_000,
@@ -140,7 +147,7 @@ export function randomConfig(random: SimRandom, keyed: boolean): LogConfig {
     minCleanableDirtyRatio: random.chance(0.5) ? 0 : 0.3,
     minCompactionLagMs: random.chance(0.7) ? 0 : 200,
     maxCompactionLagMs: Number.MAX_SAFE_INTEGER,
-    flush: random.chance(0.7) ? 'commit' : random.chance(0.5) ? 'interval' : 'os',
+    flush: FLUSHES[kind.lossy ? random.below(3) : 0] ?? 'commit',
     flushMs: 50,
     appendTime: false,
   };
@@ -162,6 +169,7 @@ export function expectedFact(
     baseSequence: batch.baseSequence ?? -1,
     transactional: batch.transactional ?? false,
     control: 'none',
+    markerMs: -1,
     leaderEpoch,
     records: batch.records.map((record, index) => ({
       offset: baseOffset + index,
