@@ -2,8 +2,8 @@
  * The committed offsets of one group: what is durable, what an open transaction would make of it, and what is on its way
  * to the log. Plain state; `offset-store.ts` writes it.
  *
- * Invariant: a value has the sequence number of its place in the log, so applying in any order gives what the log says:
- * the latest write of a partition wins, and an older transactional one does not undo it when its transaction commits.
+ * Invariant: changes are applied in the order of the log, and a value has the sequence number of its place there: the
+ * latest write of a partition wins, and an older transactional one does not undo it when its transaction commits.
  */
 import type { OffsetValue, PartitionKey } from './group-records.ts';
 
@@ -117,10 +117,10 @@ export class GroupOffsets {
   }
 
   /** A durable tombstone, which also takes back what open transactions wrote before it. */
-  remove(key: PartitionKey, sequence: number): void {
-    removeFrom(this.committed, key, sequence);
+  remove(key: PartitionKey): void {
+    this.committed.delete(key);
     for (const [producerId, offsets] of this.pending) {
-      removeFrom(offsets, key, sequence);
+      offsets.delete(key);
       if (offsets.isEmpty) this.pending.delete(producerId);
     }
   }
@@ -147,13 +147,4 @@ function count(counts: PartitionMap<number>, key: PartitionKey, by: 1 | -1): voi
   const total = (counts.get(key) ?? 0) + by;
   if (total === 0) counts.delete(key);
   else counts.set(key, total);
-}
-
-function removeFrom(
-  offsets: PartitionMap<SequencedOffset>,
-  key: PartitionKey,
-  sequence: number,
-): void {
-  const existing = offsets.get(key);
-  if (existing !== undefined && existing.sequence < sequence) offsets.delete(key);
 }

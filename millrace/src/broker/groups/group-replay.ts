@@ -86,14 +86,14 @@ function replayOffset(
   }: { readonly value: Buffer | null; readonly producer: InternalProducer | undefined },
 ): void {
   const key = { topic, partition };
-  const sequence = store.nextSequence();
   if (value === null) {
-    table.get(groupId)?.offsets.remove(key, sequence);
+    table.get(groupId)?.offsets.remove(key);
     return;
   }
   const entry = table.require(groupId);
   if (producer !== undefined) store.noteOpen(producer, groupId);
-  entry.offsets.apply(key, { value: decodeOffset(value), sequence }, producer?.producerId);
+  const offset = { value: decodeOffset(value), sequence: store.nextSequence() };
+  entry.offsets.apply(key, offset, producer?.producerId);
 }
 
 /** A damaged record must not keep all other groups from their members: it is named and left out. */

@@ -313,11 +313,10 @@ export class OffsetStore {
     records: readonly InternalRecord[],
   ): Promise<ErrorName> {
     if (records.length === 0) return Promise.resolve('NONE');
-    const sequence = this.nextSequence();
     return new Promise((resolve) => {
       this.log.append(records, (error) => {
         if (error === 'NONE') {
-          for (const key of keys) entry.offsets.remove(key, sequence);
+          for (const key of keys) entry.offsets.remove(key);
         }
         this.table.forgetIfIdle(entry.group.groupId);
         resolve(error);
