@@ -22,26 +22,22 @@ export class CheckpointFiles {
     this.directory = directory;
   }
 
-  /** The newest whole copy, and how many copies are there at all. A foreign or damaged copy does not count. */
-  read(): { readonly checkpoint: Checkpoint | undefined; readonly fileCount: number } {
+  /** The newest whole copy; undefined when there is none. */
+  read(): Checkpoint | undefined {
     let newest: Checkpoint | undefined;
-    let fileCount = 0;
     for (const name of NAMES) {
       const path = `${this.directory}/${name}`;
-      const stat = this.fs.stat(path);
-      if (stat === undefined) continue;
-      fileCount += stat.sizeBytes > 0 ? 1 : 0;
+      if (this.fs.stat(path) === undefined) continue;
       const checkpoint = decodeCheckpoint(readWholeFile(this.fs, path, CHECKPOINT_BYTES_MAX));
       if (checkpoint === undefined) continue;
       if (newest === undefined || checkpoint.header.version > newest.header.version)
         newest = checkpoint;
     }
-    return { checkpoint: newest, fileCount };
+    return newest;
   }
 
   /**
-   * Durable, in both copies, when it resolves. When the disk is full the old content of a copy may be lost, but of one
-   * at a time: the copy that does not hold the newest checkpoint is written first.
+   * Durable, in both copies, when it resolves. When it throws, at most one copy has lost its old content.
    * @throws {MillraceError} ML_DISK_FULL, ML_FSYNC_FAILED
    */
   async write(content: Buffer): Promise<void> {

@@ -365,7 +365,7 @@ export class DiskLogStore implements LogStore {
 
   /** Retention, compaction and deletion of one log run one at a time. */
   private async forEachLog(run: (log: DiskLog) => Promise<void>): Promise<void> {
-    for (const log of [...this.logs.values()]) {
+    for (const log of this.logs.values()) {
       if (log.isClosed || this.failure !== undefined) continue;
       const done = log.maintenance
         .then(() => run(log))

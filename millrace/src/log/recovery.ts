@@ -73,8 +73,8 @@ export function recoverLog(options: RecoveryOptions): DiskLog {
     segments.push(activeSegment(options, record, needsScan));
   const unknown = bases.filter((base) => base > activeBase);
   const [firstUnknown] = unknown;
-  // Without a record, what is there says where the log begins.
-  const startOffset = record?.logStartOffset ?? (needsScan ? (firstUnknown ?? 0) : 0);
+  // Without a checkpoint, what is there says where the log begins.
+  const startOffset = record?.logStartOffset ?? (options.repair ? (firstUnknown ?? 0) : 0);
   const log = new DiskLog(context, options, options.config, {
     logStartOffset: startOffset,
     endOffset: record?.endOffset ?? startOffset,

@@ -61,12 +61,13 @@ export async function findStore(env: Env, options: LogStoreOptions): Promise<Fou
   const { directory } = options;
   const repair = options.repair ?? false;
   const files = new CheckpointFiles(env.fs, directory);
-  const { checkpoint, fileCount } = files.read();
+  const checkpoint = files.read();
   env.fs.makeDirectory(journalDirectory(directory));
   env.fs.makeDirectory(topicsDirectory(directory));
   if (checkpoint === undefined) {
-    if (fileCount === 0 && listLogs(env, directory).length === 0)
-      return beginStore(env, directory, files);
+    // The first checkpoint is durable before the first log or journal file is made.
+    if (listLogs(env, directory).length === 0 && env.fs.list(journalDirectory(directory)).length === 0)
+      return beginStore(env, files);
     if (!repair)
       throw new MillraceError(
         'ML_CHECKPOINT_DAMAGED',
@@ -108,14 +109,7 @@ function nextRun(header: CheckpointHeader): CheckpointHeader {
   };
 }
 
-async function beginStore(
-  env: Env,
-  directory: string,
-  files: CheckpointFiles,
-): Promise<FoundStore> {
-  // What a start that was cut short, or somebody else, has left there.
-  for (const name of env.fs.list(journalDirectory(directory)))
-    await env.fs.remove(`${journalDirectory(directory)}/${name}`);
+function beginStore(env: Env, files: CheckpointFiles): FoundStore {
   const header = emptyHeader(env.random.bytes(STORE_ID_BYTES));
   return { files, header, records: new Map(), isClean: true, replay: undefined };
 }
