@@ -9,6 +9,7 @@ import type { Env } from '../core/env.ts';
 import { assert, MillraceError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import { openLogStore } from '../log/log-store.ts';
+import type { LogStoreOptions } from '../log/log-store-options.ts';
 import type { LogStore } from '../log/types.ts';
 import type { Broker } from './broker.ts';
 import { Fetches } from './fetch.ts';
@@ -36,6 +37,8 @@ export interface OpenBrokerOptions {
   readonly logger: Logger;
   /** The device failed and nothing can be acknowledged any more: the process has to end. Called at most once. */
   readonly onFatal: (error: unknown) => void;
+  /** Sizes of the log store, for tests on small machines. */
+  readonly store?: Omit<LogStoreOptions, 'directory' | 'logger' | 'onFatal'>;
 }
 
 const NODE_ID = 1;
@@ -55,6 +58,7 @@ export async function openBroker(env: Env, options: OpenBrokerOptions): Promise<
     logger,
     onFatal,
     producerExpirationMs: options.settings.producerIdExpirationMs,
+    ...options.store,
   });
   try {
     return await openOn(env, store, options);
