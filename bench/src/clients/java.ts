@@ -106,7 +106,7 @@ export interface JavaConsumeOptions {
 export function parseConsumeReport(
   stdout: string,
 ): { readonly records: number; readonly fetchMs: number } | undefined {
-  for (const line of stdout.split('\n').reverse()) {
+  for (const line of stdout.split('\n').toReversed()) {
     const cells = line.split(',').map((cell) => cell.trim());
     const records = Number(cells[4]);
     const fetchMs = Number(cells[7]);

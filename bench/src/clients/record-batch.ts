@@ -17,6 +17,7 @@ const BATCH_PREFIX_BYTES = 12;
 const MAGIC_AT = 16;
 const CRC_AT = 17;
 const CRC_START = 21;
+const LAST_OFFSET_DELTA_AT = 23;
 const COMPRESSION_MASK = 0b111;
 const MAGIC = 2;
 
@@ -72,6 +73,19 @@ export function emptyContent(): Content {
  * @throws {Error} on a bad CRC, an unknown format or a compressed batch: the benchmark sends none
  */
 export function readBatches(records: Buffer, fromOffset: number, content: Content): number {
+  return forEachValue(records, fromOffset, (value, key) => {
+    content.recordCount += 1;
+    content.valueBytes += value.length;
+    content.checksum = (content.checksum + crc32c(value, crc32c(key))) >>> 0;
+  });
+}
+
+/** As `readBatches`, handing over the value and the key (empty when null) of every record. */
+export function forEachValue(
+  records: Buffer,
+  fromOffset: number,
+  take: (value: Buffer, key: Buffer) => void,
+): number {
   let at = 0;
   let next = fromOffset;
   while (at + BATCH_PREFIX_BYTES <= records.length) {
@@ -82,31 +96,36 @@ export function readBatches(records: Buffer, fromOffset: number, content: Conten
     if (crc32c(records.subarray(at + CRC_START, end)) !== crc) {
       throw new Error(`a batch with a wrong CRC near offset ${next}`);
     }
-    next = readBatch(records.subarray(at, end), fromOffset, content);
+    next = readBatch(records.subarray(at, end), fromOffset, take);
     at = end;
   }
   return next;
 }
 
-/** Offsets of the whole batches only, without looking into them: the offset to fetch next. */
+/** The offset to fetch next after the whole batches of `records`, without looking into them. */
 export function skipBatches(records: Buffer, fromOffset: number): number {
   let at = 0;
   let next = fromOffset;
-  while (at + CRC_START + 6 <= records.length) {
+  while (at + LAST_OFFSET_DELTA_AT + 4 <= records.length) {
     const end = at + BATCH_PREFIX_BYTES + records.readInt32BE(at + LENGTH_AT);
     if (end > records.length) break;
-    next = new WireReader(records, at).int64() + records.readInt32BE(at + CRC_START + 2) + 1;
+    next = new WireReader(records, at).int64() + records.readInt32BE(at + LAST_OFFSET_DELTA_AT) + 1;
     at = end;
   }
   return next;
 }
 
-function readBatch(batch: Buffer, fromOffset: number, content: Content): number {
+function readBatch(
+  batch: Buffer,
+  fromOffset: number,
+  take: (value: Buffer, key: Buffer) => void,
+): number {
   const reader = new WireReader(batch);
   const baseOffset = reader.int64();
   reader.position = CRC_START;
   if ((reader.int16() & COMPRESSION_MASK) !== 0) throw new Error('a compressed batch');
   const lastOffset = baseOffset + reader.int32();
+  // Timestamps, producer id and epoch, base sequence.
   reader.position += 8 + 8 + 8 + 2 + 4;
   const count = reader.int32();
   for (let index = 0; index < count; index++) {
@@ -118,10 +137,7 @@ function readBatch(batch: Buffer, fromOffset: number, content: Content): number 
     const key = reader.raw(Math.max(0, reader.varint()));
     const value = reader.raw(Math.max(0, reader.varint()));
     reader.position = end;
-    if (offset < fromOffset) continue;
-    content.recordCount += 1;
-    content.valueBytes += value.length;
-    content.checksum = (content.checksum + crc32c(value, crc32c(key))) >>> 0;
+    if (offset >= fromOffset) take(value, key);
   }
   return lastOffset + 1;
 }

@@ -5,7 +5,13 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BenchFailure } from '../failure.ts';
-import { type Content, emptyContent, encodeBatch, readBatches, skipBatches } from './record-batch.ts';
+import {
+  type Content,
+  emptyContent,
+  encodeBatch,
+  readBatches,
+  skipBatches,
+} from './record-batch.ts';
 import type { Rate } from './java.ts';
 import { type Address, WireConnection } from './wire-connection.ts';
 import {
@@ -96,7 +102,10 @@ function makeLoad(topic: TopicShape, recordBytes: number): Load {
       TIMESTAMP_MS,
     ),
   );
-  const perRequest = Math.min(topic.partitionCount, Math.floor(REQUEST_BYTES_MAX / BATCH_BYTES) - 2);
+  const perRequest = Math.min(
+    topic.partitionCount,
+    Math.floor(REQUEST_BYTES_MAX / BATCH_BYTES) - 2,
+  );
   const bodyCount = Math.ceil(topic.partitionCount / perRequest) * 8;
   let partition = 0;
   let batchIndex = 0;
@@ -177,9 +186,7 @@ export async function preload(
 /** Reads a whole topic, checks every batch, and says what was in it. */
 export async function readContent(address: Address, topic: TopicShape): Promise<Content> {
   const content = emptyContent();
-  await readAll(address, topic, (records, fromOffset) =>
-    readBatches(records, fromOffset, content),
-  );
+  await readAll(address, topic, (records, fromOffset) => readBatches(records, fromOffset, content));
   return content;
 }
 

@@ -82,10 +82,7 @@ export interface TopicToCreate {
   readonly config: Readonly<Record<string, string>>;
 }
 
-export async function createTopic(
-  connection: WireConnection,
-  topic: TopicToCreate,
-): Promise<void> {
+export async function createTopic(connection: WireConnection, topic: TopicToCreate): Promise<void> {
   const body = new WireWriter();
   body.array([topic], (item) => {
     body.string(item.name).int32(item.partitionCount).int16(1).int32(0);

@@ -5,7 +5,15 @@
  * Settings are those of the distribution's own `server.properties`, plus what one node needs.
  */
 import { spawn } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { BenchFailure } from '../failure.ts';
 import { start, usageOf } from '../process.ts';
@@ -66,6 +74,8 @@ export interface KafkaToolOptions {
   /** Ends the tool when it fires; the result then has `exitCode` undefined. */
   readonly signal?: AbortSignal;
   readonly heap?: readonly string[];
+  /** Whether to keep standard output in the result. Default true; false for output without end. */
+  readonly keepStdout?: boolean;
 }
 
 export interface KafkaToolResult {
@@ -141,7 +151,7 @@ export async function runKafkaTool(
   let stderr = '';
   let partialLine = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    stdout += text;
+    if (options.keepStdout !== false) stdout += text;
     const lines = (partialLine + text).split('\n');
     partialLine = lines.pop() ?? '';
     for (const line of lines) options.onLine?.(line);
@@ -154,6 +164,7 @@ export async function runKafkaTool(
       child.once('error', reject);
       child.once('close', (code) => resolve(code ?? undefined));
     });
+    if (partialLine !== '') options.onLine?.(partialLine);
     return { exitCode, stdout, stderr, cpuSeconds };
   } finally {
     clearInterval(sampler);
@@ -171,7 +182,9 @@ export async function kafkaVariant(
   const sync = name === 'kafka-sync';
   return {
     name,
-    durability: sync ? 'fsync of the segment before the ack' : 'page cache before the ack (default)',
+    durability: sync
+      ? 'fsync of the segment before the ack'
+      : 'page cache before the ack (default)',
     topicConfig: {},
     version: jars.version,
     start: (dataDir) =>
@@ -190,7 +203,7 @@ function serverSettings(place: ServerPlace): Readonly<Record<string, string>> {
     'process.roles': 'broker,controller',
     'node.id': String(NODE_ID),
     'controller.quorum.voters': `${NODE_ID}@${HOST}:${place.controllerPort}`,
-    'listeners': `PLAINTEXT://${HOST}:${place.port},CONTROLLER://${HOST}:${place.controllerPort}`,
+    listeners: `PLAINTEXT://${HOST}:${place.port},CONTROLLER://${HOST}:${place.controllerPort}`,
     'advertised.listeners': `PLAINTEXT://${HOST}:${place.port}`,
     'controller.listener.names': 'CONTROLLER',
     'inter.broker.listener.name': 'PLAINTEXT',

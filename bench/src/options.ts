@@ -1,0 +1,214 @@
+/** The command line of the benchmarks. Pure: it reads arguments and says what was asked. */
+import { parseArgs } from 'node:util';
+import { BenchFailure } from './failure.ts';
+
+export const SCENARIOS = ['start', 'memory', 'produce', 'consume', 'latency'] as const;
+export type ScenarioName = (typeof SCENARIOS)[number];
+
+export const SIDES = ['millrace', 'millrace-os', 'kafka', 'kafka-sync'] as const;
+export type SideName = (typeof SIDES)[number];
+
+export const CLIENTS = ['wire', 'kcat', 'java'] as const;
+export type ClientName = (typeof CLIENTS)[number];
+
+export interface BrokerOptions {
+  readonly kind: 'broker';
+  readonly scenarios: readonly ScenarioName[];
+  readonly sides: readonly SideName[];
+  readonly clients: readonly ClientName[];
+  readonly partitionCounts: readonly number[];
+  readonly recordSizes: readonly number[];
+  /** Records per second of the latency scenario. */
+  readonly rates: readonly number[];
+  readonly repeats: number;
+  /** Length of one measured window of produce or latency, seconds. */
+  readonly seconds: number;
+  /** Bytes of values in the topics that are consumed. */
+  readonly consumeBytes: number;
+  readonly quick: boolean;
+  /** Whether to compile Millrace before. */
+  readonly build: boolean;
+}
+
+export interface ProfileOptions {
+  readonly kind: 'profile';
+  readonly load: 'produce' | 'consume';
+  readonly partitionCount: number;
+  readonly recordBytes: number;
+  readonly seconds: number;
+  readonly flush: 'commit' | 'os';
+  /** How many functions to print. */
+  readonly top: number;
+  readonly build: boolean;
+}
+
+export interface DumpLogOptions {
+  readonly kind: 'dump-log';
+  readonly directory: string;
+}
+
+export interface HelpOptions {
+  readonly kind: 'help';
+}
+
+export type Options = BrokerOptions | ProfileOptions | DumpLogOptions | HelpOptions;
+
+export const HELP = `usage: npm run bench -- <command> [options]
+
+  broker                 Millrace and Apache Kafka side by side: a table of ratios, and JSON in bench/results/
+    --quick              less than three minutes (default: up to 25 minutes)
+    --only LIST          of ${SCENARIOS.join(', ')}
+    --peer kafka|none    what to compare with (default kafka)
+    --sides LIST         of ${SIDES.join(', ')} (default: all that --peer allows)
+    --clients LIST       of ${CLIENTS.join(', ')}; docs/how-to/benchmarks.md says what each can tell
+    --partitions LIST    numbers of partitions (default 1,32,256; quick 32)
+    --sizes LIST         bytes of a record (default 100,1024)
+    --rates LIST         records per second of the latency scenario (default 1000,10000; quick 1000)
+    --repeats N          (default 3; quick 1)
+    --seconds N          length of one measurement (default 3; quick 2)
+    --no-build           measure what is in millrace/dist
+
+  profile produce|consume    where Millrace spends its time under a load
+    --partitions N --size N --seconds N --flush commit|os --top N --no-build
+
+  dump-log DIRECTORY     Kafka's DumpLogSegments over the segments below DIRECTORY: can it read them, are they sound
+`;
+
+const FULL = {
+  partitionCounts: [1, 32, 256],
+  recordSizes: [100, 1024],
+  rates: [1000, 10_000],
+  clients: CLIENTS,
+  repeats: 3,
+  seconds: 3,
+  consumeBytes: 600e6,
+} as const;
+
+const QUICK = {
+  partitionCounts: [32],
+  recordSizes: [100, 1024],
+  rates: [1000],
+  clients: ['wire', 'kcat'],
+  repeats: 1,
+  seconds: 2,
+  consumeBytes: 300e6,
+} as const;
+
+/** @throws {BenchFailure} on an argument that means nothing */
+export function parseOptions(args: readonly string[]): Options {
+  const { values, positionals } = readArguments(args);
+  const [command, target] = positionals;
+  if (values.help === true || command === undefined || command === 'help') return { kind: 'help' };
+  if (command === 'broker') return brokerOptions(values);
+  if (command === 'profile') {
+    return {
+      kind: 'profile',
+      load: oneOf('profile', target, ['produce', 'consume']),
+      partitionCount: positive('--partitions', values.partitions ?? '32'),
+      recordBytes: positive('--size', values.size ?? '1024'),
+      seconds: positive('--seconds', values.seconds ?? '10'),
+      flush: oneOf('--flush', values.flush ?? 'commit', ['commit', 'os']),
+      top: positive('--top', values.top ?? '25'),
+      build: values['no-build'] !== true,
+    };
+  }
+  if (command === 'dump-log') {
+    if (target === undefined)
+      throw new BenchFailure('dump-log needs the directory of the segments');
+    return { kind: 'dump-log', directory: target };
+  }
+  throw new BenchFailure(`unknown command '${command}'\n\n${HELP}`);
+}
+
+type Values = ReturnType<typeof readArguments>['values'];
+
+function readArguments(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        help: { type: 'boolean', short: 'h' },
+        quick: { type: 'boolean' },
+        only: { type: 'string' },
+        peer: { type: 'string' },
+        sides: { type: 'string' },
+        clients: { type: 'string' },
+        partitions: { type: 'string' },
+        sizes: { type: 'string' },
+        size: { type: 'string' },
+        rates: { type: 'string' },
+        repeats: { type: 'string' },
+        seconds: { type: 'string' },
+        flush: { type: 'string' },
+        top: { type: 'string' },
+        'no-build': { type: 'boolean' },
+      },
+    });
+  } catch (error) {
+    throw new BenchFailure(`${(error as Error).message}\n\n${HELP}`);
+  }
+}
+
+function brokerOptions(values: Values): BrokerOptions {
+  const quick = values.quick === true;
+  const base = quick ? QUICK : FULL;
+  const peer = oneOf('--peer', values.peer ?? 'kafka', ['kafka', 'none']);
+  const sides: readonly SideName[] = peer === 'none' ? ['millrace', 'millrace-os'] : SIDES;
+  return {
+    kind: 'broker',
+    scenarios: listOf('--only', values.only, SCENARIOS, SCENARIOS),
+    sides: listOf('--sides', values.sides, SIDES, sides),
+    clients: listOf('--clients', values.clients, CLIENTS, base.clients),
+    partitionCounts: numbers('--partitions', values.partitions, base.partitionCounts),
+    recordSizes: numbers('--sizes', values.sizes, base.recordSizes),
+    rates: numbers('--rates', values.rates, base.rates),
+    repeats: positive('--repeats', values.repeats ?? String(base.repeats)),
+    seconds: positive('--seconds', values.seconds ?? String(base.seconds)),
+    consumeBytes: base.consumeBytes,
+    quick,
+    build: values['no-build'] !== true,
+  };
+}
+
+function oneOf<T extends string>(
+  name: string,
+  value: string | undefined,
+  allowed: readonly T[],
+): T {
+  const found = allowed.find((item) => item === value);
+  if (found === undefined) {
+    throw new BenchFailure(`${name} is one of ${allowed.join(', ')}, not '${value ?? ''}'`);
+  }
+  return found;
+}
+
+function listOf<T extends string>(
+  name: string,
+  value: string | undefined,
+  allowed: readonly T[],
+  byDefault: readonly T[],
+): readonly T[] {
+  if (value === undefined) return byDefault;
+  const asked = value.split(',').map((item) => oneOf(name, item.trim(), allowed));
+  // In the order of the catalogue, so that tables look the same whatever the command line.
+  return allowed.filter((item) => asked.includes(item));
+}
+
+function positive(name: string, value: string): number {
+  const number = Number(value);
+  if (!Number.isSafeInteger(number) || number < 1) {
+    throw new BenchFailure(`${name} is a whole number from 1 on, not '${value}'`);
+  }
+  return number;
+}
+
+function numbers(
+  name: string,
+  value: string | undefined,
+  byDefault: readonly number[],
+): readonly number[] {
+  return value === undefined
+    ? byDefault
+    : value.split(',').map((item) => positive(name, item.trim()));
+}

@@ -1,0 +1,125 @@
+/** `npm run bench -- profile produce|consume`: a load on Millrace under V8's profiler, and where the time went. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import {
+  makeTopic,
+  preload,
+  type TopicShape,
+  wireConsume,
+  wireProduce,
+} from './clients/wire-load.ts';
+import type { Rate } from './clients/java.ts';
+import { type CpuProfile, type ProfileSummary, summariseProfile } from './cpu-profile.ts';
+import { BenchFailure } from './failure.ts';
+import type { ProfileOptions } from './options.ts';
+import { buildMillrace, startMillrace } from './peers/millrace.ts';
+import type { RunningPeer } from './peers/peer.ts';
+import { tail } from './process.ts';
+import { formatNumber, formatTable } from './table.ts';
+
+const ROOT_URL = new URL('../..', import.meta.url).href;
+const WARM_UP_MS = 1000;
+const PROFILE_INTERVAL_US = 250;
+const CONSUME_BYTES = 500e6;
+
+export async function runProfile(options: ProfileOptions): Promise<number> {
+  if (options.build) await buildMillrace();
+  const folder = mkdtempSync(
+    join(process.env['MILLRACE_BENCH_DIR'] ?? tmpdir(), 'millrace-bench-'),
+  );
+  const profiles = join(folder, 'profiles');
+  try {
+    const peer = await startMillrace({
+      dataDir: join(folder, 'broker'),
+      nodeArgs: [
+        '--cpu-prof',
+        `--cpu-prof-dir=${profiles}`,
+        `--cpu-prof-interval=${PROFILE_INTERVAL_US}`,
+      ],
+    });
+    let rate: Rate;
+    try {
+      rate = await load(peer, options);
+    } finally {
+      await peer.stop();
+    }
+    const megabytes = (rate.records * options.recordBytes) / 1e6;
+    process.stdout.write(
+      `${options.load}, ${options.recordBytes} B, ${options.partitionCount} partitions, flush ${options.flush}: ` +
+        `${formatNumber(megabytes / rate.seconds)} MB/s under the profiler\n`,
+    );
+    const files = readProfiles(profiles, peer.logFile);
+    for (const { name, profile } of files) {
+      const summary = summariseProfile(profile, shortenUrl);
+      process.stdout.write(`\n${formatProfile(name, summary, options.top)}\n`);
+    }
+    return 0;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function load(peer: RunningPeer, options: ProfileOptions): Promise<Rate> {
+  const topic: TopicShape = { name: 'profile', partitionCount: options.partitionCount };
+  await makeTopic(peer, { ...topic, config: { 'millrace.flush': options.flush } });
+  const { recordBytes } = options;
+  if (options.load === 'produce') {
+    const measureMs = options.seconds * 1000;
+    return wireProduce({ address: peer, topic, recordBytes, warmupMs: WARM_UP_MS, measureMs });
+  }
+  await preload(peer, topic, { recordBytes, recordCount: Math.ceil(CONSUME_BYTES / recordBytes) });
+  const rates: Rate[] = [];
+  const endMs = performance.now() + options.seconds * 1000;
+  while (performance.now() < endMs) rates.push(await wireConsume(peer, topic));
+  const sum = (pick: (rate: Rate) => number): number =>
+    rates.reduce((total, rate) => total + pick(rate), 0);
+  return {
+    records: sum((rate) => rate.records),
+    seconds: sum((rate) => rate.seconds),
+    clientCpuSeconds: sum((rate) => rate.clientCpuSeconds),
+  };
+}
+
+/** One profile per thread. */
+function readProfiles(
+  folder: string,
+  logFile: string,
+): { readonly name: string; readonly profile: CpuProfile }[] {
+  let names: string[];
+  try {
+    names = readdirSync(folder).filter((name) => name.endsWith('.cpuprofile'));
+  } catch {
+    names = [];
+  }
+  if (names.length === 0) {
+    throw new BenchFailure(`Millrace left no profile; its last words:\n${tail(logFile)}`);
+  }
+  return names.map((name) => ({
+    name,
+    profile: JSON.parse(readFileSync(join(folder, name), 'utf8')) as CpuProfile,
+  }));
+}
+
+/** Relative to the repository, so that a line of the table can be opened. */
+function shortenUrl(url: string): string {
+  if (!url.startsWith('file:')) return url;
+  return url.startsWith(ROOT_URL) ? url.slice(ROOT_URL.length) : fileURLToPath(url);
+}
+
+function formatProfile(name: string, summary: ProfileSummary, top: number): string {
+  const percent = (ms: number): string => `${((ms / summary.busyMs) * 100).toFixed(1)}%`;
+  const rows = summary.functions
+    .slice(0, top)
+    .map(({ name: functionName, place, selfMs, totalMs }) => [
+      `${functionName}  ${place}`,
+      percent(selfMs),
+      percent(totalMs),
+      formatNumber(selfMs),
+    ]);
+  return [
+    `${name}: busy ${formatNumber(summary.busyMs)} ms, idle ${formatNumber(summary.idleMs)} ms`,
+    formatTable(['function', 'self', 'total', 'self ms'], rows),
+  ].join('\n');
+}
