@@ -62,7 +62,9 @@ export function recoverLog(options: RecoveryOptions): DiskLog {
   const { context, directory, record } = options;
   const { fs } = context.env;
   const bases = fs.list(directory).map(segmentBaseOffset).filter(isDefined);
-  if (fs.stat(directory) === undefined) createDirectory(context, directory);
+  if (fs.stat(directory) === undefined) fs.makeDirectory(directory);
+  // A log that no checkpoint knows may be there in the page cache alone: its process was killed before one.
+  if (record === undefined) parentNamesChanged(context, directory);
   const activeBase = record?.segmentBaseOffset ?? -1;
   const isUnjournaled = record === undefined ? options.config.flush !== 'commit' : record.needsScan;
   const needsScan = (options.repair || isUnjournaled) && !options.isDeleted;
@@ -104,8 +106,7 @@ function isDefined(base: number | undefined): base is number {
   return base !== undefined;
 }
 
-function createDirectory(context: LogContext, directory: string): void {
-  context.env.fs.makeDirectory(directory);
+function parentNamesChanged(context: LogContext, directory: string): void {
   context.onNamesChanged(parentOf(directory));
   context.onNamesChanged(parentOf(parentOf(directory)));
 }
@@ -183,6 +184,7 @@ function scan(log: DiskLog, unknown: readonly number[], options: RecoveryOptions
     segment.cutIndexFiles();
     log.logEndOffset = base;
     log.list.adopt(segment);
+    context.onNamesChanged(directory);
     isWhole = scanSegment(log, segment, options) || options.repair;
   }
 }
