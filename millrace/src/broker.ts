@@ -53,7 +53,7 @@ export interface RunningBroker {
  * ML_PERMISSION, ML_DISK_FULL, ML_STATE_DAMAGED, ML_DATA_NEWER
  * @example
  * const broker = await startBroker({ data: './data', kafka: { port: 0 } });
- * console.log(`kafka clients connect to ${broker.host}:${broker.port}`);
+ * process.stdout.write(`kafka clients connect to ${broker.host}:${broker.port}\n`);
  * await broker.close();
  */
 export async function startBroker(options: StartBrokerOptions): Promise<RunningBroker> {

@@ -70,7 +70,10 @@ test('the shortest session timeout cannot be above the longest', () => {
 test('every default is a value that its own key allows and prints', () => {
   const keys = [...Object.values(SETTINGS), ...Object.values(TOPIC_CONFIGS)];
   for (const key of keys)
-    expect(key.parse(key.format(key.default as never)), key.name).toEqual(key.default);
+    expect([key.name, key.parse(key.format(key.default as never))]).toEqual([
+      key.name,
+      key.default,
+    ]);
 });
 
 test('names of one table are unique and sorted as Kafka and its readers expect', () => {

@@ -208,7 +208,7 @@ test('whenever the power goes, acknowledged changes of topics are there and half
   const total = whole.stepCount;
   expect(total).toBeGreaterThan(100);
   let cuts = 0;
-  for (let step = 1; step <= total; step++) {
+  for (let step = 1; step <= total; step += 3) {
     const machine = new SimMachine(3);
     machine.cutAtStep(step);
     const acknowledged = await runSteps(machine);
