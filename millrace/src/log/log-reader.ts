@@ -24,7 +24,7 @@ import {
   LENGTH_OVERHEAD_BYTES,
 } from '../wire/kafka/records/record-batch.ts';
 import { damagedRangeAt } from './damage.ts';
-import { type ReadableLog, segmentNumberOf } from './readable-log.ts';
+import { isReplaced, type ReadableLog, segmentNumberOf } from './readable-log.ts';
 import type { Segment } from './segment.ts';
 import type { AbortedTransaction, ReadOptions, ReadResult } from './types.ts';
 
@@ -84,10 +84,15 @@ export class LogReader {
       const segment = segments[number] as Segment;
       if (segment.baseOffset >= limit) break;
       const endOffset = segments[number + 1]?.baseOffset ?? log.logEndOffset;
+      if (isReplaced(log, segments, segment)) return this.read(offset, options);
       segment.pin();
       try {
         const result = await this.readSegment(segment, { offset, limit, endOffset }, options);
-        if (result !== undefined) return result;
+        if (result !== undefined) {
+          if (!isReplaced(log, segments, segment)) return result;
+          result.release();
+          return await this.read(offset, options);
+        }
       } catch (error) {
         if (!(error instanceof MillraceError)) throw error;
         log.context.logger.error('A read failed', { ...log.id, offset, error });

@@ -12,7 +12,7 @@
  */
 import type { Timer } from '../core/env.ts';
 import { MillraceError } from '../core/errors.ts';
-import { JOURNAL_QUEUED_BYTES_MAX, SEGMENT_UNSYNCED_BYTES_MAX } from '../core/limits.ts';
+import { JOURNAL_QUEUED_BYTES_MAX } from '../core/limits.ts';
 import type { ErrorName } from '../wire/kafka/error-codes.ts';
 import {
   batchBytes,
@@ -262,7 +262,7 @@ export class DiskLog implements PartitionLog, DurabilityOwner {
       position += bytes;
     }
     this.isDirty = true;
-    if (segment.sizeBytes - segment.syncedBytes > SEGMENT_UNSYNCED_BYTES_MAX)
+    if (segment.sizeBytes - segment.syncedBytes > context.segmentUnsyncedBytesMax)
       context.wantsSync(segment);
     if (this.durability.isJournaled) return;
     this.durability.advanceUnjournaled();
@@ -443,7 +443,7 @@ export class DiskLog implements PartitionLog, DurabilityOwner {
 
   private storeIndexes(segment: Segment): void {
     // Every aborted transaction below the recovery point must be in the file.
-    segment.aborted.write();
+    if (segment.aborted.write()) this.context.onNamesChanged(this.directory);
     try {
       segment.storeIndexes();
     } catch (error) {

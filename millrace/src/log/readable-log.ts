@@ -29,3 +29,15 @@ export function segmentNumberOf(segments: readonly Segment[], offset: number): n
   }
   return low - 1;
 }
+
+/**
+ * Whether compaction or retention has taken `segment` out of the log since `segments` was looked at. What a reader has of
+ * it is still good bytes, but what the log says of aborted transactions, and of its start, is no longer about them.
+ */
+export function isReplaced(
+  log: ReadableLog,
+  segments: readonly Segment[],
+  segment: Segment,
+): boolean {
+  return log.segments !== segments && !log.segments.includes(segment);
+}

@@ -16,7 +16,7 @@ import {
 } from '../wire/kafka/records/record-batch.ts';
 import { RecordReader } from '../wire/kafka/records/record-reader.ts';
 import { damagedRangeAt } from './damage.ts';
-import type { ReadableLog } from './readable-log.ts';
+import { isReplaced, type ReadableLog } from './readable-log.ts';
 import type { Segment } from './segment.ts';
 import type { TimestampOffset } from './types.ts';
 
@@ -32,6 +32,7 @@ export async function searchTimestamp(
     const endOffset = segments[number + 1]?.baseOffset ?? log.logEndOffset;
     if (endOffset <= log.logStartOffset) continue;
     if (segment.baseOffset >= limit) return undefined;
+    if (isReplaced(log, segments, segment)) return searchTimestamp(log, timestampMs, limit);
     loadIndexes(log, segment, endOffset);
     if (segment.maxTimestampMs < timestampMs) continue;
     const entry = segment.timeIndex.lastBefore(timestampMs);
@@ -57,6 +58,7 @@ export async function searchMaxTimestamp(
     const segment = segments[number] as Segment;
     const endOffset = segments[number + 1]?.baseOffset ?? log.logEndOffset;
     if (endOffset <= log.logStartOffset) break;
+    if (isReplaced(log, segments, segment)) return searchMaxTimestamp(log, limit);
     loadIndexes(log, segment, endOffset);
     const timestampMs = segment.maxTimestampMs;
     if (segment.sizeBytes === 0 || timestampMs < (best?.timestampMs ?? -1)) continue;

@@ -113,10 +113,10 @@ export class AbortedTransactions {
     return this.entries === undefined || this.entries.length === this.stored.entries;
   }
 
-  /** Writes what the file lacks, without a sync. */
-  write(): void {
+  /** Writes what the file lacks, without a sync. Returns whether there was anything: the file may be new then. */
+  write(): boolean {
     const { entries } = this;
-    if (entries === undefined || this.isStored) return;
+    if (entries === undefined || this.isStored) return false;
     const bytes = encodeAborted(entries);
     const file = this.fs.open(this.path, 'open');
     try {
@@ -127,6 +127,7 @@ export class AbortedTransactions {
     }
     this.stored = { entries: entries.length, crc: crc32c(bytes, 0, bytes.length) };
     this.isUnsynced = true;
+    return true;
   }
 
   async sync(): Promise<void> {

@@ -29,7 +29,7 @@ export interface LifeOptions {
   readonly operations: number;
   /** The last stop was clean: nothing may have to be replayed. */
   readonly expectsCleanStart: boolean;
-  /** The power went since the last life. */
+  /** The power went since the last start that came to its end. */
   readonly powerWasCut: boolean;
   readonly isLast: boolean;
 }
@@ -42,6 +42,8 @@ const HEAL_MS = 5_000;
 export class Life {
   readonly world: World;
   leaderEpoch = -1;
+  /** The start came to its end. */
+  hasRecovered = false;
   private readonly options: LifeOptions;
   private readonly env: Env;
   private readonly open = new Map<KnownLog, PartitionLog>();
@@ -89,7 +91,7 @@ export class Life {
     return this.close();
   }
 
-  /** The power went since the last life. */
+  /** The power went since the last start that came to its end. */
   get powerWasCut(): boolean {
     return this.options.powerWasCut;
   }
@@ -210,6 +212,7 @@ export class Life {
     const logs: RecoveredLog[] = [];
     for (const [known, log] of this.open) logs.push(await this.recovered(known, log));
     this.record({ kind: 'recovered', leaderEpoch: store.leaderEpoch, logs });
+    this.hasRecovered = true;
     if (this.world.logs.length === 0) this.create();
   }
 
@@ -430,25 +433,25 @@ export class Life {
       this.record({ kind: 'drop', log: known.name, phase: 'ok' });
   }
 
-  /** The device gets nearly full, or gets its room back. */
+  /** The device gets nearly full, and gets its room back after a while. */
   private tighten(): void {
+    if (this.isTight) return;
     const { machine } = this.options;
-    if (this.isTight) {
+    const { random } = this.world;
+    machine.setCapacity(machine.disk.usedBytes + 4096 * random.below(12));
+    this.isTight = true;
+    this.env.timers.after(random.between(1, 300), () => {
       machine.setCapacity(2 ** 40);
       this.isTight = false;
       this.tightUntilMs = this.nowMs() + HEAL_MS;
-    } else {
-      machine.setCapacity(machine.disk.usedBytes + 4096 * this.world.random.below(12));
-      this.isTight = true;
-    }
+    });
   }
 
   /** With room again on the device, a store takes appends again by itself. */
   private async heals(): Promise<void> {
-    this.options.machine.setCapacity(2 ** 40);
-    this.isTight = false;
-    this.tightUntilMs = -1;
+    while (this.isTight) await this.pause(50);
     await this.pause(HEAL_MS);
+    this.tightUntilMs = -1;
   }
 
   /** Runs what may fail when the device is full or the store is stopping. Returns whether it did not. */
@@ -469,7 +472,13 @@ export class Life {
     const ends = [...this.open].map(
       ([known, log]) => [known, log.logEndOffset] as [KnownLog, number],
     );
-    if (!(await this.tolerant(() => store.close()))) return this.isFatal ? 'fatal' : 'left';
+    try {
+      if (!(await this.tolerant(() => store.close()))) return this.isFatal ? 'fatal' : 'left';
+    } catch (error) {
+      // It is ending anyway: it only says that the end was not clean.
+      if (isFsyncFailure(error)) return 'fatal';
+      throw error;
+    }
     this.synced(ends);
     return 'closed';
   }

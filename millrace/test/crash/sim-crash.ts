@@ -72,6 +72,8 @@ class Run {
   private readonly options: CrashRunOptions;
   private wasClosed = false;
   private hasPower = true;
+  /** Since the last start that came to its end. */
+  private powerWasCut = false;
   /** What the planned cut of this life does. */
   private cutKind: 'power' | 'kill' = 'power';
 
@@ -95,7 +97,6 @@ class Run {
     const { machine, world } = this;
     const { random } = world;
     this.counts.lives++;
-    const powerWasCut = !this.hasPower;
     const env = this.boot(isLast);
     const startStep = machine.stepCount;
     const life = new Life({
@@ -105,7 +106,7 @@ class Run {
       open: this.options.open,
       operations,
       expectsCleanStart: this.wasClosed,
-      powerWasCut,
+      powerWasCut: this.powerWasCut,
       isLast,
     });
     if (!isLast) {
@@ -122,6 +123,7 @@ class Run {
       end = 'cut';
     }
     life.over();
+    if (life.hasRecovered) this.powerWasCut = false;
     this.end(end, startStep);
   }
 
@@ -153,6 +155,7 @@ class Run {
     if (power) machine.powerCut();
     else machine.kill();
     this.hasPower = !power;
+    this.powerWasCut ||= power;
     if (power) this.counts.powerCuts++;
     else this.counts.kills++;
     world.record({ kind: 'cut', power, atMs: machine.wallMs() });
