@@ -357,14 +357,12 @@ function arrayCodec(element: Codec, { nullable, flexible }: Encoding): Codec {
     write: (writer, value) => {
       if (value === null) {
         if (!nullable) writer.fail('null is not allowed');
-        if (flexible) writer.unsignedVarint(0);
-        else writer.int32(-1);
+        writer.count(flexible, -1);
         return;
       }
       if (!Array.isArray(value)) writer.fail('an array is needed');
       const elements = value as readonly unknown[];
-      if (flexible) writer.unsignedVarint(elements.length + 1);
-      else writer.int32(elements.length);
+      writer.count(flexible, elements.length);
       let index = 0;
       try {
         for (; index < elements.length; index++) element.write(writer, elements[index]);
@@ -424,15 +422,9 @@ function stringCodec({ nullable, flexible }: Encoding): Codec {
       return reader.text(length);
     },
     write: (writer, value) => {
-      if (value === null) {
-        if (!nullable) writer.fail('null is not allowed');
-        if (flexible) writer.unsignedVarint(0);
-        else writer.int16(-1);
-        return;
-      }
-      if (typeof value !== 'string') writer.fail('a string is needed');
-      if (flexible) writer.compactString(value as string);
-      else writer.string(value as string);
+      if (value === null && !nullable) writer.fail('null is not allowed');
+      if (value !== null && typeof value !== 'string') writer.fail('a string is needed');
+      writer.nullableString(flexible, value as string | null);
     },
   };
 }
@@ -448,13 +440,13 @@ function bytesCodec({ nullable, flexible }: Encoding): Codec {
     write: (writer, value) => {
       if (value === null) {
         if (!nullable) writer.fail('null is not allowed');
-        if (flexible) writer.unsignedVarint(0);
-        else writer.int32(-1);
+        writer.count(flexible, -1);
         return;
       }
       if (!(value instanceof Uint8Array)) writer.fail('bytes are needed');
-      if (flexible) writer.compactBytes(value as Uint8Array);
-      else writer.bytes(value as Uint8Array);
+      const content = value as Uint8Array;
+      writer.count(flexible, content.length);
+      writer.raw(content);
     },
   };
 }

@@ -10,19 +10,18 @@
  */
 import { assert } from '../../core/errors.ts';
 import { WIRE_ELEMENTS_MAX } from '../../core/limits.ts';
-import { decodeMessage } from './codec.ts';
+import { asUnrepresentable, decodeMessage } from './codec.ts';
 import { SIZE_BYTES } from './frames.ts';
-import { fetchRequest, type FetchRequest, type FetchResponseInput } from './messages/01-fetch.ts';
 import {
-  countBytes,
-  stringBytes,
-  writeCount,
-  writeInt64,
-  writeString,
-  writeUuid,
-} from './primitives.ts';
+  fetchRequest,
+  fetchResponse,
+  type FetchRequest,
+  type FetchResponseInput,
+} from './messages/01-fetch.ts';
+import { countBytes, stringBytes } from './primitives.ts';
 import { Reader, WireFault } from './reader.ts';
 import { ZERO_UUID, type ElementOf } from './schema.ts';
+import { Writer } from './writer.ts';
 
 const VERSION_MIN = 4;
 const VERSION_MAX = 18;
@@ -207,7 +206,7 @@ function readString(reader: Reader, flexible: boolean): string {
 /**
  * The whole response frame, size prefix and header included, with the records passed through by reference: do not change
  * or release them before the frame is written.
- * @throws ML_ASSERT when a value does not fit its field
+ * @throws ML_WIRE_UNREPRESENTABLE when a value does not fit its field
  */
 export function encodeFetchResponse(
   header: { readonly apiVersion: number; readonly correlationId: number },
@@ -218,18 +217,24 @@ export function encodeFetchResponse(
     apiVersion >= VERSION_MIN && apiVersion <= VERSION_MAX,
     `Fetch v${apiVersion} has no fast path`,
   );
-  const size = measure(apiVersion, body);
-  // One allocation for everything that is not records; the chunks are views of it.
-  const frame = Buffer.allocUnsafe(size.otherBytes);
-  const bytes = size.otherBytes + size.recordsBytes;
-  frame.writeInt32BE(bytes - SIZE_BYTES, 0);
-  frame.writeInt32BE(header.correlationId, SIZE_BYTES);
-  let position = SIZE_BYTES + 4;
-  if (apiVersion >= FLEXIBLE_SINCE) frame[position++] = 0;
-  const buffers: Buffer[] = [];
-  position = writeBody({ frame, buffers, flushed: 0 }, position, apiVersion, body);
-  assert(position === frame.length, `a Fetch response of ${position} bytes in ${frame.length}`);
-  return { buffers, bytes };
+  const { otherBytes, recordsBytes } = measure(apiVersion, body);
+  const bytes = otherBytes + recordsBytes;
+  // One buffer for everything that is not records; the chunks between records are views of it.
+  const out: ChunkWriter = { writer: new Writer(otherBytes), buffers: [], flushed: 0 };
+  const { writer } = out;
+  try {
+    writer.int32(bytes - SIZE_BYTES);
+    writer.int32(header.correlationId);
+    if (apiVersion >= FLEXIBLE_SINCE) writer.unsignedVarint(0);
+    writeBody(out, apiVersion, body);
+  } catch (error) {
+    throw asUnrepresentable(error, fetchResponse.name, apiVersion);
+  }
+  assert(
+    writer.position === otherBytes,
+    `a Fetch response of ${writer.position} bytes instead of ${otherBytes}`,
+  );
+  return { buffers: out.buffers, bytes };
 }
 
 function measure(
@@ -260,74 +265,67 @@ function measure(
 }
 
 interface ChunkWriter {
-  readonly frame: Buffer;
+  readonly writer: Writer;
   readonly buffers: Buffer[];
-  /** Up to where `frame` is in `buffers`. */
+  /** Up to where what `writer` has is in `buffers`. */
   flushed: number;
 }
 
-function writeBody(out: ChunkWriter, start: number, version: number, body: FetchBody): number {
-  const { frame } = out;
-  const flexible = version >= FLEXIBLE_SINCE;
-  let position = frame.writeInt32BE(body.throttleTimeMs ?? 0, start);
-  if (version >= 7) {
-    position = frame.writeInt16BE(body.errorCode, position);
-    position = frame.writeInt32BE(body.sessionId ?? 0, position);
-  }
-  position = writeCount(frame, position, flexible, body.responses.length);
-  for (const { topic, topicId, partitions } of body.responses) {
-    position =
-      version >= TOPIC_IDS_SINCE
-        ? writeUuid(frame, position, topicId ?? ZERO_UUID)
-        : writeString(frame, position, flexible, topic ?? '');
-    position = writeCount(frame, position, flexible, partitions.length);
-    for (const partition of partitions) {
-      position = writePartition(out, position, version, partition);
-    }
-    if (flexible) frame[position++] = 0;
-  }
-  if (flexible) frame[position++] = 0;
-  if (position > out.flushed) out.buffers.push(frame.subarray(out.flushed, position));
-  return position;
+function flush(out: ChunkWriter): void {
+  if (out.writer.position === out.flushed) return;
+  out.buffers.push(out.writer.since(out.flushed));
+  out.flushed = out.writer.position;
 }
 
-function writePartition(
-  out: ChunkWriter,
-  start: number,
-  version: number,
-  partition: FetchPartition,
-): number {
-  const { frame } = out;
+function writeBody(out: ChunkWriter, version: number, body: FetchBody): void {
+  const { writer } = out;
   const flexible = version >= FLEXIBLE_SINCE;
-  let position = frame.writeInt32BE(partition.partitionIndex, start);
-  position = frame.writeInt16BE(partition.errorCode, position);
-  position = writeInt64(frame, position, partition.highWatermark);
-  position = writeInt64(frame, position, partition.lastStableOffset ?? -1);
-  if (version >= 5) position = writeInt64(frame, position, partition.logStartOffset ?? -1);
-  position = writeAborted(frame, position, flexible, partition.abortedTransactions);
-  if (version >= 11) position = frame.writeInt32BE(partition.preferredReadReplica ?? -1, position);
-  const { records } = partition;
-  position = writeCount(frame, position, flexible, records?.length ?? -1);
-  if (records !== null && records.length > 0) {
-    out.buffers.push(frame.subarray(out.flushed, position), records);
-    out.flushed = position;
+  writer.int32(body.throttleTimeMs ?? 0);
+  if (version >= 7) {
+    writer.int16(body.errorCode);
+    writer.int32(body.sessionId ?? 0);
   }
-  if (flexible) frame[position++] = 0;
-  return position;
+  writer.count(flexible, body.responses.length);
+  for (const { topic, topicId, partitions } of body.responses) {
+    if (version >= TOPIC_IDS_SINCE) writer.uuid(topicId ?? ZERO_UUID);
+    else writer.nullableString(flexible, topic ?? '');
+    writer.count(flexible, partitions.length);
+    for (const partition of partitions) writePartition(out, version, partition);
+    if (flexible) writer.unsignedVarint(0);
+  }
+  if (flexible) writer.unsignedVarint(0);
+  flush(out);
+}
+
+function writePartition(out: ChunkWriter, version: number, partition: FetchPartition): void {
+  const { writer } = out;
+  const { records } = partition;
+  const flexible = version >= FLEXIBLE_SINCE;
+  writer.int32(partition.partitionIndex);
+  writer.int16(partition.errorCode);
+  writer.int64(partition.highWatermark);
+  writer.int64(partition.lastStableOffset ?? -1);
+  if (version >= 5) writer.int64(partition.logStartOffset ?? -1);
+  writeAborted(writer, flexible, partition.abortedTransactions);
+  if (version >= 11) writer.int32(partition.preferredReadReplica ?? -1);
+  writer.count(flexible, records?.length ?? -1);
+  if (records !== null && records.length > 0) {
+    flush(out);
+    out.buffers.push(records);
+  }
+  if (flexible) writer.unsignedVarint(0);
 }
 
 function writeAborted(
-  frame: Buffer,
-  start: number,
+  writer: Writer,
   flexible: boolean,
   aborted: FetchPartition['abortedTransactions'],
-): number {
-  let position = writeCount(frame, start, flexible, aborted?.length ?? -1);
-  if (aborted === null) return position;
+): void {
+  writer.count(flexible, aborted?.length ?? -1);
+  if (aborted === null) return;
   for (const { producerId, firstOffset } of aborted) {
-    position = writeInt64(frame, position, producerId);
-    position = writeInt64(frame, position, firstOffset);
-    if (flexible) frame[position++] = 0;
+    writer.int64(producerId);
+    writer.int64(firstOffset);
+    if (flexible) writer.unsignedVarint(0);
   }
-  return position;
 }

@@ -7,19 +7,13 @@
  */
 import { MillraceError, assert } from '../../core/errors.ts';
 import { WIRE_ELEMENTS_MAX } from '../../core/limits.ts';
-import { decodeMessage } from './codec.ts';
+import { asUnrepresentable, decodeMessage } from './codec.ts';
 import { SIZE_BYTES } from './frames.ts';
-import { produceRequest } from './messages/00-produce.ts';
-import {
-  countBytes,
-  stringBytes,
-  writeCount,
-  writeInt64,
-  writeString,
-  writeUuid,
-} from './primitives.ts';
+import { produceRequest, produceResponse } from './messages/00-produce.ts';
+import { countBytes, stringBytes } from './primitives.ts';
 import { Reader, WireFault } from './reader.ts';
 import { ZERO_UUID } from './schema.ts';
+import { Writer } from './writer.ts';
 
 const VERSION_MIN = 3;
 const VERSION_MAX = 13;
@@ -192,7 +186,8 @@ function nonNull(reader: Reader, length: number): number {
 
 /**
  * The whole response frame, size prefix and header included. It never names other leaders (KIP-951): Millrace has one node.
- * @throws ML_ASSERT when `results` does not match the request, or a value does not fit its field
+ * @throws ML_ASSERT when `results` does not match the request
+ * @throws ML_WIRE_UNREPRESENTABLE when a value does not fit its field
  */
 export function encodeProduceResponse(response: ProduceResponseParts): Buffer {
   const { apiVersion, partitions, results } = response;
@@ -204,14 +199,21 @@ export function encodeProduceResponse(response: ProduceResponseParts): Buffer {
     results.length === partitions.length,
     `${results.length} results for ${partitions.length} partitions`,
   );
-  const frame = Buffer.allocUnsafe(frameBytes(response));
-  frame.writeInt32BE(frame.length - SIZE_BYTES, 0);
-  frame.writeInt32BE(response.correlationId, SIZE_BYTES);
-  let position = SIZE_BYTES + 4;
-  if (apiVersion >= FLEXIBLE_SINCE) frame[position++] = 0;
-  position = writeBody(frame, position, response);
-  assert(position === frame.length, `a Produce response of ${position} bytes in ${frame.length}`);
-  return frame;
+  const bytes = frameBytes(response);
+  const writer = new Writer(bytes);
+  try {
+    writer.int32(bytes - SIZE_BYTES);
+    writer.int32(response.correlationId);
+    if (apiVersion >= FLEXIBLE_SINCE) writer.unsignedVarint(0);
+    writeBody(writer, response);
+  } catch (error) {
+    throw asUnrepresentable(error, produceResponse.name, apiVersion);
+  }
+  assert(
+    writer.position === bytes,
+    `a Produce response of ${writer.position} bytes instead of ${bytes}`,
+  );
+  return writer.finish();
 }
 
 function frameBytes({ apiVersion, topics, results }: ProduceResponseParts): number {
@@ -241,49 +243,39 @@ function resultBytes(apiVersion: number, flexible: boolean, result: ProduceResul
   return bytes;
 }
 
-function writeBody(frame: Buffer, start: number, response: ProduceResponseParts): number {
+function writeBody(writer: Writer, response: ProduceResponseParts): void {
   const { apiVersion, topics, partitions, results } = response;
   const flexible = apiVersion >= FLEXIBLE_SINCE;
-  let position = writeCount(frame, start, flexible, topics.length);
+  writer.count(flexible, topics.length);
   for (let topic = 0; topic < topics.length; topic++) {
     const { name, topicId, firstPartition, partitionCount } = topics[topic] as ProduceTopic;
-    position =
-      apiVersion >= TOPIC_IDS_SINCE
-        ? writeUuid(frame, position, topicId)
-        : writeString(frame, position, flexible, name);
-    position = writeCount(frame, position, flexible, partitionCount);
+    if (apiVersion >= TOPIC_IDS_SINCE) writer.uuid(topicId);
+    else writer.nullableString(flexible, name);
+    writer.count(flexible, partitionCount);
     for (let i = firstPartition; i < firstPartition + partitionCount; i++) {
-      frame.writeInt32BE((partitions[i] as ProducePartition).index, position);
-      const result = results[i] as ProduceResult;
-      position = writeResult(frame, position + 4, apiVersion, result);
+      writer.int32((partitions[i] as ProducePartition).index);
+      writeResult(writer, apiVersion, results[i] as ProduceResult);
     }
-    if (flexible) frame[position++] = 0;
+    if (flexible) writer.unsignedVarint(0);
   }
-  position = frame.writeInt32BE(response.throttleTimeMs, position);
-  if (flexible) frame[position++] = 0;
-  return position;
+  writer.int32(response.throttleTimeMs);
+  if (flexible) writer.unsignedVarint(0);
 }
 
-function writeResult(
-  frame: Buffer,
-  start: number,
-  apiVersion: number,
-  result: ProduceResult,
-): number {
+function writeResult(writer: Writer, apiVersion: number, result: ProduceResult): void {
   const flexible = apiVersion >= FLEXIBLE_SINCE;
-  let position = frame.writeInt16BE(result.errorCode, start);
-  position = writeInt64(frame, position, result.baseOffset);
-  position = writeInt64(frame, position, result.logAppendTimeMs);
-  if (apiVersion >= 5) position = writeInt64(frame, position, result.logStartOffset);
+  writer.int16(result.errorCode);
+  writer.int64(result.baseOffset);
+  writer.int64(result.logAppendTimeMs);
+  if (apiVersion >= 5) writer.int64(result.logStartOffset);
   if (apiVersion >= 8) {
-    position = writeCount(frame, position, flexible, result.recordErrors.length);
+    writer.count(flexible, result.recordErrors.length);
     for (const { batchIndex, batchIndexErrorMessage } of result.recordErrors) {
-      position = frame.writeInt32BE(batchIndex, position);
-      position = writeString(frame, position, flexible, batchIndexErrorMessage);
-      if (flexible) frame[position++] = 0;
+      writer.int32(batchIndex);
+      writer.nullableString(flexible, batchIndexErrorMessage);
+      if (flexible) writer.unsignedVarint(0);
     }
-    position = writeString(frame, position, flexible, result.errorMessage);
+    writer.nullableString(flexible, result.errorMessage);
   }
-  if (flexible) frame[position++] = 0;
-  return position;
+  if (flexible) writer.unsignedVarint(0);
 }

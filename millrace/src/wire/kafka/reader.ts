@@ -32,6 +32,7 @@ const HEX: readonly string[] = Array.from({ length: 256 }, (_, byte) =>
 
 export class Reader {
   readonly buffer: Buffer;
+  readonly #view: DataView;
   position: number;
   /** Where reading stops, exclusive: the end of the message, or of the tagged field being read. */
   end: number;
@@ -43,6 +44,7 @@ export class Reader {
     range: { readonly start: number; readonly end: number; readonly elementsMax: number },
   ) {
     this.buffer = buffer;
+    this.#view = new DataView(buffer.buffer, buffer.byteOffset, buffer.length);
     this.position = range.start;
     this.end = range.end;
     this.elementsLeft = range.elementsMax;
@@ -71,21 +73,20 @@ export class Reader {
   }
 
   int8(): number {
-    return this.buffer.readInt8(this.take(1));
+    return this.#view.getInt8(this.take(1));
   }
 
   int16(): number {
-    return this.buffer.readInt16BE(this.take(2));
+    return this.#view.getInt16(this.take(2));
   }
 
   int32(): number {
-    return this.buffer.readInt32BE(this.take(4));
+    return this.#view.getInt32(this.take(4));
   }
 
   int64(): number {
     const start = this.take(8);
-    const value =
-      this.buffer.readInt32BE(start) * 0x1_0000_0000 + this.buffer.readUInt32BE(start + 4);
+    const value = this.#view.getInt32(start) * 0x1_0000_0000 + this.#view.getUint32(start + 4);
     if (!Number.isSafeInteger(value)) {
       this.position = start;
       this.fail('a 64-bit integer beyond 2^53');
@@ -95,8 +96,10 @@ export class Reader {
 
   /** At most 32 bits in at most 5 bytes, the low 7 bits first. */
   unsignedVarint(): number {
-    let value = 0;
-    for (let shift = 0; shift < 28; shift += 7) {
+    const first = this.#byte();
+    if (first < 0x80) return first;
+    let value = first & 0x7f;
+    for (let shift = 7; shift < 28; shift += 7) {
       const byte = this.#byte();
       value |= (byte & 0x7f) << shift;
       if (byte < 0x80) return value;

@@ -15,9 +15,17 @@ export class Writer {
   /** Bytes written so far. */
   position = 0;
   #buffer: Buffer;
+  #view: DataView;
 
+  /** @param sizeHint bytes to begin with: exactly as many as the message takes when they are known. */
   constructor(sizeHint: number = INITIAL_BYTES) {
     this.#buffer = Buffer.allocUnsafe(sizeHint);
+    this.#view = viewOf(this.#buffer);
+  }
+
+  /** What was written since `start`, without a copy. Writing more may move to another buffer, but not change this. */
+  since(start: number): Buffer {
+    return this.#buffer.subarray(start, this.position);
   }
 
   /** What was written, without a copy: the writer must not be used after. */
@@ -43,24 +51,30 @@ export class Writer {
   int16(value: number): void {
     if ((value << 16) >> 16 !== value) this.fail(`${value} is not a 16-bit integer`);
     const start = this.#reserve(2);
-    this.#buffer.writeInt16BE(value, start);
+    this.#view.setInt16(start, value);
   }
 
   int32(value: number): void {
     if ((value | 0) !== value) this.fail(`${value} is not a 32-bit integer`);
     const start = this.#reserve(4);
-    this.#buffer.writeInt32BE(value, start);
+    this.#view.setInt32(start, value);
   }
 
   int64(value: number): void {
     if (!Number.isSafeInteger(value)) this.fail(`${value} is not a safe integer`);
     const start = this.#reserve(8);
-    const high = Math.floor(value / 0x1_0000_0000);
-    this.#buffer.writeInt32BE(high, start);
-    this.#buffer.writeUInt32BE(value - high * 0x1_0000_0000, start + 4);
+    this.#view.setInt32(start, Math.floor(value / 0x1_0000_0000));
+    // The shift takes the low 32 bits of the two's complement, of large and negative numbers too.
+    this.#view.setUint32(start + 4, value >>> 0);
   }
 
   unsignedVarint(value: number): void {
+    if (value >= 0 && value < 0x80) {
+      // Fractions and NaN do not get here: every caller counts something.
+      const only = this.#reserve(1);
+      this.#buffer[only] = value;
+      return;
+    }
     if (value >>> 0 !== value) this.fail(`${value} is not an unsigned 32-bit integer`);
     let start = this.#reserve(unsignedVarintBytes(value));
     let rest = value;
@@ -89,14 +103,18 @@ export class Writer {
     this.#text(value, length);
   }
 
-  bytes(value: Uint8Array): void {
-    this.int32(value.length);
-    this.raw(value);
+  /** An array's count, or the length in front of bytes; -1 is null. */
+  count(flexible: boolean, value: number): void {
+    if (flexible) this.unsignedVarint(value + 1);
+    else this.int32(value);
   }
 
-  compactBytes(value: Uint8Array): void {
-    this.unsignedVarint(value.length + 1);
-    this.raw(value);
+  nullableString(flexible: boolean, value: string | null): void {
+    if (value !== null) {
+      if (flexible) this.compactString(value);
+      else this.string(value);
+    } else if (flexible) this.unsignedVarint(0);
+    else this.int16(-1);
   }
 
   raw(value: Uint8Array): void {
@@ -114,11 +132,6 @@ export class Writer {
     this.position = start;
     this.unsignedVarint(length);
     this.position = end;
-  }
-
-  /** Overwrites the four bytes at `start`, for a size that is known only at the end. */
-  int32At(start: number, value: number): void {
-    this.#buffer.writeInt32BE(value, start);
   }
 
   #stringBytes(value: string): number {
@@ -153,5 +166,10 @@ export class Writer {
     );
     this.#buffer.copy(grown, 0, 0, this.position);
     this.#buffer = grown;
+    this.#view = viewOf(grown);
   }
+}
+
+function viewOf(buffer: Buffer): DataView {
+  return new DataView(buffer.buffer, buffer.byteOffset, buffer.length);
 }
