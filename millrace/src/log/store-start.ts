@@ -64,6 +64,8 @@ export async function findStore(env: Env, options: LogStoreOptions): Promise<Fou
   const checkpoint = files.read();
   env.fs.makeDirectory(journalDirectory(directory));
   env.fs.makeDirectory(topicsDirectory(directory));
+  // The files of the journal are used again: a killed process may have left their names in the page cache alone.
+  await env.fs.syncDirectory(journalDirectory(directory));
   if (checkpoint === undefined) {
     // The first checkpoint is durable before the first log or journal file is made.
     if (listLogs(env, directory).length === 0 && env.fs.list(journalDirectory(directory)).length === 0)

@@ -527,7 +527,9 @@ export class LogChecker {
     if (end > model.batchAt.length)
       this.report('phantom', log, `ends at ${end}, written up to ${model.batchAt.length}`);
     const last = model.batchAt[end - 1];
-    if (end > 0 && last !== undefined && last.fact.lastOffset !== end - 1)
+    // A log that lost all that it had up to its log start goes on from there, wherever that is.
+    const isEmpty = recovered.uncommitted.logStartOffset === end;
+    if (end > 0 && !isEmpty && last !== undefined && last.fact.lastOffset !== end - 1)
       this.report('end-inside-a-batch', log, `ends at ${end}`);
     if (recovered.uncommitted.highWatermark !== end)
       this.report(
@@ -566,6 +568,8 @@ export class LogChecker {
       batch.markerOffset = -1;
       extend(model, batch);
     }
+    model.batchAt.length = Math.min(end, model.batchAt.length);
+    model.recordAt.length = model.batchAt.length;
     // A start ends with a checkpoint.
     model.durableEnd = end;
     model.writtenEnd = end;
@@ -577,7 +581,8 @@ export class LogChecker {
     const byId = new Map(told.map((producer) => [producer.producerId, producer]));
     for (const [producerId, state] of expected) {
       const actual = byId.get(producerId);
-      const gone = state.lastBatchOffset < model.start;
+      const { lastBatchOffset } = state;
+      const gone = lastBatchOffset < model.start || lastBatchOffset >= model.batchAt.length;
       if (actual === undefined) {
         if (!gone)
           this.report('producer-state-wrong', model.log, `producer ${producerId} is not known`);

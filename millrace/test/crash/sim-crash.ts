@@ -86,11 +86,17 @@ class Run {
   async all(): Promise<void> {
     const count = 2 + this.world.random.below(LIVES_MAX - 1);
     for (let index = 0; index < count; index++) {
-      await this.life(index === count - 1, 10 + this.world.random.below(150));
+      await this.life(index === count - 1, this.operations());
       if (this.world.checker.anomalies.length > 0) return;
     }
     // And once more after the clean stop: everything is still there.
     await this.life(true, 0);
+  }
+
+  /** Mostly short lives: most faults need few steps and many tries. */
+  private operations(): number {
+    const { random } = this.world;
+    return 10 + random.below(random.chance(0.2) ? 250 : 60);
   }
 
   private async life(isLast: boolean, operations: number): Promise<void> {
