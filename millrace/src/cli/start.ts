@@ -12,13 +12,20 @@ import { VERSION } from './version.ts';
 /** @throws {MillraceError} before the broker answers anybody: what is wrong with the command line, the directory or the address */
 export async function start(flags: StartFlags): Promise<void> {
   const options = readOptions(flags);
-  const logger = createLogger({ level: options.logLevel, format: options.logFormat });
+  const env = realEnv();
+  const logger = createLogger({
+    level: options.logLevel,
+    format: options.logFormat,
+    clock: env.clock,
+    write: (line) => void process.stderr.write(line),
+    colour: process.stderr.isTTY && process.env['NO_COLOR'] === undefined,
+  });
   for (const name of options.unknownEnvironment) {
     logger.warn('the environment has a name that means nothing here', { name });
   }
   watchForBugs(logger);
   const broker = await startBroker({
-    env: realEnv(),
+    env,
     data: options.data,
     kafka: options.kafka,
     insecure: options.insecure,
