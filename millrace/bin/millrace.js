@@ -1,6 +1,5 @@
 #!/usr/bin/env node
-// Plain JavaScript that the oldest Node can parse: it says which Node is needed before anything else is loaded.
-'use strict';
+// Plain JavaScript that an old Node can parse: it says which Node is needed before anything else is loaded.
 var major = Number(process.versions.node.split('.')[0]);
 if (major < 24) {
   process.stderr.write(
@@ -8,10 +7,11 @@ if (major < 24) {
       process.versions.node +
       ' (' +
       process.execPath +
-      ')\n',
+      ')\n  fix: Install Node 24 or newer: https://nodejs.org/en/download\n',
   );
-  process.exit(2);
+  process.exitCode = 2;
+} else {
+  import('../dist/cli.js').then(function (cli) {
+    return cli.main(process.argv.slice(2));
+  });
 }
-import('../dist/cli/main.js').then(function (cli) {
-  return cli.main(process.argv.slice(2));
-});
