@@ -18,7 +18,7 @@ import { formatReport } from './report.ts';
 import type { Comparison, Sample } from './samples.ts';
 import { groupSamples, ratio } from './samples.ts';
 import { makePasses, type Pass, type SeenContent } from './scenarios/passes.ts';
-import { withSession } from './session.ts';
+import { type SessionPlace, withSession } from './session.ts';
 
 const RESULTS = fileURLToPath(new URL('../results', import.meta.url));
 
@@ -110,6 +110,7 @@ async function runRounds(
   const findings: Findings = { samples: [], contents: [], failures: [] };
   const passes = makePasses(options);
   const startedMs = performance.now();
+  const place = { folder, patienceMs: options.patienceSeconds * 1000 };
   for (let round = 0; round < options.repeats; round++) {
     for (const pass of passes) {
       for (const side of rotate(pass.sides, round)) {
@@ -117,7 +118,7 @@ async function runRounds(
         if (variant === undefined) continue;
         const seconds = Math.round((performance.now() - startedMs) / 1000);
         note(`${seconds} s: round ${round + 1} of ${options.repeats}, ${pass.title}, ${side}`);
-        await runPass(pass, variant, { folder, findings });
+        await runPass(pass, variant, { place, findings });
       }
     }
   }
@@ -127,11 +128,11 @@ async function runRounds(
 async function runPass(
   pass: Pass,
   variant: PeerVariant,
-  to: { readonly folder: string; readonly findings: Findings },
+  to: { readonly place: SessionPlace; readonly findings: Findings },
 ): Promise<void> {
   const { findings } = to;
   try {
-    const result = await withSession(variant, to.folder, (session) => pass.run(session));
+    const result = await withSession(variant, to.place, (session) => pass.run(session));
     findings.samples.push(...result.samples);
     findings.contents.push(...result.contents);
   } catch (error) {

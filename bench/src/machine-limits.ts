@@ -7,6 +7,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { randomBytes } from './clients/wire-load.ts';
+import { track, watchOthers } from './process.ts';
 import { median, percentile } from './statistics.ts';
 
 export interface MachineLimits {
@@ -19,6 +20,8 @@ export interface MachineLimits {
   readonly syncP99Ms: number;
   /** One TCP connection over loopback between two processes of Node, MB/s. */
   readonly loopbackMBs: number;
+  /** Cores that others kept busy during the probes. */
+  readonly othersCores: number;
 }
 
 const MEGA = 1e6;
@@ -35,6 +38,7 @@ export interface ProbeOptions {
 }
 
 export async function probeMachine(options: ProbeOptions): Promise<MachineLimits> {
+  const others = watchOthers();
   const write = probeWrite(join(options.folder, 'probe-write'), options.writeBytes);
   const syncs = probeSync(join(options.folder, 'probe-sync'), options.syncCount);
   const loopbackMBs = await probeLoopback(options.loopbackMs);
@@ -43,6 +47,7 @@ export async function probeMachine(options: ProbeOptions): Promise<MachineLimits
     syncP50Ms: median(syncs),
     syncP99Ms: percentile(syncs, 0.99),
     loopbackMBs,
+    othersCores: others(),
   };
 }
 
@@ -94,7 +99,7 @@ function probeSync(file: string, count: number): number[] {
 
 /** Counts on the sending side: what the socket has taken and a receiver in another process has drained. */
 async function probeLoopback(durationMs: number): Promise<number> {
-  const sink = fork(fileURLToPath(new URL('./loopback-sink.ts', import.meta.url)));
+  const sink = track(fork(fileURLToPath(new URL('./loopback-sink.ts', import.meta.url))));
   try {
     const port = await new Promise<number>((resolve, reject) => {
       sink.once('message', (message) => resolve(Number(message)));

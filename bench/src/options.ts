@@ -26,6 +26,8 @@ export interface BrokerOptions {
   /** Bytes of values in the topics that are consumed. */
   readonly consumeBytes: number;
   readonly quick: boolean;
+  /** How long to wait for others to leave the machine alone before each measurement; 0 does not look. */
+  readonly patienceSeconds: number;
   /** Whether to compile Millrace before. */
   readonly build: boolean;
 }
@@ -66,6 +68,7 @@ export const HELP = `usage: npm run bench -- <command> [options]
     --rates LIST         records per second of the latency scenario (default 1000,10000; quick 1000)
     --repeats N          (default 3; quick 1)
     --seconds N          length of one measurement (default 3; quick 2)
+    --patience SECONDS   before each measurement, wait up to so long for a quiet machine (default: do not)
     --no-build           measure what is in millrace/dist
 
   profile produce|consume    where Millrace spends its time under a load
@@ -91,7 +94,7 @@ const QUICK = {
   clients: ['wire', 'kcat'],
   repeats: 1,
   seconds: 2,
-  consumeBytes: 300e6,
+  consumeBytes: 150e6,
 } as const;
 
 /** @throws {BenchFailure} on an argument that means nothing */
@@ -140,6 +143,7 @@ function readArguments(args: readonly string[]) {
         rates: { type: 'string' },
         repeats: { type: 'string' },
         seconds: { type: 'string' },
+        patience: { type: 'string' },
         flush: { type: 'string' },
         top: { type: 'string' },
         'no-build': { type: 'boolean' },
@@ -167,6 +171,7 @@ function brokerOptions(values: Values): BrokerOptions {
     seconds: positive('--seconds', values.seconds ?? String(base.seconds)),
     consumeBytes: base.consumeBytes,
     quick,
+    patienceSeconds: values.patience === undefined ? 0 : positive('--patience', values.patience),
     build: values['no-build'] !== true,
   };
 }

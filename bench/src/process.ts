@@ -2,7 +2,7 @@
  * Child processes of the benchmarks. Owns: starting them with their output in a file, measuring them through
  * /proc (Linux), and ending every one of them by its own process id, also when the benchmark itself is ended.
  *
- * Invariant: a process that was started here does not outlive the benchmark.
+ * Invariant: a process that was started here does not outlive the benchmark, and its CPU time is counted as ours.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
@@ -40,24 +40,28 @@ const STOP_GRACE_MS = 15_000;
 
 const running = new Set<ChildProcess>();
 
+/** Takes a child into care: it is ended with the benchmark, and its CPU time is ours. Returns it. */
+export function track<T extends ChildProcess>(child: T): T {
+  running.add(child);
+  const forget = (): void => void running.delete(child);
+  child.once('error', forget);
+  child.once('exit', forget);
+  return child;
+}
+
 /** Starts a process; it is ended with the benchmark. */
 export function start(options: SpawnOptions): Started {
   const log = openSync(options.logFile, 'a');
-  const child = spawn(options.command, options.args, {
-    stdio: ['ignore', log, log],
-    env: { ...process.env, ...options.environment },
-  });
+  const child = track(
+    spawn(options.command, options.args, {
+      stdio: ['ignore', log, log],
+      env: { ...process.env, ...options.environment },
+    }),
+  );
   closeSync(log);
-  running.add(child);
   const exited = new Promise<number | NodeJS.Signals>((resolve, reject) => {
-    child.once('error', (error) => {
-      running.delete(child);
-      reject(error);
-    });
-    child.once('exit', (code, signal) => {
-      running.delete(child);
-      resolve(signal ?? code ?? 0);
-    });
+    child.once('error', reject);
+    child.once('exit', (code, signal) => resolve(signal ?? code ?? 0));
   });
   // A failure to start is seen by whoever awaits `exited`; nobody has to.
   exited.catch(() => undefined);
@@ -117,6 +121,53 @@ export function parseResidentBytes(status: string): number {
 export function parseCpuSeconds(stat: string): number {
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) / TICKS_PER_SECOND;
+}
+
+/** Starts to watch the machine; the result says how many cores others have used since. */
+export function watchOthers(): () => number {
+  const startedMs = performance.now();
+  const begin = machineCpuSeconds() - ownCpuSeconds();
+  return () => {
+    const seconds = (performance.now() - startedMs) / 1000;
+    return Math.max(0, machineCpuSeconds() - ownCpuSeconds() - begin) / seconds;
+  };
+}
+
+/**
+ * CPU time, seconds, of this process, of its living tracked children, and of all its children that have ended.
+ */
+function ownCpuSeconds(): number {
+  let sum = 0;
+  try {
+    sum = parseCpuSecondsWithEnded(readFileSync('/proc/self/stat', 'utf8'));
+  } catch {
+    return 0;
+  }
+  for (const child of running) sum += usageOf(child.pid ?? 0).cpuSeconds;
+  return sum;
+}
+
+/** CPU time, seconds, that the whole machine has spent on anything, what the hypervisor took away included. */
+function machineCpuSeconds(): number {
+  try {
+    return parseBusySeconds(readFileSync('/proc/stat', 'utf8'));
+  } catch {
+    return 0;
+  }
+}
+
+/** The first line of /proc/stat: user, nice, system, idle, iowait, irq, softirq, steal. All but idle and iowait. */
+export function parseBusySeconds(stat: string): number {
+  const fields = stat.split('\n', 1)[0]?.trim().split(/\s+/).slice(1, 9).map(Number) ?? [];
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = fields;
+  return (user + nice + system + irq + softirq + steal) / TICKS_PER_SECOND;
+}
+
+/** Fields 14 to 17 of /proc/PID/stat: the process's own time and that of its children that have ended. */
+export function parseCpuSecondsWithEnded(stat: string): number {
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const ended = Number(fields[13] ?? 0) + Number(fields[14] ?? 0);
+  return parseCpuSeconds(stat) + ended / TICKS_PER_SECOND;
 }
 
 /** The last lines of a process's output, for an error message. */

@@ -4,12 +4,14 @@ import type { MachineLimits } from './machine-limits.ts';
 import {
   type Cell,
   type Comparison,
+  DISTURBED_CORES,
   groupSamples,
   METRICS,
   ratio,
   type Sample,
+  type SideSummary,
 } from './samples.ts';
-import { relativeSpread, type Summary } from './statistics.ts';
+import { relativeSpread } from './statistics.ts';
 import { formatNumber, formatTable } from './table.ts';
 
 export interface SideDescription {
@@ -37,9 +39,12 @@ export function formatReport(input: ReportInput): string {
       `${METRICS[metric].title} (${METRICS[metric].better} is better)\n${formatCells(rows, input)}`,
     );
   }
-  if (input.comparisons.length > 0) {
+  parts.push(
+    'Values are medians, ± half the range. A ratio above 1 means that the first side of it is ahead, whatever the unit.',
+  );
+  if (cells.some((cell) => [...cell.sides.values()].some(({ disturbed }) => disturbed))) {
     parts.push(
-      'Values are medians, ± half the range. A ratio above 1 means that the first side of it is ahead, whatever the unit.',
+      `! marks values during which other processes kept more than ${DISTURBED_CORES} cores busy: run again on a quiet machine, or with --patience.`,
     );
   }
   return `${parts.join('\n\n')}\n`;
@@ -64,9 +69,9 @@ function formatCells(cells: readonly Cell[], input: ReportInput): string {
   );
 }
 
-export function formatSummary(summary: Summary | undefined): string {
+export function formatSummary(summary: SideSummary | undefined): string {
   if (summary === undefined) return '-';
-  const value = formatNumber(summary.median);
+  const value = `${summary.disturbed ? '!' : ''}${formatNumber(summary.median)}`;
   if (summary.sampleCount < 2) return value;
   return `${value} ±${Math.round(relativeSpread(summary) * 100)}%`;
 }
@@ -89,6 +94,7 @@ function formatLimits(limits: MachineLimits): string {
     `  sequential write ${formatNumber(limits.sequentialWriteMBs)} MB/s synced, ${formatNumber(limits.pageCacheWriteMBs)} MB/s to the page cache`,
     `  overwriting 16 KiB with fdatasync p50 ${formatNumber(limits.syncP50Ms)} ms, p99 ${formatNumber(limits.syncP99Ms)} ms`,
     `  one loopback connection ${formatNumber(limits.loopbackMBs)} MB/s`,
+    `  (other processes kept ${formatNumber(limits.othersCores)} cores busy meanwhile)`,
   ].join('\n');
 }
 

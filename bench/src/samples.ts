@@ -35,27 +35,37 @@ export interface Sample {
   readonly cell: string;
   readonly side: string;
   readonly value: number;
+  /** Cores that others kept busy during the measurement, where that matters. */
+  readonly othersCores?: number;
+}
+
+/** Above this many cores of others, a measurement says little. */
+export const DISTURBED_CORES = 0.25;
+
+export interface SideSummary extends Summary {
+  /** All samples were disturbed. Otherwise the disturbed ones are left out. */
+  readonly disturbed: boolean;
 }
 
 export interface Cell {
   readonly metric: MetricName;
   readonly cell: string;
-  readonly sides: ReadonlyMap<string, Summary>;
+  readonly sides: ReadonlyMap<string, SideSummary>;
 }
 
 /** One entry per metric and cell, in the order of METRICS and, within it, of first appearance. */
 export function groupSamples(samples: readonly Sample[]): Cell[] {
-  const groups = new Map<MetricName, Map<string, Map<string, number[]>>>();
-  for (const { metric, cell, side, value } of samples) {
-    const cells = getOrAdd(groups, metric, () => new Map<string, Map<string, number[]>>());
-    const sides = getOrAdd(cells, cell, () => new Map<string, number[]>());
-    getOrAdd(sides, side, () => []).push(value);
+  const groups = new Map<MetricName, Map<string, Map<string, Sample[]>>>();
+  for (const sample of samples) {
+    const cells = getOrAdd(groups, sample.metric, () => new Map<string, Map<string, Sample[]>>());
+    const sides = getOrAdd(cells, sample.cell, () => new Map<string, Sample[]>());
+    getOrAdd(sides, sample.side, () => []).push(sample);
   }
   return (Object.keys(METRICS) as MetricName[]).flatMap((metric) =>
     [...(groups.get(metric) ?? [])].map(([cell, sides]) => ({
       metric,
       cell,
-      sides: new Map([...sides].map(([side, values]) => [side, summarise(values)])),
+      sides: new Map([...sides].map(([side, values]) => [side, summariseSide(values)])),
     })),
   );
 }
@@ -75,6 +85,12 @@ export function ratio(cell: Cell, comparison: Comparison): number | undefined {
   const theirs = cell.sides.get(comparison.theirs)?.median;
   if (ours === undefined || theirs === undefined || ours === 0 || theirs === 0) return undefined;
   return METRICS[cell.metric].better === 'higher' ? ours / theirs : theirs / ours;
+}
+
+function summariseSide(samples: readonly Sample[]): SideSummary {
+  const quiet = samples.filter(({ othersCores = 0 }) => othersCores <= DISTURBED_CORES);
+  const used = quiet.length > 0 ? quiet : samples;
+  return { ...summarise(used.map(({ value }) => value)), disturbed: quiet.length === 0 };
 }
 
 function getOrAdd<K, V>(map: Map<K, V>, key: K, make: () => V): V {

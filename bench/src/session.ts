@@ -7,6 +7,7 @@
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import {
   dropTopic,
@@ -16,6 +17,8 @@ import {
   wireProduce,
 } from './clients/wire-load.ts';
 import type { PeerVariant, RunningPeer } from './peers/peer.ts';
+import { DISTURBED_CORES } from './samples.ts';
+import { watchOthers } from './process.ts';
 
 const run = promisify(execFile);
 
@@ -27,31 +30,49 @@ const WARM_UP_RECORD_BYTES = 512;
 export interface Window {
   readonly brokerCpuSeconds: number;
   readonly brokerResidentBytesMax: number;
+  /** Cores that processes which are not ours kept busy meanwhile, on average. */
+  readonly othersCores: number;
 }
+
+const QUIET_PROBE_MS = 500;
 
 export interface Session {
   readonly variant: PeerVariant;
   readonly peer: RunningPeer;
+  /** Cores that others kept busy while the broker started. */
+  readonly startOthersCores: number;
   /** Runs `use` on a new topic of the side's configuration, then deletes the topic. */
   withTopic<T>(topic: TopicShape, use: (topic: TopicShape) => Promise<T>): Promise<T>;
-  /** Measures the broker between `begin` and `end`, which `work` calls through the function it is given. */
+  /** Waits for quiet, then measures the broker between `begin` and `end`, which `work` calls through the function it
+   * is given, or all the time when it does not. */
   measured<T>(
     work: (onWindow: (edge: 'begin' | 'end') => void) => Promise<T>,
   ): Promise<{ readonly result: T; readonly window: Window }>;
 }
 
-/** Starts a side in a fresh directory below `folder`, runs `use`, stops the side and removes the directory. */
+export interface SessionPlace {
+  /** Where the data directories are made. */
+  readonly folder: string;
+  /** How long to wait for others to leave the machine alone, before the start and each measurement. */
+  readonly patienceMs: number;
+}
+
+/** Starts a side in a fresh directory, runs `use`, stops the side and removes the directory. */
 export async function withSession<T>(
   variant: PeerVariant,
-  folder: string,
+  place: SessionPlace,
   use: (session: Session) => Promise<T>,
 ): Promise<T> {
+  const { folder } = place;
   await settle(folder);
+  await untilQuiet(place.patienceMs);
   const dataDir = mkdtempSync(join(folder, `${variant.name}-`));
   try {
+    const others = watchOthers();
     const peer = await variant.start(dataDir);
+    const startOthersCores = others();
     try {
-      return await use(makeSession(variant, peer, folder));
+      return await use(makeSession({ variant, peer, startOthersCores, place }));
     } finally {
       await peer.stop();
     }
@@ -74,25 +95,46 @@ export async function warmUp(session: Session): Promise<void> {
   });
 }
 
+/**
+ * Waits until others leave the machine alone for half a second, or for `patienceMs` at most. Returns whether it is
+ * quiet; without patience it does not look.
+ */
+export async function untilQuiet(patienceMs: number): Promise<boolean> {
+  const deadlineMs = performance.now() + patienceMs;
+  while (performance.now() < deadlineMs) {
+    const watch = watchOthers();
+    await sleep(QUIET_PROBE_MS);
+    if (watch() < DISTURBED_CORES) return true;
+  }
+  return false;
+}
+
 /** Writes out what is dirty on the file system of `folder`. */
 export async function settle(folder: string): Promise<void> {
   await run('sync', ['-f', folder]);
 }
 
-function makeSession(variant: PeerVariant, peer: RunningPeer, folder: string): Session {
+function makeSession(
+  of: Pick<Session, 'variant' | 'peer' | 'startOthersCores'> & { readonly place: SessionPlace },
+): Session {
+  const { variant, peer, startOthersCores, place } = of;
   return {
     variant,
     peer,
+    startOthersCores,
     withTopic: async (topic, use) => {
       await makeTopic(peer, { ...topic, config: variant.topicConfig });
       try {
         return await use(topic);
       } finally {
         await dropTopic(peer, topic.name);
-        await settle(folder);
+        await settle(place.folder);
       }
     },
-    measured: (work) => measure(peer, work),
+    measured: async (work) => {
+      await untilQuiet(place.patienceMs);
+      return measure(peer, work);
+    },
   };
 }
 
@@ -107,14 +149,22 @@ async function measure<T>(
   const sampler = setInterval(sample, MEMORY_EVERY_MS);
   let begin = peer.usage().cpuSeconds;
   let end: number | undefined;
+  let others = watchOthers();
+  let othersCores: number | undefined;
   try {
     const result = await work((edge) => {
       sample();
-      if (edge === 'begin') begin = peer.usage().cpuSeconds;
-      else end = peer.usage().cpuSeconds;
+      if (edge === 'begin') {
+        begin = peer.usage().cpuSeconds;
+        others = watchOthers();
+      } else {
+        end = peer.usage().cpuSeconds;
+        othersCores = others();
+      }
     });
     const brokerCpuSeconds = (end ?? peer.usage().cpuSeconds) - begin;
-    return { result, window: { brokerCpuSeconds, brokerResidentBytesMax } };
+    othersCores ??= others();
+    return { result, window: { brokerCpuSeconds, brokerResidentBytesMax, othersCores } };
   } finally {
     clearInterval(sampler);
   }

@@ -6,7 +6,7 @@ import { execFile, spawn } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { BenchFailure } from '../failure.ts';
-import { usageOf } from '../process.ts';
+import { track, usageOf } from '../process.ts';
 import type { Rate } from './java.ts';
 import { type Address, WireConnection } from './wire-connection.ts';
 import { randomBytes, type TopicShape } from './wire-load.ts';
@@ -55,11 +55,11 @@ export function makeLines(recordBytes: number): Buffer {
 export async function kcatProduce(options: KcatProduceOptions): Promise<Rate> {
   const { address, topic } = options;
   const bootstrap = `${address.host}:${address.port}`;
-  const child = spawn('kcat', ['-P', '-b', bootstrap, '-t', topic.name, '-X', 'acks=all'], {
-    stdio: ['pipe', 'ignore', 'pipe'],
-  });
-  const end = (): void => void child.kill('SIGKILL');
-  process.once('exit', end);
+  const child = track(
+    spawn('kcat', ['-P', '-b', bootstrap, '-t', topic.name, '-X', 'acks=all'], {
+      stdio: ['pipe', 'ignore', 'pipe'],
+    }),
+  );
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
@@ -92,8 +92,7 @@ export async function kcatProduce(options: KcatProduceOptions): Promise<Rate> {
     return { records: after - before, seconds, clientCpuSeconds };
   } finally {
     connection.close();
-    end();
-    process.off('exit', end);
+    child.kill('SIGKILL');
     await closed;
   }
 }
@@ -114,17 +113,17 @@ export async function kcatConsume(options: {
 }): Promise<Rate> {
   const { address, topic, recordCount } = options;
   const startedMs = performance.now();
-  const child = spawn(
-    'kcat',
-    [
-      ['-C', '-q', '-b', `${address.host}:${address.port}`, '-t', topic.name],
-      ['-o', 'beginning', '-c', String(recordCount)],
-    ].flat(),
-    // 'ignore' is /dev/null: kcat formats and writes, and the kernel drops.
-    { stdio: ['ignore', 'ignore', 'pipe'] },
+  const child = track(
+    spawn(
+      'kcat',
+      [
+        ['-C', '-q', '-b', `${address.host}:${address.port}`, '-t', topic.name],
+        ['-o', 'beginning', '-c', String(recordCount)],
+      ].flat(),
+      // 'ignore' is /dev/null: kcat formats and writes, and the kernel drops.
+      { stdio: ['ignore', 'ignore', 'pipe'] },
+    ),
   );
-  const end = (): void => void child.kill('SIGKILL');
-  process.once('exit', end);
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
@@ -143,6 +142,5 @@ export async function kcatConsume(options: {
     return { records: recordCount, seconds, clientCpuSeconds };
   } finally {
     clearInterval(sampler);
-    process.off('exit', end);
   }
 }

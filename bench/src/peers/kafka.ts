@@ -16,7 +16,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { BenchFailure } from '../failure.ts';
-import { start, usageOf } from '../process.ts';
+import { start, track, usageOf } from '../process.ts';
 import { type KafkaJars, kafkaJars } from './kafka-jars.ts';
 import { freePort, type PeerVariant, type RunningPeer, untilAnswering } from './peer.ts';
 
@@ -137,15 +137,16 @@ export async function runKafkaTool(
   options: KafkaToolOptions = {},
 ): Promise<KafkaToolResult> {
   const jars = await kafkaJars();
-  const child = spawn('java', jars.javaArgs(options.heap ?? TOOL_HEAP, className, args), {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const child = track(
+    spawn('java', jars.javaArgs(options.heap ?? TOOL_HEAP, className, args), {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    }),
+  );
   let cpuSeconds = 0;
   const sampler = setInterval(() => {
     cpuSeconds = Math.max(cpuSeconds, usageOf(child.pid ?? 0).cpuSeconds);
   }, TOOL_USAGE_EVERY_MS);
   const end = (): void => void child.kill('SIGKILL');
-  process.once('exit', end);
   options.signal?.addEventListener('abort', end, { once: true });
   let stdout = '';
   let stderr = '';
@@ -168,7 +169,6 @@ export async function runKafkaTool(
     return { exitCode, stdout, stderr, cpuSeconds };
   } finally {
     clearInterval(sampler);
-    process.off('exit', end);
     options.signal?.removeEventListener('abort', end);
   }
 }

@@ -69,7 +69,13 @@ function memoryPass(options: BrokerOptions): Pass {
     run: async (session) => {
       const side = session.variant.name;
       const samples: Sample[] = [
-        { metric: 'startMs', cell: 'empty directory', side, value: session.peer.startMs },
+        {
+          metric: 'startMs',
+          cell: 'empty directory',
+          side,
+          value: session.peer.startMs,
+          othersCores: session.startOthersCores,
+        },
       ];
       if (withMemory) {
         await sleep(REST_MS);
@@ -208,41 +214,52 @@ function latencyPass(options: BrokerOptions): Pass {
       const samples: Sample[] = [];
       for (const recordsPerSecond of options.rates) {
         const topic = { name: `latency-${recordsPerSecond}`, partitionCount: 1 };
-        const latencies = await session.withTopic(topic, () =>
-          endToEndLatencies({
-            address: session.peer,
-            topic: topic.name,
-            recordsPerSecond,
-            recordBytes: LATENCY_RECORD_BYTES,
-            warmupMs: LATENCY_WARMUP_MS,
-            measureMs: options.seconds * 1000,
-          }),
+        const { result: latencies, window } = await session.withTopic(topic, () =>
+          session.measured(() =>
+            endToEndLatencies({
+              address: session.peer,
+              topic: topic.name,
+              recordsPerSecond,
+              recordBytes: LATENCY_RECORD_BYTES,
+              warmupMs: LATENCY_WARMUP_MS,
+              measureMs: options.seconds * 1000,
+            }),
+          ),
         );
         const cell = `wire, ${recordsPerSecond.toLocaleString('en-US')} records/s of ${LATENCY_RECORD_BYTES} B`;
-        samples.push(
-          { metric: 'latencyP50Ms', cell, side, value: percentile(latencies, 0.5) },
-          { metric: 'latencyP99Ms', cell, side, value: percentile(latencies, 0.99) },
-        );
+        const p50Ms = percentile(latencies, 0.5);
+        const p99Ms = percentile(latencies, 0.99);
+        samples.push(...latencySamples({ cell, side }, { p50Ms, p99Ms, window }));
       }
       if (options.clients.includes('java')) {
         const topic = { name: 'latency-java', partitionCount: 1 };
-        const report = await session.withTopic(topic, () =>
-          javaEndToEnd({
-            bootstrap: bootstrapOf(session),
-            topic: topic.name,
-            recordCount: END_TO_END_TOOL_RECORDS,
-            recordBytes: LATENCY_RECORD_BYTES,
-          }),
+        const { result: report, window } = await session.withTopic(topic, () =>
+          session.measured(() =>
+            javaEndToEnd({
+              bootstrap: bootstrapOf(session),
+              topic: topic.name,
+              recordCount: END_TO_END_TOOL_RECORDS,
+              recordBytes: LATENCY_RECORD_BYTES,
+            }),
+          ),
         );
         const cell = 'java, one record after the other';
-        samples.push(
-          { metric: 'latencyP50Ms', cell, side, value: report.p50Ms },
-          { metric: 'latencyP99Ms', cell, side, value: report.p99Ms },
-        );
+        samples.push(...latencySamples({ cell, side }, { ...report, window }));
       }
       return { samples, contents: [] };
     },
   };
+}
+
+function latencySamples(
+  of: { readonly cell: string; readonly side: string },
+  measured: { readonly p50Ms: number; readonly p99Ms: number; readonly window: Window },
+): Sample[] {
+  const { othersCores } = measured.window;
+  return [
+    { metric: 'latencyP50Ms', ...of, value: measured.p50Ms, othersCores },
+    { metric: 'latencyP99Ms', ...of, value: measured.p99Ms, othersCores },
+  ];
 }
 
 function bootstrapOf(session: Session): string {
@@ -261,10 +278,16 @@ function rateSamples(
 ): Sample[] {
   const { cell, side, recordBytes } = of;
   const { rate, window } = measured;
+  const { othersCores } = window;
   const megabytes = (rate.records * recordBytes) / MEGA;
+  const value = {
+    bytes: megabytes / rate.seconds,
+    records: rate.records / rate.seconds,
+    cpu: window.brokerCpuSeconds / (megabytes / 1000),
+  };
   return [
-    { metric: `${kind}MBs`, cell, side, value: megabytes / rate.seconds },
-    { metric: `${kind}Records`, cell, side, value: rate.records / rate.seconds },
-    { metric: `${kind}Cpu`, cell, side, value: window.brokerCpuSeconds / (megabytes / 1000) },
+    { metric: `${kind}MBs`, cell, side, value: value.bytes, othersCores },
+    { metric: `${kind}Records`, cell, side, value: value.records, othersCores },
+    { metric: `${kind}Cpu`, cell, side, value: value.cpu, othersCores },
   ];
 }
