@@ -12,7 +12,7 @@ import { type MachineLimits, probeMachine } from './machine-limits.ts';
 import type { BrokerOptions, SideName } from './options.ts';
 import { kafkaJars } from './peers/kafka-jars.ts';
 import { kafkaVariant } from './peers/kafka.ts';
-import { buildMillrace, millraceVariant } from './peers/millrace.ts';
+import { type MillraceProgram, millraceVariant, prepareMillrace } from './peers/millrace.ts';
 import type { PeerVariant } from './peers/peer.ts';
 import { formatReport } from './report.ts';
 import type { Comparison, Sample } from './samples.ts';
@@ -44,16 +44,13 @@ interface Findings {
 /** Returns the exit code: 0 when everything ran and all sides delivered the same. */
 export async function runBrokerBench(asked: BrokerOptions): Promise<number> {
   const options = await withAvailableClients(asked);
-  if (options.build && options.sides.some((side) => side.startsWith('millrace'))) {
-    note('Building millrace');
-    await buildMillrace();
-  }
-  const variants = new Map<SideName, PeerVariant>();
-  for (const side of options.sides) variants.set(side, await variantOf(side));
+  const program = await programFor(options);
   const folder = mkdtempSync(
     join(process.env['MILLRACE_BENCH_DIR'] ?? tmpdir(), 'millrace-bench-'),
   );
   try {
+    const variants = new Map<SideName, PeerVariant>();
+    for (const side of options.sides) variants.set(side, await variantOf(side, program));
     const machine = describeMachine(folder);
     note('Probing the limits of the machine');
     const limits = await probeMachine({
@@ -83,6 +80,7 @@ export async function runBrokerBench(asked: BrokerOptions): Promise<number> {
     return findings.failures.length + differing.length === 0 ? 0 : 1;
   } finally {
     rmSync(folder, { recursive: true, force: true });
+    program?.remove();
   }
 }
 
@@ -141,9 +139,20 @@ async function runPass(
   }
 }
 
-async function variantOf(side: SideName): Promise<PeerVariant> {
+/** undefined when no side needs it. */
+async function programFor(options: BrokerOptions): Promise<MillraceProgram | undefined> {
+  if (!options.sides.some((side) => side.startsWith('millrace'))) return undefined;
+  if (options.build) note('Building millrace');
+  return prepareMillrace({ build: options.build });
+}
+
+async function variantOf(
+  side: SideName,
+  program: MillraceProgram | undefined,
+): Promise<PeerVariant> {
   if (side === 'kafka' || side === 'kafka-sync') return kafkaVariant(side);
-  return millraceVariant(side);
+  if (program === undefined) throw new Error('no program for a side of Millrace');
+  return millraceVariant(side, program);
 }
 
 /** Leaves out the clients that are not installed, and says so. */

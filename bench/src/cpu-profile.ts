@@ -12,6 +12,8 @@ export interface CpuProfile {
       readonly url: string;
       /** From 0. */
       readonly lineNumber: number;
+      /** From 0. */
+      readonly columnNumber: number;
     };
     readonly children?: readonly number[];
   }[];
@@ -41,18 +43,17 @@ export interface ProfileSummary {
 const IDLE = '(idle)';
 const ROOT = '(root)';
 
-/** @param shorten makes a readable path of a script's URL */
-export function summariseProfile(
-  profile: CpuProfile,
-  shorten: (url: string) => string,
-): ProfileSummary {
+/** Makes `file:line` of a script's URL, line and column (from 0). */
+export type Locate = (url: string, line: number, column: number) => string;
+
+export function summariseProfile(profile: CpuProfile, locate: Locate): ProfileSummary {
   const selfOfNode = new Map<number, number>();
   for (const [index, id] of profile.samples.entries()) {
     // The delta before a sample is the best guess at how long the sample stands for.
     const ms = Math.max(0, profile.timeDeltas[index] ?? 0) / 1000;
     selfOfNode.set(id, (selfOfNode.get(id) ?? 0) + ms);
   }
-  const tallies = tallyFunctions(profile, selfOfNode, shorten);
+  const tallies = tallyFunctions(profile, selfOfNode, locate);
   const idleMs = tallies.get(`${IDLE} `)?.selfMs ?? 0;
   const functions = [...tallies.values()]
     .filter(({ name }) => name !== IDLE && name !== ROOT)
@@ -71,7 +72,7 @@ interface Tally {
 function tallyFunctions(
   profile: CpuProfile,
   selfOfNode: ReadonlyMap<number, number>,
-  shorten: (url: string) => string,
+  locate: Locate,
 ): Map<string, Tally> {
   const nodes = new Map(profile.nodes.map((node) => [node.id, node]));
   const tallies = new Map<string, Tally>();
@@ -79,9 +80,9 @@ function tallyFunctions(
   const visit = (id: number, open: ReadonlySet<string>): number => {
     const node = nodes.get(id);
     if (node === undefined) return 0;
-    const { functionName, url, lineNumber } = node.callFrame;
+    const { functionName, url, lineNumber, columnNumber } = node.callFrame;
     const name = functionName === '' ? '(anonymous)' : functionName;
-    const place = url === '' ? '' : `${shorten(url)}:${lineNumber + 1}`;
+    const place = url === '' ? '' : locate(url, lineNumber, columnNumber);
     const key = `${name} ${place}`;
     const tally = tallies.get(key) ?? { name, place, selfMs: 0, totalMs: 0 };
     tallies.set(key, tally);

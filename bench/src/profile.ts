@@ -1,7 +1,8 @@
 /** `npm run bench -- profile produce|consume`: a load on Millrace under V8's profiler, and where the time went. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { SourceMap, type SourceMapPayload } from 'node:module';
+import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
   makeTopic,
@@ -11,21 +12,25 @@ import {
   wireProduce,
 } from './clients/wire-load.ts';
 import type { Rate } from './clients/java.ts';
-import { type CpuProfile, type ProfileSummary, summariseProfile } from './cpu-profile.ts';
+import {
+  type CpuProfile,
+  type Locate,
+  type ProfileSummary,
+  summariseProfile,
+} from './cpu-profile.ts';
 import { BenchFailure } from './failure.ts';
 import type { ProfileOptions } from './options.ts';
-import { buildMillrace, startMillrace } from './peers/millrace.ts';
+import { type MillraceProgram, prepareMillrace, startMillrace } from './peers/millrace.ts';
 import type { RunningPeer } from './peers/peer.ts';
 import { tail } from './process.ts';
 import { formatNumber, formatTable } from './table.ts';
 
-const ROOT_URL = new URL('../..', import.meta.url).href;
 const WARM_UP_MS = 1000;
 const PROFILE_INTERVAL_US = 250;
 const CONSUME_BYTES = 500e6;
 
 export async function runProfile(options: ProfileOptions): Promise<number> {
-  if (options.build) await buildMillrace();
+  const program = await prepareMillrace({ build: options.build });
   const folder = mkdtempSync(
     join(process.env['MILLRACE_BENCH_DIR'] ?? tmpdir(), 'millrace-bench-'),
   );
@@ -33,6 +38,7 @@ export async function runProfile(options: ProfileOptions): Promise<number> {
   try {
     const peer = await startMillrace({
       dataDir: join(folder, 'broker'),
+      program,
       nodeArgs: [
         '--cpu-prof',
         `--cpu-prof-dir=${profiles}`,
@@ -51,13 +57,15 @@ export async function runProfile(options: ProfileOptions): Promise<number> {
         `${formatNumber(megabytes / rate.seconds)} MB/s under the profiler\n`,
     );
     const files = readProfiles(profiles, peer.logFile);
+    const locate = makeLocator(program);
     for (const { name, profile } of files) {
-      const summary = summariseProfile(profile, shortenUrl);
+      const summary = summariseProfile(profile, locate);
       process.stdout.write(`\n${formatProfile(name, summary, options.top)}\n`);
     }
     return 0;
   } finally {
     rmSync(folder, { recursive: true, force: true });
+    program.remove();
   }
 }
 
@@ -102,10 +110,28 @@ function readProfiles(
   }));
 }
 
-/** Relative to the repository, so that a line of the table can be opened. */
-function shortenUrl(url: string): string {
-  if (!url.startsWith('file:')) return url;
-  return url.startsWith(ROOT_URL) ? url.slice(ROOT_URL.length) : fileURLToPath(url);
+/** Finds the source line of a place in the bundle by its source map, relative to the package. */
+function makeLocator(program: MillraceProgram): Locate {
+  const maps = new Map<string, SourceMap | undefined>();
+  return (url, line, column) => {
+    if (!url.startsWith('file:')) return `${url}:${line + 1}`;
+    const file = fileURLToPath(url);
+    if (!maps.has(file)) maps.set(file, readSourceMap(`${file}.map`));
+    const entry = maps.get(file)?.findEntry(line, column);
+    if (entry === undefined || !('originalSource' in entry)) {
+      return `${relative(program.folder, file)}:${line + 1}`;
+    }
+    const source = resolve(dirname(file), entry.originalSource);
+    return `${relative(program.folder, source)}:${entry.originalLine + 1}`;
+  };
+}
+
+function readSourceMap(file: string): SourceMap | undefined {
+  try {
+    return new SourceMap(JSON.parse(readFileSync(file, 'utf8')) as SourceMapPayload);
+  } catch {
+    return undefined;
+  }
 }
 
 function formatProfile(name: string, summary: ProfileSummary, top: number): string {

@@ -2,7 +2,7 @@
  * Millrace as a peer: `millrace start` of this checkout, built, as a user would run it, on loopback.
  */
 import { execFile } from 'node:child_process';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -14,9 +14,12 @@ const run = promisify(execFile);
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const PACKAGE = join(ROOT, 'millrace');
+/** Below node_modules, so that the copy finds the same dependencies. */
+const COPIES = join(ROOT, 'node_modules', '.cache', 'millrace-bench');
 const HOST = '127.0.0.1';
 
 export interface StartMillraceOptions {
+  readonly program: MillraceProgram;
   /** Need not exist. */
   readonly dataDir: string;
   /** Added to `millrace start`. */
@@ -25,19 +28,43 @@ export interface StartMillraceOptions {
   readonly nodeArgs?: readonly string[];
 }
 
+/** A copy of the built program: a build meanwhile does not change what is measured. */
+export interface MillraceProgram {
+  /** Holds `bin` and `dist`. */
+  readonly folder: string;
+  /** Of the original: where the paths of the source maps lead. */
+  readonly packageFolder: string;
+  remove(): void;
+}
+
 /**
- * Compiles the sources as they are now.
- * @throws {BenchFailure} with the compiler's message
+ * Builds the sources as they are now, unless told not to, and copies the result to where its dependencies are found.
+ * @throws {BenchFailure} with the build's message, or when there is nothing to run
  */
-export async function buildMillrace(): Promise<void> {
-  const compiler = join(ROOT, 'node_modules', '.bin', 'tsc');
-  const project = join(PACKAGE, 'tsconfig.build.json');
-  try {
-    await run(compiler, ['-p', project]);
-  } catch (error) {
-    const { stdout } = error as { readonly stdout?: string };
-    throw new BenchFailure(`millrace does not build:\n${stdout ?? String(error)}`);
+export async function prepareMillrace(options: {
+  readonly build: boolean;
+}): Promise<MillraceProgram> {
+  if (options.build) {
+    try {
+      await run('npm', ['run', '--silent', 'build', '--', '--no-types'], { cwd: ROOT });
+    } catch (error) {
+      const { stdout, stderr } = error as { readonly stdout?: string; readonly stderr?: string };
+      throw new BenchFailure(`millrace does not build:\n${stdout ?? ''}${stderr ?? String(error)}`);
+    }
   }
+  if (!existsSync(join(PACKAGE, 'dist'))) {
+    throw new BenchFailure('millrace is not built: leave out --no-build');
+  }
+  mkdirSync(COPIES, { recursive: true });
+  const folder = mkdtempSync(join(COPIES, 'program-'));
+  for (const name of ['bin', 'dist', 'package.json']) {
+    cpSync(join(PACKAGE, name), join(folder, name), { recursive: true });
+  }
+  return {
+    folder,
+    packageFolder: PACKAGE,
+    remove: () => rmSync(folder, { recursive: true, force: true }),
+  };
 }
 
 /**
@@ -54,7 +81,7 @@ export async function startMillrace(options: StartMillraceOptions): Promise<Runn
     command: process.execPath,
     args: [
       ...(options.nodeArgs ?? []),
-      join(PACKAGE, 'bin', 'millrace.js'),
+      join(options.program.folder, 'bin', 'millrace.js'),
       'start',
       '--data',
       join(dataDir, 'data'),
@@ -82,7 +109,10 @@ export async function startMillrace(options: StartMillraceOptions): Promise<Runn
 }
 
 /** Millrace as a column of a benchmark. */
-export function millraceVariant(name: 'millrace' | 'millrace-os'): PeerVariant {
+export function millraceVariant(
+  name: 'millrace' | 'millrace-os',
+  program: MillraceProgram,
+): PeerVariant {
   const os = name === 'millrace-os';
   return {
     name,
@@ -91,7 +121,7 @@ export function millraceVariant(name: 'millrace' | 'millrace-os'): PeerVariant {
       : 'fdatasync before the ack (default)',
     topicConfig: os ? { 'millrace.flush': 'os' } : {},
     version: packageVersion(),
-    start: (dataDir) => startMillrace({ dataDir }),
+    start: (dataDir) => startMillrace({ dataDir, program }),
   };
 }
 
