@@ -163,7 +163,7 @@ describe('snappy', () => {
       Buffer.alloc(20 * MIB),
     ]);
     const before = process.memoryUsage().arrayBuffers;
-    expect(() => decompress('snappy', liar, 2 ** 32)).toThrow(BAD);
+    expect(() => decompress('snappy', liar, 2 ** 32)).toThrow(/declares more than its bytes/);
     expect(() => decompress('snappy', unbounded, 64 * MIB)).toThrow(TOO_LARGE);
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(2 * MIB);
   });
@@ -243,28 +243,78 @@ describe('lz4', () => {
     const before = process.memoryUsage().arrayBuffers;
     expect(() => decompress('lz4', declare(2n ** 40n), MIB)).toThrow(TOO_LARGE);
     expect(() => decompress('lz4', declare(2n ** 30n), 2 ** 31)).toThrow(BAD);
+    expect(() => decompress('lz4', declare(191_759n), MIB)).toThrow(BAD);
     expect(() => decompress('lz4', declare(191_761n), MIB)).toThrow(BAD);
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(2 * MIB);
   });
 
-  test('blocks may not become larger than their frame declares', () => {
-    // A run of 300,000 zero bytes in one block of a frame whose blocks are at most 64 KiB.
-    const block = Buffer.concat([
+  /** A frame of the given header bytes and blocks, with the header checksum that it needs. */
+  function build(header: readonly number[], blocks: readonly Buffer[], stored = 0): Buffer {
+    const head = Buffer.from([0x04, 0x22, 0x4d, 0x18, ...header, 0]);
+    head.writeUInt8((xxhash32(head, 4, head.length - 1) >>> 8) & 255, head.length - 1);
+    const sized = blocks.flatMap((block) => {
+      const size = Buffer.alloc(4);
+      size.writeUInt32LE((block.length | stored) >>> 0);
+      return [size, block];
+    });
+    return Buffer.concat([head, ...sized, Buffer.alloc(4)]);
+  }
+
+  /** A block that becomes `run` zero bytes, then `tail` more. */
+  function zeros(run: number, tail: number): Buffer {
+    const extra = run - 1 - 19;
+    return Buffer.concat([
       Buffer.from([0x1f, 0x00, 0x01, 0x00]),
-      Buffer.alloc(1175, 255),
-      Buffer.from([0x00, 0x50]),
-      Buffer.alloc(5),
+      Buffer.alloc(Math.floor(extra / 255), 255),
+      Buffer.from([extra % 255, tail << 4]),
+      Buffer.alloc(tail),
     ]);
-    const size = Buffer.alloc(4);
-    size.writeUInt32LE(block.length);
-    const bytes = (code: number): Buffer => {
-      const head = Buffer.from([0x04, 0x22, 0x4d, 0x18, 0x60, code << 4, 0]);
-      head.writeUInt8((xxhash32(head, 4, 6) >>> 8) & 255, 6);
-      return Buffer.concat([head, size, block, Buffer.alloc(4)]);
-    };
-    expect(decompress('lz4', bytes(7), MIB).equals(Buffer.alloc(299_650))).toBe(true);
-    expect(() => decompress('lz4', bytes(4), MIB)).toThrow(BAD);
-    expect(() => decompress('lz4', bytes(3), MIB)).toThrow(BAD);
+  }
+
+  test('blocks may not become larger than their frame declares', () => {
+    const KIB_64 = 0x40;
+    const MIB_4 = 0x70;
+    const decode = (descriptor: number, block: Buffer, bytesMax = MIB) =>
+      decompress('lz4', build([0x60, descriptor], [block]), bytesMax);
+    expect(decode(MIB_4, zeros(300_000, 5))).toEqual(Buffer.alloc(300_005));
+    expect(() => decode(KIB_64, zeros(300_000, 5))).toThrow(BAD);
+    // Found before the output grows to what the caller would allow.
+    expect(() => decode(KIB_64, zeros(300_000, 5), 100_000)).toThrow(BAD);
+    expect(decode(KIB_64, zeros(65_531, 5))).toEqual(Buffer.alloc(65_536));
+    expect(() => decode(KIB_64, zeros(65_532, 5))).toThrow(BAD);
+    expect(() => decode(0x30, zeros(100, 5))).toThrow(BAD);
+    const stored = (size: number) =>
+      decompress('lz4', build([0x60, KIB_64], [Buffer.alloc(size)], 0x8000_0000), MIB);
+    expect(stored(65_536)).toEqual(Buffer.alloc(65_536));
+    expect(() => stored(65_537)).toThrow(BAD);
+  });
+
+  test('matches stay inside their block, or inside their frame when its blocks are linked', () => {
+    const text = Buffer.from([0x50, ...Buffer.from('hello')]);
+    // No literal, a match of four bytes five back, then five literals.
+    const back = Buffer.from([0x00, 0x05, 0x00, 0x50, ...Buffer.from('world')]);
+    const linked = build([0x40, 0x40], [text, back]);
+    expect(decompress('lz4', linked, MIB).toString()).toBe('hellohellworld');
+    expect(() => decompress('lz4', build([0x60, 0x40], [text, back]), MIB)).toThrow(BAD);
+    const apart = Buffer.concat([build([0x40, 0x40], [text]), build([0x40, 0x40], [back])]);
+    expect(() => decompress('lz4', apart, MIB)).toThrow(BAD);
+    const nowhere = Buffer.from([0x50, ...Buffer.from('hello'), 0x00, 0x00, 0x50, 1, 2, 3, 4, 5]);
+    expect(() => decompress('lz4', build([0x60, 0x40], [nowhere]), MIB)).toThrow(BAD);
+  });
+
+  test('headers of other versions, with reserved bits or with a dictionary are refused', () => {
+    const text = Buffer.from([0x50, ...Buffer.from('hello')]);
+    expect(decompress('lz4', build([0x60, 0x40], [text]), MIB).toString()).toBe('hello');
+    for (const header of [
+      [0x20, 0x40],
+      [0xa0, 0x40],
+      [0x62, 0x40],
+      [0x60, 0xc0],
+      [0x60, 0x41],
+      [0x61, 0x40],
+      [0x61, 0x40, 1, 0, 0, 0],
+    ])
+      expect(() => decompress('lz4', build(header, [text]), MIB)).toThrow(BAD);
   });
 });
 

@@ -36,9 +36,6 @@ const HEADER_BYTES = 7;
 /** The output begins no larger than this and grows as blocks prove to be there. */
 const FIRST_BYTES_MAX = 256 * 1024;
 
-/** An LZ4 block grows at most this much. */
-const RATIO_MAX = 255;
-
 interface FrameHeader {
   readonly flags: number;
   readonly blockBytesMax: number;
@@ -80,8 +77,6 @@ function decodeFrame(input: Buffer, start: number, output: BoundedOutput): numbe
   const contentStart = output.length;
   if (header.contentBytes > output.bytesMax - contentStart)
     throw decompressedTooLarge(output.bytesMax);
-  if (header.contentBytes > (end - header.end) * RATIO_MAX)
-    throw malformed('more content is declared than the frame can hold');
   let at = header.end;
   for (;;) {
     if (end - at < 4) throw malformed('a frame ends without its end mark');
