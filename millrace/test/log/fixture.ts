@@ -1,7 +1,9 @@
 /** A small log store on a simulated machine, and the few things that its tests do with it again and again. */
 import { expect } from 'vitest';
 import type { Env } from '../../src/core/env.ts';
+import { readWholeFile } from '../../src/core/files.ts';
 import { SimMachine, type SimOptions } from '../../src/core/sim/sim-machine.ts';
+import { readFileHeader } from '../../src/log/journal-format.ts';
 import type { LogStoreOptions } from '../../src/log/log-store-options.ts';
 import { type DiskLogStore, openLogStore } from '../../src/log/log-store.ts';
 import type { DiskLog } from '../../src/log/partition-log.ts';
@@ -130,6 +132,16 @@ export async function appendDurably(
 
 export function values(count: number, from = 0): string[] {
   return Array.from({ length: count }, (_, index) => `value ${from + index} ${'x'.repeat(40)}`);
+}
+
+/** The journal file with this sequence, and what is in it. */
+export function journalFile(env: Env, sequence: number): { path: string; bytes: Buffer } {
+  for (const name of env.fs.list(`${DIRECTORY}/journal`)) {
+    const path = `${DIRECTORY}/journal/${name}`;
+    const bytes = readWholeFile(env.fs, path);
+    if (readFileHeader(bytes)?.fileSequence === sequence) return { path, bytes };
+  }
+  throw new Error(`no journal file with sequence ${sequence}`);
 }
 
 export interface ReadBack {

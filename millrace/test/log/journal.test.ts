@@ -1,0 +1,200 @@
+/** The journal at start: a torn end is an end, damage in the middle is not, and an old use of a file is never replayed. */
+import { expect, test } from 'vitest';
+import { CollectingLogger } from '../../src/core/log.ts';
+import { SimMachine, SimPowerCut } from '../../src/core/sim/sim-machine.ts';
+import {
+  append,
+  appendDurably,
+  batchOf,
+  DIRECTORY,
+  journalFile,
+  openOne,
+  readAll,
+  reopenOne,
+  SMALL_STORE,
+  values,
+} from './fixture.ts';
+
+/** Large enough that no checkpoint and no second file come into play. */
+const ROOMY = {
+  journalFileBytes: 64 * 1024,
+  journalBytesMax: 256 * 1024,
+  checkpointJournalBytes: 1e9,
+};
+
+/** Groups of one batch each, then a power cut. Returns where in the journal each group begins. */
+async function writtenGroups(
+  count: number,
+): Promise<{ machine: SimMachine; path: string; starts: number[] }> {
+  const { machine, log } = await openOne({}, { ...ROOMY, seed: 11 });
+  const starts: number[] = [];
+  for (const value of values(count)) {
+    starts.push(log.context.journal.position().position);
+    await appendDurably({ machine, log }, [value]);
+  }
+  const { path } = journalFile(log.context.env, 1);
+  machine.kill();
+  machine.disk.settle();
+  return { machine, path, starts };
+}
+
+test('a last group that is torn at any byte is dropped, and all before it is kept', async () => {
+  const { starts } = await writtenGroups(5);
+  const last = starts[4] ?? 0;
+  for (let byte = last; byte < last + 300; byte += 7) {
+    const { machine, path } = await writtenGroups(5);
+    machine.flipBit(path, byte * 8 + (byte % 8));
+    const { log } = await reopenOne(machine, machine.reboot(), {}, ROOMY);
+    const found = await readAll(machine, log);
+    // A flip in the padding, or in what is zero and unused, changes nothing.
+    expect([4, 5]).toContain(found.length);
+    expect(found.map(({ value }) => value)).toEqual(values(found.length));
+  }
+});
+
+test('a damaged group in the middle refuses the start, naming file, position and the way out', async () => {
+  const { starts } = await writtenGroups(6);
+  for (const at of [0, 8, 41, 70, 120, 200]) {
+    const { machine, path } = await writtenGroups(6);
+    machine.flipBit(path, ((starts[2] ?? 0) + at) * 8);
+    const opened = reopenOne(machine, machine.reboot(), {}, ROOMY);
+    await expect(opened.then(() => `started with byte ${at} damaged`)).rejects.toMatchObject({
+      code: 'ML_JOURNAL_DAMAGED',
+      fields: { path, position: starts[2] },
+      hint: expect.stringContaining('--repair'),
+    });
+  }
+});
+
+test('repair keeps what is good of a damaged journal, and says what is lost', async () => {
+  const { machine, path, starts } = await writtenGroups(6);
+  const segmentPath = `${DIRECTORY}/topics/00000000-0000-4000-8000-000000000001/0/00000000000000000000.log`;
+  machine.flipBit(path, ((starts[2] ?? 0) + 150) * 8);
+  // The segment has the batch too, unless it is lost there as well.
+  const env = machine.reboot();
+  env.fs.open(segmentPath, 'write').truncate(0);
+  const logger = new CollectingLogger();
+  const { log } = await reopenOne(machine, env, {}, { ...ROOMY, repair: true, logger });
+  const found = await readAll(machine, log);
+  expect(found.map(({ offset }) => offset)).toEqual([0, 1, 3, 4, 5]);
+  const expected = values(6);
+  for (const { offset, value } of found) expect(value).toBe(expected[offset]);
+  expect(logger.lines.some(({ message }) => message === 'Part of the journal is lost')).toBe(true);
+});
+
+test('repair takes from the segments what the journal has lost', async () => {
+  const { machine, path, starts } = await writtenGroups(6);
+  machine.flipBit(path, ((starts[2] ?? 0) + 150) * 8);
+  const { log } = await reopenOne(machine, machine.reboot(), {}, { ...ROOMY, repair: true });
+  expect((await readAll(machine, log)).map(({ value }) => value)).toEqual(values(6));
+});
+
+test('a file header that is lost does not lose the groups behind it', async () => {
+  const { machine, path } = await writtenGroups(3);
+  machine.flipBit(path, 100);
+  const { log } = await reopenOne(machine, machine.reboot(), {}, ROOMY);
+  expect((await readAll(machine, log)).map(({ value }) => value)).toEqual(values(3));
+});
+
+test('recycled files are replayed from their present use only, over many rounds and restarts', async () => {
+  const machine = new SimMachine(5);
+  let env = machine.boot();
+  let expected = 0;
+  for (let round = 0; round < 6; round++) {
+    const { log, store } = await reopenOne(machine, env, { segmentBytes: 8192 });
+    expect(log.highWatermark).toBe(expected);
+    // Several times the size of the journal, so that each file is used again and again.
+    for (let batch = 0; batch < 60; batch++) {
+      await appendDurably({ machine, log }, [`${round} ${'z'.repeat(900)}`]);
+      expected++;
+    }
+    const files = env.fs.list(`${DIRECTORY}/journal`).filter((name) => name.endsWith('.journal'));
+    expect(files.length * SMALL_STORE.journalFileBytes!).toBeLessThanOrEqual(
+      SMALL_STORE.journalBytesMax!,
+    );
+    if (round === 3) await machine.run(store.checkpoint());
+    env = machine.reboot();
+  }
+  const { log } = await reopenOne(machine, env, { segmentBytes: 8192 });
+  const found = await readAll(machine, log, { maxBytes: 4000 });
+  expect(found.map(({ offset }) => offset)).toEqual(
+    Array.from({ length: expected }, (_, at) => at),
+  );
+});
+
+test('a group that does not fit into the rest of a file goes on in the next one', async () => {
+  const { machine, log } = await openOne({ segmentBytes: 1_000_000 }, { seed: 3 });
+  const large = (size: number) => batchOf(['v'.repeat(size)]);
+  const wait: Promise<void>[] = [];
+  for (const size of [3000, 3000, 3000, 6900, 10, 6800, 20]) {
+    append(log, large(size));
+    wait.push(log.whenDurable(log.logEndOffset));
+  }
+  await machine.run(Promise.all(wait));
+  const { log: again } = await reopenOne(machine, machine.reboot(), { segmentBytes: 1_000_000 });
+  const found = await readAll(machine, again);
+  expect(found.map(({ value }) => value.length)).toEqual([3000, 3000, 3000, 6900, 10, 6800, 20]);
+});
+
+test('a batch that no journal file can hold is refused, and the largest that one can hold is taken', async () => {
+  const { machine, log } = await openOne({ segmentBytes: 1_000_000 });
+  const refused = log.append(batchOf(['v'.repeat(8200)]), { origin: 'client' });
+  expect(refused).toMatchObject({ ok: false, error: 'MESSAGE_TOO_LARGE' });
+  const empty = batchOf(['']).length;
+  // Lengths inside the batch take a byte or two more as the value grows.
+  const largest = log.context.batchBytesMax - empty - 4;
+  append(log, batchOf(['v'.repeat(largest)]));
+  await machine.run(log.whenDurable(1));
+  expect(log.highWatermark).toBe(1);
+});
+
+test('files of another store are not replayed', async () => {
+  const one = await openOne({}, { ...ROOMY, seed: 21 });
+  await appendDurably(one, values(3));
+  const { bytes } = journalFile(one.log.context.env, 1);
+
+  const two = await openOne({}, { ...ROOMY, seed: 22 });
+  two.machine.kill();
+  const env = two.machine.boot();
+  for (const name of env.fs.list(`${DIRECTORY}/journal`)) {
+    const file = env.fs.open(`${DIRECTORY}/journal/${name}`, 'write');
+    file.write(bytes, 0, bytes.length, 0);
+    file.close();
+  }
+  const { log } = await reopenOne(two.machine, env, {}, ROOMY);
+  expect(log.highWatermark).toBe(0);
+});
+
+test('one group carries what all logs appended in one turn', async () => {
+  const { machine, store, log } = await openOne({}, ROOMY);
+  for (const value of values(50)) append(log, batchOf([value]));
+  const first = log.whenDurable(1);
+  const last = log.whenDurable(50);
+  expect(first).toBe(last);
+  await machine.run(last);
+  expect(store.stats().journalGroups).toBe(1);
+  expect(store.stats().journalEntries).toBe(50);
+});
+
+test('nothing is confirmed, and nothing can be read, before the sync has returned', async () => {
+  const { machine, log } = await openOne({}, ROOMY);
+  let isDurable = false;
+  let advanced = 0;
+  log.onAdvance(() => advanced++);
+  append(log, batchOf(['one']));
+  const durable = log.whenDurable(1).then(() => {
+    isDurable = true;
+  });
+  expect(log.highWatermark).toBe(0);
+  expect(await readAll(machine, log)).toEqual([]);
+  const position = machine.stepCount;
+  try {
+    await machine.runUntil(() => isDurable);
+  } catch (error) {
+    if (!(error instanceof SimPowerCut)) throw error;
+  }
+  await durable;
+  expect(machine.stepCount).toBeGreaterThan(position);
+  expect(log.highWatermark).toBe(1);
+  expect(advanced).toBe(1);
+});
