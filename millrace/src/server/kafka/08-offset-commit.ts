@@ -7,10 +7,10 @@
  *   REBALANCE_IN_PROGRESS between joining and assignment. Its commit keeps its session alive.
  * - Generation -1 without a member id commits for a group without members, which is created when it does not exist.
  * - Metadata up to `offset.metadata.max.bytes`; a retention time (v2-4) is kept with the offset.
- * - v10 names topics by id: UNKNOWN_TOPIC_ID for an id that no topic has.
+ * - UNKNOWN_TOPIC_OR_PARTITION for a topic or partition that does not exist; v10 names topics by id: UNKNOWN_TOPIC_ID.
  *
  * Deviations:
- * - A partition that does not exist is refused with UNKNOWN_TOPIC_OR_PARTITION, also when its topic exists.
+ * - None.
  *
  * Source: KIP-98, KIP-211, KIP-320, KIP-345, KIP-848 (v9), KIP-516 (v10).
  */

@@ -4,7 +4,7 @@
  * Behaviour:
  * - Groups (key type 0) and transactional ids (1) are all kept by this broker, at the address that the client reached
  *   it under. Several keys in one request (v4).
- * - An empty transactional id, or another key type, is INVALID_REQUEST.
+ * - Another key type is INVALID_REQUEST.
  *
  * Deviations:
  * - Share groups (key type 2) are not served: INVALID_REQUEST.
@@ -29,19 +29,19 @@ export const findCoordinatorApi: Api<FindCoordinatorRequest, FindCoordinatorResp
     name: 'FindCoordinator',
     minVersion: 0,
     maxVersion: 6,
-    handle: ({ key, keyType, coordinatorKeys }, context) =>
+    handle: ({ keyType, coordinatorKeys }, context) =>
       context.apiVersion >= MANY_KEYS_SINCE
         ? {
             coordinators: coordinatorKeys.map((each) => ({
               key: each,
-              ...coordinatorOf(each, keyType, context),
+              ...coordinatorOf(keyType, context),
             })),
           }
-        : coordinatorOf(key, keyType, context),
+        : coordinatorOf(keyType, context),
   });
 
-function coordinatorOf(key: string, keyType: number, { broker, connection }: RequestContext) {
-  const errorMessage = faultOf(key, keyType);
+function coordinatorOf(keyType: number, { broker, connection }: RequestContext) {
+  const errorMessage = faultOf(keyType);
   if (errorMessage !== null) {
     return {
       errorCode: errorCode('INVALID_REQUEST'),
@@ -60,9 +60,8 @@ function coordinatorOf(key: string, keyType: number, { broker, connection }: Req
   };
 }
 
-function faultOf(key: string, keyType: number): string | null {
-  if (keyType === GROUP) return null;
-  if (keyType === TRANSACTION) return key === '' ? 'a transactional id cannot be empty' : null;
+function faultOf(keyType: number): string | null {
+  if (keyType === GROUP || keyType === TRANSACTION) return null;
   if (keyType === SHARE) return 'share groups are not served';
   return `there is no coordinator for keys of type ${keyType}`;
 }

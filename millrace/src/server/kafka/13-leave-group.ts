@@ -39,11 +39,13 @@ export const leaveGroupApi: Api<LeaveGroupRequest, LeaveGroupResponseInput> = de
     const error = many || result.error !== 'NONE' ? result.error : result.members[0]?.error;
     return {
       errorCode: errorCode(error ?? 'NONE'),
-      members: result.members.map((each) => ({
-        memberId: each.memberId,
-        groupInstanceId: each.instanceId,
-        errorCode: errorCode(each.error),
-      })),
+      members: many
+        ? result.members.map((each) => ({
+            memberId: each.memberId,
+            groupInstanceId: each.instanceId,
+            errorCode: errorCode(each.error),
+          }))
+        : [],
     };
   },
 });
