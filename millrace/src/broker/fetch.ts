@@ -68,6 +68,9 @@ export class Fetches {
   private readonly topics: Topics;
   private readonly memoryBytes: number;
   private usedBytes = 0;
+  /** Ends the wait of each Fetch that waits. */
+  private readonly wakes = new Set<() => void>();
+  private closed = false;
 
   /** @param memoryBytes for all answers on their way, see `millrace.fetch.memory.bytes` */
   constructor(options: {
@@ -83,6 +86,12 @@ export class Fetches {
   /** Bytes of answers that were not released yet. */
   get bytesInFlight(): number {
     return this.usedBytes;
+  }
+
+  /** Answers every Fetch that waits with what there is; later ones do not wait. Idempotent. */
+  close(): void {
+    this.closed = true;
+    for (const wake of this.wakes) wake();
   }
 
   /** Reads what there is, and waits for more when that is less than `minBytes`. */
@@ -118,7 +127,7 @@ export class Fetches {
     options: FetchOptions,
     deadlineMs: number,
   ): Promise<void> {
-    while (!reading.isEnough(options.minBytes) && !options.signal.aborted) {
+    while (!reading.isEnough(options.minBytes) && !options.signal.aborted && !this.closed) {
       const leftMs = deadlineMs - this.env.clock.monotonicMs();
       if (leftMs <= 0) return;
       await this.wait(reading, options, leftMs);
@@ -135,6 +144,8 @@ export class Fetches {
         stops.length = 0;
         resolve();
       };
+      this.wakes.add(wake);
+      stops.push(() => this.wakes.delete(wake));
       const timer = this.env.timers.after(waitMs, wake);
       stops.push(() => timer.cancel());
       options.signal.addEventListener('abort', wake, { once: true });

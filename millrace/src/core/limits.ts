@@ -86,7 +86,7 @@ export const DESCRIBED_PARTITIONS_MAX = 2_000;
 /** How often connections are looked through for those that are idle or late. */
 export const CONNECTION_SWEEP_MS = 1_000;
 /** Waiting for open connections to end when the server closes. */
-export const SERVER_CLOSE_MS = 5_000;
+export const SERVER_CLOSE_MS = 2_000;
 
 // broker/groups ---------------------------------------------------------------------------------------------------
 
@@ -132,6 +132,8 @@ export const JOURNAL_QUEUED_BYTES_MAX = 256 * 1024 * 1024;
 export const JOURNAL_SYNC_WRITE_BYTES_MAX = 128 * 1024;
 /** Unsynced bytes of a segment that are synced ahead of the checkpoint. */
 export const SEGMENT_UNSYNCED_BYTES_MAX = 16 * 1024 * 1024;
+/** Bytes of an active segment that its index files may lack after a crash: a start has to read them. */
+export const SEGMENT_UNINDEXED_BYTES_MAX = 8 * 1024 * 1024;
 /** Bytes at the end of a segment that this process wrote and that are taken to be in the page cache. */
 export const SEGMENT_HOT_BYTES = 16 * 1024 * 1024;
 /** Hot reads up to this size are done on the spot. */

@@ -181,6 +181,20 @@ test('a client that sends its last requests and half-closes gets all its answers
   expect(answers).toBe(10);
 });
 
+test('a stop answers fetches that wait, and does not wait for them', async () => {
+  const under = await testBroker();
+  const client = await under.connect();
+  await createOrders(client);
+  client.send(messages[1], 12, fetchBody(0, 200_000));
+  const other = await under.connect();
+  await other.call(messages[3], 12, ALL_TOPICS);
+  await under.broker.close();
+  const frame = await client.frame();
+  const { responses } = decodeResponse(messages[1], 12, frame ?? Buffer.alloc(0));
+  expect(responses[0]?.partitions[0]).toMatchObject({ errorCode: 0, highWatermark: 0 });
+  await client.closed();
+});
+
 test('a stop answers what was asked before it', async () => {
   const under = await testBroker();
   const client = await under.connect();

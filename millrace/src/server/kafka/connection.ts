@@ -32,6 +32,9 @@ import type { FramePool } from './frame-pool.ts';
 import { foreignProtocol } from './foreign-protocol.ts';
 import type { RequestMemory } from './request-memory.ts';
 
+/** Answers up to this size together are sent as one buffer. */
+const JOINED_BYTES_MAX = 64 * 1024;
+
 export interface KafkaConnectionOptions {
   readonly connection: Connection;
   readonly context: Omit<ConnectionContext, 'signal'>;
@@ -238,7 +241,7 @@ export class KafkaConnection {
   private write(chunks: readonly Uint8Array[], releases: readonly (() => void)[]): void {
     this.lastActivityMs = this.options.nowMs();
     if (releases.length === 0) {
-      this.connection.write(chunks);
+      this.connection.write(joined(chunks));
       return;
     }
     this.connection.write(chunks, () => {
@@ -302,4 +305,12 @@ export class KafkaConnection {
     this.working.length = 0;
     this.options.onClosed();
   }
+}
+
+/** Many small answers as one buffer: a copy of some bytes is less work than one more write. */
+function joined(chunks: readonly Uint8Array[]): readonly Uint8Array[] {
+  if (chunks.length === 1) return chunks;
+  let bytes = 0;
+  for (const chunk of chunks) bytes += chunk.length;
+  return bytes <= JOINED_BYTES_MAX ? [Buffer.concat(chunks, bytes)] : chunks;
 }

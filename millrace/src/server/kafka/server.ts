@@ -31,7 +31,7 @@ export interface KafkaServer {
   readonly host: string;
   readonly port: number;
   readonly connectionCount: number;
-  /** Stops accepting, answers what is being worked on, ends the connections. Idempotent. */
+  /** Stops accepting, answers what is being worked on (a Fetch with what there is), ends the connections. Idempotent. */
   close(): Promise<void>;
 }
 
@@ -88,6 +88,7 @@ class Server implements KafkaServer {
     this.timer?.cancel();
     await this.listener?.close();
     for (const connection of this.connections) connection.close();
+    this.options.broker.fetches.close();
     if (this.connections.size === 0) return;
     await new Promise<void>((resolve) => {
       const late = this.options.env.timers.after(SERVER_CLOSE_MS, () => {
