@@ -53,6 +53,8 @@ export interface LogRecord {
   readonly aborted: StoredAborted;
   /** Everything below was compacted; 0 = nothing was. */
   readonly compactedTo: number;
+  /** Offsets below may be missing between batches: compaction, or a repair, has taken them out. */
+  readonly gapsBelow: number;
   /** Timestamp stamped last on a batch; -1 = none. Append times never go back. */
   readonly appendTimeMs: number;
   /** Batches behind the recovery point may be in the segments only: the flush policy was not `commit`. */
@@ -138,17 +140,22 @@ export function decodeCheckpoint(bytes: Buffer): Checkpoint | undefined {
  *   | bytes | topic id | partition | flags | epoch | start | end   |
  *   |       |          |           |       | count | offset| offset|
  *   +-------+----------+-----------+-------+-------+-------+-------+
- *    48         56         64          72         76        80        84      88        92      96          104
- *   +----------+----------+-----------+----------+---------+---------+-------+---------+-------+-----------+-------
- *   | segment  | segment  | append    | producer | offset  | time    | index | aborted | ab.   | compacted | epochs,
- *   | base     | bytes    | time ms   | count    | entries | entries | CRC   | entries | CRC   | to        | prod.s
- *   +----------+----------+-----------+----------+---------+---------+-------+---------+-------+-----------+-------
+ *    48         56         64          72         76        80        84      88        92      96
+ *   +----------+----------+-----------+----------+---------+---------+-------+---------+-------+
+ *   | segment  | segment  | append    | producer | offset  | time    | index | aborted | ab.   |
+ *   | base     | bytes    | time ms   | count    | entries | entries | CRC   | entries | CRC   |
+ *   +----------+----------+-----------+----------+---------+---------+-------+---------+-------+
+ *    96          104      112
+ *   +-----------+--------+-------------------+
+ *   | compacted | gaps   | epochs, producers |
+ *   | to        | below  |                   |
+ *   +-----------+--------+-------------------+
  *
  * Epoch:    epoch i32 | start offset i64
  * Producer: id i64 | epoch i16 | coordinator epoch i32 | last timestamp i64 | transaction start i64 (-1 = none)
  *           | batch count u8, then per batch: last sequence i32 | last offset i64 | offset delta i32 | timestamp i64
  */
-const LOG_FIXED_BYTES = 104;
+const LOG_FIXED_BYTES = 112;
 const EPOCH_BYTES = 12;
 const PRODUCER_FIXED_BYTES = 31;
 const PRODUCER_BATCH_BYTES = 24;
@@ -180,6 +187,7 @@ export function encodeLogRecord(record: LogRecord): Buffer {
   out.writeUInt32BE(record.aborted.entries, 88);
   out.writeUInt32BE(record.aborted.crc, 92);
   writeInt64(out, 96, record.compactedTo);
+  writeInt64(out, 104, record.gapsBelow);
   let at = LOG_FIXED_BYTES;
   for (const { epoch, startOffset } of epochs) {
     out.writeInt32BE(epoch, at);
@@ -219,6 +227,7 @@ export function decodeLogRecord(bytes: Buffer): LogRecord {
     },
     aborted: { entries: bytes.readUInt32BE(88), crc: bytes.readUInt32BE(92) },
     compactedTo: readInt64(bytes, 96),
+    gapsBelow: readInt64(bytes, 104),
     epochs,
     producers,
   };

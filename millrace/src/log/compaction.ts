@@ -43,6 +43,7 @@ import {
 import { cleanedPath, removeReplaced, type SwapRange, swapPath } from './compaction-swap.ts';
 import { OffsetMap } from './offset-map.ts';
 import type { DiskLog } from './partition-log.ts';
+import { indexRange } from './readable-log.ts';
 import { LOG_SUFFIX } from './segment-files.ts';
 import { NO_STORED_INDEXES, Segment } from './segment.ts';
 import { NO_STORED_ABORTED } from './transaction-index.ts';
@@ -120,7 +121,7 @@ export class Compactor {
     const { env } = log.context;
     const segments = log.segments.map((segment): PlannedSegment => {
       const newestMs = (): number => {
-        segment.ensureIndexes(log.endOffsetOf(segment), log.config.indexIntervalBytes);
+        segment.ensureIndexes(indexRange(log, log.endOffsetOf(segment)));
         return segment.maxTimestampMs;
       };
       const { baseOffset, sizeBytes } = segment;
@@ -153,6 +154,7 @@ export class Compactor {
       new CleanedTransactions(aborted),
     );
     const last = cleaned[cleaned.length - 1] as Segment;
+    await log.allowGapsBelow(end);
     for (const group of groupSegments(cleaned, log.endOffsetOf(last), segmentBytes))
       await this.rewrite(log, group, filter);
     log.compactedTo = map.latestOffset + 1;

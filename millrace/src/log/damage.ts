@@ -18,7 +18,7 @@ export function damagedRangeAt(
   position: number,
   offsets: { readonly expected: number; readonly end: number },
 ): DamagedRange {
-  const known = segment.damaged.find((range) => range.start <= position && position < range.end);
+  const known = knownDamage(segment, position);
   if (known !== undefined) return known;
   const next = nextGood(segment, position, offsets);
   const range: DamagedRange = {
@@ -35,6 +35,12 @@ export function damagedRangeAt(
     ...range,
   });
   return range;
+}
+
+/** The damage that was found at `position` before. */
+export function knownDamage(segment: Segment, position: number): DamagedRange | undefined {
+  if (segment.damaged.length === 0) return undefined;
+  return segment.damaged.find((range) => range.start <= position && position < range.end);
 }
 
 function nextGood(

@@ -24,6 +24,8 @@ export interface LogContext {
   /** Stamped on every batch that this process appends. */
   readonly leaderEpoch: number;
   readonly verifyReads: VerifyReads;
+  /** Unsynced bytes of a segment that are worth a sync ahead of the checkpoint. */
+  readonly segmentUnsyncedBytesMax: number;
   /** Largest batch that fits into the journal. */
   readonly batchBytesMax: number;
   /** The device has no room: only reserved logs may append. */

@@ -23,8 +23,8 @@ import {
   lastOffset,
   LENGTH_OVERHEAD_BYTES,
 } from '../wire/kafka/records/record-batch.ts';
-import { damagedRangeAt } from './damage.ts';
-import { isReplaced, type ReadableLog, segmentNumberOf } from './readable-log.ts';
+import { damagedRangeAt, knownDamage } from './damage.ts';
+import { indexRange, isReplaced, type ReadableLog, segmentNumberOf } from './readable-log.ts';
 import type { Segment } from './segment.ts';
 import type { AbortedTransaction, ReadOptions, ReadResult } from './types.ts';
 
@@ -49,7 +49,7 @@ type Scan =
       readonly end: number;
       readonly next: number;
     }
-  /** All batches lie below the offset: look on from here. */
+  /** All batches lie below the offset, and the last of them is good: look on from here. */
   | { readonly kind: 'on'; readonly bytes: number; readonly expected: number }
   /** The batch is larger than the buffer. */
   | {
@@ -61,7 +61,21 @@ type Scan =
   /** The next batch is at or above the limit. */
   | { readonly kind: 'limit' }
   | { readonly kind: 'bad'; readonly bytes: number; readonly expected: number }
+  /** The index does not lead to the batch that it names, or that batch is bad: walk there from the start. */
   | { readonly kind: 'index' };
+
+/** What a scan looks for, and what it knows of the bytes that it is given. */
+interface ScanRange {
+  readonly offset: number;
+  readonly limit: number;
+  /** One past the last offset that the segment can hold. */
+  readonly endOffset: number;
+  /** The offset that the first batch should begin with; -1 = unknown. */
+  readonly expected: number;
+  /** The offset that the first batch should end with, as the index says; -1 = unknown. */
+  readonly indexed: number;
+  readonly verify: boolean;
+}
 
 export class LogReader {
   private readonly log: ReadableLog;
@@ -115,6 +129,13 @@ export class LogReader {
     let { position, expected, indexed } = this.startOf(segment, offset, endOffset);
     let bytesMin = options.maxBytes + config.indexIntervalBytes;
     while (position < segment.sizeBytes) {
+      const known = knownDamage(segment, position);
+      if (known !== undefined) {
+        if (offset < known.endOffset) return this.empty('CORRUPT_MESSAGE');
+        ({ end: position, endOffset: expected } = known);
+        indexed = -1;
+        continue;
+      }
       const available = segment.sizeBytes - position;
       const wanted = Math.min(available, Math.max(Math.min(bytesMin, READ_BYTES_MAX), 1024));
       const isHot = isHotAt(segment, position);
@@ -165,8 +186,9 @@ export class LogReader {
           if (offset < expected) return this.empty('CORRUPT_MESSAGE');
           break;
         case 'index':
-          segment.rebuildIndexes(endOffset, config.indexIntervalBytes);
-          ({ position, expected, indexed } = this.startOf(segment, offset, endOffset));
+          segment.rebuildIndexes(indexRange(this.log, endOffset));
+          position = 0;
+          expected = segment.baseOffset;
           break;
       }
     }
@@ -210,8 +232,8 @@ export class LogReader {
     for (const place of this.places)
       if (place?.offset === offset && place.segment === segment)
         return { position: place.position, expected: offset, indexed: -1 };
-    const { context, config } = this.log;
-    segment.ensureIndexes(endOffset, config.indexIntervalBytes);
+    const { context } = this.log;
+    segment.ensureIndexes(indexRange(this.log, endOffset));
     if (segment.isSealed) context.indexMemory.used(segment);
     const index = segment.offsetIndex;
     const entry = index.floor(offset - segment.baseOffset);
@@ -228,79 +250,71 @@ export class LogReader {
   /**
    * Finds the batches to return in buffer[0, bytes): from the one that holds the offset (or the next that exists) up to
    * the limit, `maxBytes`, damage, or the end of the buffer.
-   * `expected`: the offset that the first batch should begin with; -1 = unknown. `indexed`: the offset that the first
-   * batch should end with, as the index says; -1 = unknown.
    */
-  private scan(
-    buffer: Buffer,
-    bytes: number,
-    range: {
-      readonly offset: number;
-      readonly limit: number;
-      readonly endOffset: number;
-      readonly expected: number;
-      readonly indexed: number;
-      readonly verify: boolean;
-    },
-    options: ReadOptions,
-  ): Scan {
-    const { offset, limit, endOffset } = range;
-    let { expected, verify } = range;
+  private scan(buffer: Buffer, bytes: number, range: ScanRange, options: ReadOptions): Scan {
+    const { offset, limit } = range;
+    let { expected } = range;
     let start = -1;
     let at = 0;
     let previous = -1;
+    let beforePrevious = -1;
     while (at < bytes) {
       const frame = checkBatchFrame(buffer, at, bytes);
       if (frame === BATCH_INCOMPLETE) {
         if (start >= 0) break;
-        if (at > 0 && bytes - at < LENGTH_OVERHEAD_BYTES)
-          return { kind: 'on', bytes: at, expected };
+        if (bytes - at < LENGTH_OVERHEAD_BYTES && at > 0) break;
         const size = bytes - at < LENGTH_OVERHEAD_BYTES ? 0 : batchBytes(buffer, at);
         return { kind: 'grow', skip: at, bytes: size, expected };
       }
-      if (frame !== BATCH_OK) return this.stopAt(start, at, expected, range);
+      const next = at + batchBytes(buffer, at);
       const base = baseOffset(buffer, at);
       const last = lastOffset(buffer, at);
-      const next = at + batchBytes(buffer, at);
-      if (at === 0 && range.indexed >= 0 && last !== range.indexed)
-        return checkBatch(buffer, at, bytes) === BATCH_OK
-          ? { kind: 'index' }
-          : { kind: 'bad', bytes: 0, expected: Math.min(offset, range.indexed) };
-      if (base < expected || last >= endOffset || last < base)
-        return this.stopAt(start, at, expected, range);
-      // A gap is what compaction leaves; or the header of this batch, or of the one before, is damaged.
-      if (expected >= 0 && base > expected && !isGapSound(buffer, previous, at, bytes))
-        return this.stopAt(start, at, expected, range);
+      if (at === 0 && range.indexed >= 0 && last !== range.indexed) return { kind: 'index' };
+      const isWanted = last >= offset && base < limit;
+      const isGood =
+        frame === BATCH_OK &&
+        this.follows(buffer, at, bytes, { expected, previous, endOffset: range.endOffset }) &&
+        !(isWanted && range.verify && checkBatch(buffer, at, bytes) !== BATCH_OK);
+      if (!isGood) {
+        if (start >= 0) break;
+        if (expected < 0) return { kind: 'index' };
+        // What does not fit together may be the fault of the batch before, whose CRC nobody has looked at.
+        return previous >= 0 && checkBatch(buffer, previous, bytes) !== BATCH_OK
+          ? { kind: 'bad', bytes: previous, expected: beforePrevious }
+          : { kind: 'bad', bytes: at, expected };
+      }
       if (last >= offset) {
-        if (base >= limit)
-          return start >= 0
-            ? { kind: 'records', start, end: at, next: expected }
-            : { kind: 'limit' };
-        const isTooMuch =
-          start < 0 ? next - at > options.maxBytes : next - start > options.maxBytes;
-        if (isTooMuch && (start >= 0 || !options.atLeastOneBatch)) break;
-        if (verify && checkBatch(buffer, at, bytes) !== BATCH_OK)
-          return this.stopAt(start, at, expected, range);
-        if (verify) this.mendEpoch(buffer, at, base);
+        if (base >= limit) return start < 0 ? { kind: 'limit' } : records(start, at, expected);
+        const isTooMuch = next - (start < 0 ? at : start) > options.maxBytes;
+        if (isTooMuch && (start >= 0 || !options.atLeastOneBatch))
+          return start < 0 ? { kind: 'limit' } : records(start, at, expected);
+        if (range.verify) this.mendEpoch(buffer, at, base);
         if (start < 0) start = at;
       }
+      beforePrevious = expected < 0 ? base : expected;
       expected = last + 1;
       previous = at;
       at = next;
     }
-    if (start >= 0) return { kind: 'records', start, end: at, next: expected };
-    return at >= bytes ? { kind: 'on', bytes: at, expected } : { kind: 'limit' };
+    if (start >= 0) return records(start, at, expected);
+    if (previous >= 0 && checkBatch(buffer, previous, bytes) !== BATCH_OK)
+      return { kind: 'bad', bytes: previous, expected: beforePrevious };
+    return { kind: 'on', bytes: at, expected };
   }
 
-  /** A bad batch at `at`: what was found before it is returned, or else the damage. */
-  private stopAt(
-    start: number,
+  /** Whether the offsets of the batch at `at` are possible behind the batches before it. */
+  private follows(
+    buffer: Buffer,
     at: number,
-    expected: number,
-    range: { readonly offset: number },
-  ): Scan {
-    if (start >= 0) return { kind: 'records', start, end: at, next: expected };
-    return { kind: 'bad', bytes: at, expected: expected >= 0 ? expected : range.offset };
+    bytes: number,
+    place: { readonly expected: number; readonly previous: number; readonly endOffset: number },
+  ): boolean {
+    const base = baseOffset(buffer, at);
+    const last = lastOffset(buffer, at);
+    if (base < place.expected || last < base || last >= place.endOffset) return false;
+    if (base === place.expected || place.expected < 0) return true;
+    // A gap is what compaction leaves, and nothing else.
+    return place.expected < this.log.gapsBelow && isGapSound(buffer, place.previous, at, bytes);
   }
 
   /** The leader epoch lies outside the CRC, and we know which one it has to be. */
@@ -360,6 +374,10 @@ export class LogReader {
       abortedTransactions: NO_TRANSACTIONS,
     };
   }
+}
+
+function records(start: number, end: number, next: number): Scan {
+  return { kind: 'records', start, end, next };
 }
 
 /** Written by this process, and so recently that it is in the page cache. */

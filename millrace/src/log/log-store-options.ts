@@ -19,6 +19,8 @@ export interface LogStoreOptions {
   readonly journalBytesMax?: number;
   /** Journal in use that starts a checkpoint. Default CHECKPOINT_JOURNAL_BYTES. */
   readonly checkpointJournalBytes?: number;
+  /** Unsynced bytes of a segment that are synced ahead of the checkpoint. Default SEGMENT_UNSYNCED_BYTES_MAX. */
+  readonly segmentUnsyncedBytesMax?: number;
   /** Longest time between checkpoints of a store that is written to. Default CHECKPOINT_INTERVAL_MS. */
   readonly checkpointIntervalMs?: number;
   /** Time between two runs of retention. Default RETENTION_INTERVAL_MS. */

@@ -411,6 +411,7 @@ export class DiskLogStore implements LogStore {
       counters: this.counters,
       leaderEpoch: this.leaderEpoch,
       verifyReads: options.verifyReads ?? 'cold',
+      segmentUnsyncedBytesMax: options.segmentUnsyncedBytesMax ?? limits.SEGMENT_UNSYNCED_BYTES_MAX,
       batchBytesMax: this.ring.batchBytesMax,
       isDiskFull: () => this.space.isFull,
       onDiskFull: (isReserved) => this.space.onFull(isReserved),

@@ -55,6 +55,7 @@ export interface LogState {
   readonly endOffset: number;
   readonly appendTimeMs: number;
   readonly compactedTo: number;
+  readonly gapsBelow: number;
   /** What was appended last did not go through the journal. */
   readonly isUnjournaled: boolean;
   readonly epochs: EpochCache;
@@ -75,6 +76,8 @@ export class DiskLog implements PartitionLog, DurabilityOwner {
   producerState: ProducerState;
   config: LogConfig;
   logStartOffset: number;
+  /** Where the log start offset is on its way to: readers see it when it is durable, a checkpoint takes it at once. */
+  private nextLogStartOffset: number;
   logEndOffset: number;
   lastStableOffset: number;
   /** Everything below was compacted. */
@@ -107,10 +110,11 @@ export class DiskLog implements PartitionLog, DurabilityOwner {
     this.directory = place.directory;
     this.isReserved = place.isReserved;
     this.config = config;
-    this.list = new SegmentList(context, place.directory, state.segments);
+    this.list = new SegmentList(context, place.directory, state);
     this.epochs = state.epochs;
     this.producerState = state.producers;
     this.logStartOffset = state.logStartOffset;
+    this.nextLogStartOffset = state.logStartOffset;
     this.logEndOffset = state.endOffset;
     this.lastStableOffset = state.endOffset;
     this.appendTimeMs = state.appendTimeMs;
@@ -137,6 +141,11 @@ export class DiskLog implements PartitionLog, DurabilityOwner {
   /** Sealed segments and, last, the active one. A new array whenever it changes. */
   get segments(): readonly Segment[] {
     return this.list.all;
+  }
+
+  /** Below it offsets may be missing between batches; at and above it every offset is there. */
+  get gapsBelow(): number {
+    return this.list.gapsBelow;
   }
 
   /** The segment that is written; undefined while the log has never been written to. */
@@ -319,6 +328,17 @@ export class DiskLog implements PartitionLog, DurabilityOwner {
     this.isDirty = true;
   }
 
+  /**
+   * Lets offsets below `offset` be missing between batches. Durable when it resolves: only then may a segment with gaps be
+   * put in place, or a start would take them for damage.
+   */
+  async allowGapsBelow(offset: number): Promise<void> {
+    if (offset <= this.list.gapsBelow) return;
+    this.list.gapsBelow = offset;
+    this.isDirty = true;
+    await this.context.nextCheckpoint();
+  }
+
   /** One past the last offset that `segment` can hold. */
   endOffsetOf(segment: Segment): number {
     return this.list.endOffsetOf(segment, this.logEndOffset);
@@ -395,6 +415,9 @@ export class DiskLog implements PartitionLog, DurabilityOwner {
 
   /** Makes `offset` the log start offset. Durable when it resolves; only then readers see it. */
   async moveLogStart(offset: number): Promise<void> {
+    // A checkpoint that begins now replays nothing from before it: it must not miss the mark.
+    this.nextLogStartOffset = Math.max(this.nextLogStartOffset, offset);
+    this.isDirty = true;
     await this.durability.mark(ENTRY_LOG_START, offset);
     this.applyLogStart(offset);
     this.durability.announce();
@@ -427,13 +450,14 @@ export class DiskLog implements PartitionLog, DurabilityOwner {
     for (const segment of this.segments) this.storeIndexes(segment);
     return {
       id: this.id,
-      logStartOffset: this.logStartOffset,
+      logStartOffset: Math.max(this.logStartOffset, this.nextLogStartOffset),
       endOffset: this.logEndOffset,
       segmentBaseOffset: active?.baseOffset ?? -1,
       segmentBytes: active?.sizeBytes ?? 0,
       indexes: active?.storedIndexes ?? NO_STORED_INDEXES,
       aborted: active?.aborted.storedState ?? NO_STORED_ABORTED,
       compactedTo: this.compactedTo,
+      gapsBelow: this.list.gapsBelow,
       appendTimeMs: this.appendTimeMs,
       needsScan: this.durability.needsScan,
       epochs: this.epochs.all(),

@@ -1,7 +1,7 @@
 /** What reading needs of a partition log: its segments and its watermarks. */
 import type { EpochCache } from './epoch-cache.ts';
 import type { LogContext } from './log-context.ts';
-import type { Segment } from './segment.ts';
+import type { IndexRange, Segment } from './segment.ts';
 import type { Isolation, LogConfig, LogId } from './types.ts';
 
 export interface ReadableLog {
@@ -15,6 +15,8 @@ export interface ReadableLog {
   readonly logEndOffset: number;
   readonly highWatermark: number;
   readonly lastStableOffset: number;
+  /** Below it offsets may be missing between batches; at and above it every offset is there. */
+  readonly gapsBelow: number;
   readLimit(isolation: Isolation): number;
 }
 
@@ -40,4 +42,13 @@ export function isReplaced(
   segment: Segment,
 ): boolean {
   return log.segments !== segments && !log.segments.includes(segment);
+}
+
+/** What a segment has to know of its log to build its indexes. `endOffset`: one past the last offset it can hold. */
+export function indexRange(log: ReadableLog, endOffset: number): IndexRange {
+  return {
+    endOffset,
+    gapsBelow: log.gapsBelow,
+    intervalBytes: log.config.indexIntervalBytes,
+  };
 }

@@ -25,6 +25,7 @@ import { ENTRY_BATCH, ENTRY_LOG_START } from './journal-format.ts';
 import type { JournalReplay } from './journal-replay.ts';
 import type { LogContext } from './log-context.ts';
 import { DiskLog } from './partition-log.ts';
+import { indexRange } from './readable-log.ts';
 import { BatchFacts, ProducerState } from './producer-state.ts';
 import { NO_STORED_INDEXES, Segment } from './segment.ts';
 import {
@@ -82,6 +83,7 @@ export function recoverLog(options: RecoveryOptions): DiskLog {
     endOffset: record?.endOffset ?? startOffset,
     appendTimeMs: record?.appendTimeMs ?? -1,
     compactedTo: record?.compactedTo ?? 0,
+    gapsBelow: record?.gapsBelow ?? 0,
     isUnjournaled,
     epochs: new EpochCache(record?.epochs),
     producers: new ProducerState(record?.producers),
@@ -182,7 +184,7 @@ function scan(log: DiskLog, unknown: readonly number[], options: RecoveryOptions
       { sizeBytes: 0, indexes: NO_STORED_INDEXES, aborted: NO_STORED_ABORTED },
     );
     segment.cutIndexFiles();
-    log.logEndOffset = base;
+    allowGap(log, base);
     log.list.adopt(segment);
     context.onNamesChanged(directory);
     isWhole = scanSegment(log, segment, options) || options.repair;
@@ -194,7 +196,7 @@ function scanSegment(log: DiskLog, segment: Segment, options: RecoveryOptions): 
   const file = segment.use();
   const fileBytes = file.size();
   const facts = new BatchFacts();
-  segment.ensureIndexes(log.logEndOffset, log.config.indexIntervalBytes);
+  segment.ensureIndexes(indexRange(log, log.logEndOffset));
   while (segment.sizeBytes < fileBytes) {
     const position = segment.sizeBytes;
     const batch = readBatch(file, position, fileBytes);
@@ -206,6 +208,7 @@ function scanSegment(log: DiskLog, segment: Segment, options: RecoveryOptions): 
     if (batch !== undefined && isGood) {
       // Written again in place: the page cache may show what the disk has never got.
       segment.append(batch, 0, batch.length);
+      allowGap(log, baseOffset(batch, 0));
       log.applyBatch(segment, position, batch.length, readFacts(facts, batch, 0));
       continue;
     }
@@ -218,7 +221,7 @@ function scanSegment(log: DiskLog, segment: Segment, options: RecoveryOptions): 
     }
     // In a repair nobody knows how far the disk was right once: what is bad in the middle stays, as damage.
     segment.sizeBytes = next.position;
-    log.logEndOffset = next.baseOffset;
+    allowGap(log, next.baseOffset);
   }
   return true;
 }
@@ -242,7 +245,7 @@ function appendEntry(
       { fields: { ...log.id, offset: facts.firstOffset, endOffset: log.logEndOffset } },
     );
   }
-  log.logEndOffset = facts.firstOffset;
+  allowGap(log, facts.firstOffset);
   const bytes = batchBytes(batch, 0);
   const segment = log.list.take(
     {
@@ -256,6 +259,12 @@ function appendEntry(
   const position = segment.sizeBytes;
   segment.append(batch, 0, bytes);
   log.applyBatch(segment, position, bytes, facts);
+}
+
+/** The log goes on at `offset`: if that is behind its end, in a repair, what lies between is lost. */
+function allowGap(log: DiskLog, offset: number): void {
+  if (offset > log.logEndOffset) log.list.gapsBelow = offset;
+  log.logEndOffset = offset;
 }
 
 /** The log lost everything up to its log start offset, which lies behind its end: it goes on from there, empty. */

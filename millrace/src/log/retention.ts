@@ -9,6 +9,7 @@
  */
 import { MillraceError } from '../core/errors.ts';
 import type { DiskLog } from './partition-log.ts';
+import { indexRange } from './readable-log.ts';
 import { keptFrom, type RetentionClock, type RetentionSegment } from './retention-plan.ts';
 import {
   INDEX_SUFFIX,
@@ -73,7 +74,7 @@ export class Retention {
   private retentionSegment(log: DiskLog, segment: Segment): RetentionSegment {
     const { baseOffset, sizeBytes } = segment;
     const newestMs = (): number => {
-      segment.ensureIndexes(log.endOffsetOf(segment), log.config.indexIntervalBytes);
+      segment.ensureIndexes(indexRange(log, log.endOffsetOf(segment)));
       if (segment.maxTimestampMs >= 0) return segment.maxTimestampMs;
       // Records without a time are as old as their file.
       const stat = log.context.env.fs.stat(segment.path + LOG_SUFFIX);

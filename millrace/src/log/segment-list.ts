@@ -14,13 +14,20 @@ const RELATIVE_OFFSET_MAX = 2 ** 31 - 1;
 
 export class SegmentList {
   all: readonly Segment[];
+  /** Below it offsets may be missing between batches. */
+  gapsBelow: number;
   private readonly context: LogContext;
   private readonly directory: string;
 
-  constructor(context: LogContext, directory: string, segments: readonly Segment[]) {
+  constructor(
+    context: LogContext,
+    directory: string,
+    state: { readonly segments: readonly Segment[]; readonly gapsBelow: number },
+  ) {
     this.context = context;
     this.directory = directory;
-    this.all = segments;
+    this.all = state.segments;
+    this.gapsBelow = state.gapsBelow;
   }
 
   /** The segment that is written; undefined while the log has never been written to. */
@@ -49,7 +56,7 @@ export class SegmentList {
   ): Segment {
     const { active } = this;
     if (active === undefined) return this.roll(batch.baseOffset, config);
-    active.ensureIndexes(batch.baseOffset, config.indexIntervalBytes);
+    this.ensureIndexes(active, batch.baseOffset, config);
     if (active.sizeBytes === 0) return active;
     const isFull =
       active.sizeBytes + batch.bytes > config.segmentBytes ||
@@ -85,7 +92,7 @@ export class SegmentList {
   sealActive(endOffset: number, config: LogConfig): void {
     const { active } = this;
     if (active === undefined) return;
-    active.ensureIndexes(endOffset, config.indexIntervalBytes);
+    this.ensureIndexes(active, endOffset, config);
     active.seal();
   }
 
@@ -121,6 +128,11 @@ export class SegmentList {
       this.context.indexMemory.forget(segment);
       segment.retire();
     }
+  }
+
+  private ensureIndexes(segment: Segment, endOffset: number, config: LogConfig): void {
+    const { gapsBelow } = this;
+    segment.ensureIndexes({ endOffset, gapsBelow, intervalBytes: config.indexIntervalBytes });
   }
 
   private isOld(active: Segment, timestampMs: number, segmentMs: number): boolean {

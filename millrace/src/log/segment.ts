@@ -9,15 +9,18 @@
  * - An index entry is only a hint: who uses one checks the batch header it leads to, and calls `rebuildIndexes` when it lies.
  */
 import type { File, FileSystem } from '../core/env.ts';
+import { assert } from '../core/errors.ts';
 import { readFully, writeFully } from '../core/files.ts';
 import { crc32c } from '../wire/kafka/records/crc32c.ts';
 import {
+  BATCH_OK,
   baseOffset,
+  checkBatch,
   HEADER_BYTES,
   lastOffset,
   maxTimestamp,
 } from '../wire/kafka/records/record-batch.ts';
-import { findBatch, walkHeaders } from './batch-walk.ts';
+import { findBatch, readBatch } from './batch-walk.ts';
 import { OFFSET_INDEX_ENTRY_BYTES, OffsetIndex } from './offset-index.ts';
 import type { HoldsFile, OpenFiles } from './open-files.ts';
 import { INDEX_SUFFIX, LOG_SUFFIX, segmentPath, TIME_INDEX_SUFFIX } from './segment-files.ts';
@@ -62,6 +65,16 @@ export interface SegmentState {
   /** undefined = sealed, with complete index files. */
   readonly indexes: StoredIndexes | undefined;
   readonly aborted: StoredAborted | undefined;
+}
+
+/** What a segment has to know of its log to build its indexes. */
+export interface IndexRange {
+  /** One past the last offset that the segment can hold. */
+  readonly endOffset: number;
+  /** Below it offsets may be missing between batches. */
+  readonly gapsBelow: number;
+  /** Bytes between two entries, as the topic is configured. */
+  readonly intervalBytes: number;
 }
 
 export const NO_STORED_INDEXES: StoredIndexes = { offsetEntries: 0, timeEntries: 0, crc: 0 };
@@ -328,26 +341,23 @@ export class Segment implements HoldsFile {
     }
   }
 
-  /** Builds the indexes anew from the batches. `intervalBytes` as the topic is configured. */
-  rebuildIndexes(endOffset: number, intervalBytes: number): void {
+  /** Builds the indexes anew from the batches. */
+  rebuildIndexes(range: IndexRange): void {
     this.indexes = { offsets: new OffsetIndex(), times: new TimeIndex() };
     this.stored = NO_STORED_INDEXES;
     this.maxTimestampMs = -1;
     this.maxTimestampOffset = -1;
     this.bytesSinceIndexed = 0;
-    this.indexFrom(0, endOffset, intervalBytes);
+    this.indexFrom(0, this.baseOffset, range);
     if (this.isSealed) this.seal();
   }
 
-  /**
-   * Loads the indexes if need be, and takes in the batches behind their last entry.
-   * @param endOffset one past the last offset that the segment can hold
-   */
-  ensureIndexes(endOffset: number, intervalBytes: number): void {
+  /** Loads the indexes if need be, and takes in the batches behind their last entry. */
+  ensureIndexes(range: IndexRange): void {
     if (this.indexes !== undefined) return;
     const loaded = this.loadIndexes();
     if (loaded === undefined) {
-      this.rebuildIndexes(endOffset, intervalBytes);
+      this.rebuildIndexes(range);
       return;
     }
     this.indexes = loaded;
@@ -356,38 +366,58 @@ export class Segment implements HoldsFile {
     this.maxTimestampMs = lastTime < 0 ? -1 : times.timestampMs(lastTime);
     this.maxTimestampOffset = lastTime < 0 ? -1 : this.baseOffset + times.relativeOffset(lastTime);
     this.bytesSinceIndexed = 0;
-    if (offsets.count === 0) {
-      this.indexFrom(0, endOffset, intervalBytes);
-      return;
-    }
-    this.indexFrom(offsets.position(offsets.count - 1), endOffset, intervalBytes);
+    const last = offsets.count - 1;
+    const isGood = last < 0 || this.leadsTo(offsets.position(last), offsets.relativeOffset(last));
+    if (!isGood) this.rebuildIndexes(range);
+    else if (last < 0) this.indexFrom(0, this.baseOffset, range);
+    else this.indexFrom(offsets.position(last), -1, range);
+  }
+
+  /** Whether a batch that ends at `relativeOffset` begins at `position`. */
+  private leadsTo(position: number, relativeOffset: number): boolean {
+    const batch = readBatch(this.use(), position, this.sizeBytes);
+    return (
+      batch !== undefined &&
+      checkBatch(batch, 0, batch.length) === BATCH_OK &&
+      lastOffset(batch, 0) === this.baseOffset + relativeOffset
+    );
   }
 
   private loadedIndexes(): Indexes {
-    if (this.indexes === undefined) this.ensureIndexes(Infinity, 4096);
-    return this.indexes as Indexes;
+    assert(this.indexes !== undefined, 'the indexes of a segment are used before they are loaded');
+    return this.indexes;
   }
 
-  /** Indexes the batches from `position` on, jumping over damage. */
-  private indexFrom(position: number, endOffset: number, intervalBytes: number): void {
+  /**
+   * Indexes the batches from `position` on, passing over damage. Each is checked as a whole: its base offset too, which its
+   * CRC does not cover, must be the one that follows.
+   * @param expected the offset that the first batch begins with; -1 = it is the last that the index knows
+   */
+  private indexFrom(position: number, expected: number, range: IndexRange): void {
     const file = this.use();
-    let nextOffset = this.baseOffset;
+    let nextOffset = expected;
     let at = position;
     while (at < this.sizeBytes) {
-      at = walkHeaders(file, at, this.sizeBytes, (buffer, inBuffer, batchPosition) => {
-        const last = lastOffset(buffer, inBuffer);
-        if (baseOffset(buffer, inBuffer) < nextOffset || last >= endOffset) return false;
+      const batch = readBatch(file, at, this.sizeBytes);
+      const base = batch === undefined ? -1 : baseOffset(batch, 0);
+      const isNext = base === nextOffset || nextOffset < 0;
+      if (
+        batch !== undefined &&
+        (isNext || (base > nextOffset && nextOffset < range.gapsBelow)) &&
+        checkBatch(batch, 0, batch.length) === BATCH_OK
+      ) {
+        const last = lastOffset(batch, 0);
+        const facts = { lastOffset: last, maxTimestampMs: maxTimestamp(batch, 0) };
+        this.indexBatch(at, batch.length, facts, range.intervalBytes);
         nextOffset = last + 1;
-        const bytes = buffer.readInt32BE(inBuffer + 8) + 12;
-        const maxTimestampMs = maxTimestamp(buffer, inBuffer);
-        this.indexBatch(batchPosition, bytes, { lastOffset: last, maxTimestampMs }, intervalBytes);
-        return true;
-      });
-      if (at >= this.sizeBytes) return;
-      const offsets = { first: nextOffset, end: endOffset };
+        at += batch.length;
+        continue;
+      }
+      const offsets = { first: nextOffset + 1, end: range.endOffset };
       const found = findBatch(file, at + 1, this.sizeBytes, offsets);
       if (found === undefined) return;
       at = found.position;
+      nextOffset = found.baseOffset;
     }
   }
 

@@ -68,7 +68,10 @@ export async function findStore(env: Env, options: LogStoreOptions): Promise<Fou
   await env.fs.syncDirectory(journalDirectory(directory));
   if (checkpoint === undefined) {
     // The first checkpoint is durable before the first log or journal file is made.
-    if (listLogs(env, directory).length === 0 && env.fs.list(journalDirectory(directory)).length === 0)
+    if (
+      listLogs(env, directory).length === 0 &&
+      env.fs.list(journalDirectory(directory)).length === 0
+    )
       return beginStore(env, files);
     if (!repair)
       throw new MillraceError(

@@ -16,7 +16,7 @@ import {
 } from '../wire/kafka/records/record-batch.ts';
 import { RecordReader } from '../wire/kafka/records/record-reader.ts';
 import { damagedRangeAt } from './damage.ts';
-import { isReplaced, type ReadableLog } from './readable-log.ts';
+import { indexRange, isReplaced, type ReadableLog } from './readable-log.ts';
 import type { Segment } from './segment.ts';
 import type { TimestampOffset } from './types.ts';
 
@@ -90,7 +90,7 @@ async function largestIn(
 }
 
 function loadIndexes(log: ReadableLog, segment: Segment, endOffset: number): void {
-  segment.ensureIndexes(endOffset, log.config.indexIntervalBytes);
+  segment.ensureIndexes(indexRange(log, endOffset));
   if (segment.isSealed) log.context.indexMemory.used(segment);
 }
 
@@ -126,7 +126,7 @@ async function visitBatches(
 ): Promise<TimestampOffset | undefined> {
   const entry = range.from < 0 ? -1 : segment.offsetIndex.floor(range.from);
   let position = entry < 0 ? 0 : segment.offsetIndex.position(entry);
-  let nextOffset = segment.baseOffset + Math.max(0, range.from);
+  let nextOffset = segment.baseOffset + Math.max(-1, range.from);
   let bytes = TIMESTAMP_SEARCH_BYTES;
   segment.pin();
   try {
@@ -153,7 +153,7 @@ async function visitBatches(
         bytes = size;
         continue;
       }
-      const offsets = { expected: nextOffset, end: range.endOffset };
+      const offsets = { expected: nextOffset + 1, end: range.endOffset };
       position = damagedRangeAt(log, segment, position, offsets).end;
     }
     return undefined;
