@@ -177,6 +177,7 @@ describe('a malformed message', () => {
 
   test.each([
     ['a count beyond the bytes that are left', 4, '7fffffff', 'an array of 2147483647 elements'],
+    ['a count of one more than can follow', 4, '00000003 0000 0000 00', '3 elements in 5 bytes'],
     ['a negative count', 4, 'fffffffe', 'an array of -2 elements'],
     ['null where it is not allowed', 0, 'ffffffff', 'null is not allowed'],
     ['a negative length', 4, '00000001 fffe', 'a length of -2'],

@@ -69,10 +69,10 @@ describe('headers', () => {
   });
 
   test('the response of ApiVersions has header v0 in every version', () => {
-    const body = { errorCode: 0, apiKeys: [] };
+    const body = { errorCode: 35, apiKeys: [] };
     for (const apiVersion of [0, 1, 2, 3, 4]) {
       const frame = encodeResponse(messages[18], { apiVersion, correlationId: 1 }, body);
-      expect(frame.subarray(4, 10)).toEqual(hex('00000001 0000'));
+      expect(frame.subarray(4, 10)).toEqual(hex('00000001 0023'));
       expect(decodeResponse(messages[18], apiVersion, frame.subarray(4))).toMatchObject(body);
     }
   });
