@@ -20,9 +20,13 @@ import {
 } from './cpu-profile.ts';
 import { BenchFailure } from './failure.ts';
 import type { ProfileOptions } from './options.ts';
-import { type MillraceProgram, prepareMillrace, startMillrace } from './peers/millrace.ts';
+import {
+  type MillraceProgram,
+  prepareMillrace,
+  startMillrace,
+  type StartMillraceOptions,
+} from './peers/millrace.ts';
 import type { RunningPeer } from './peers/peer.ts';
-import { tail } from './process.ts';
 import { formatNumber, formatTable } from './table.ts';
 
 const WARM_UP_MS = 1000;
@@ -34,31 +38,27 @@ export async function runProfile(options: ProfileOptions): Promise<number> {
   const folder = mkdtempSync(
     join(process.env['MILLRACE_BENCH_DIR'] ?? tmpdir(), 'millrace-bench-'),
   );
+  const dataDir = join(folder, 'broker');
   const profiles = join(folder, 'profiles');
+  const topic: TopicShape = { name: 'profile', partitionCount: options.partitionCount };
   try {
-    const peer = await startMillrace({
-      dataDir: join(folder, 'broker'),
-      program,
-      nodeArgs: [
-        '--cpu-prof',
-        `--cpu-prof-dir=${profiles}`,
-        `--cpu-prof-interval=${PROFILE_INTERVAL_US}`,
-      ],
-    });
-    let rate: Rate;
-    try {
-      rate = await load(peer, options);
-    } finally {
-      await peer.stop();
-    }
+    // What has to be there before the load is made by a process of its own, so that it is not in the profile.
+    await withPeer({ dataDir, program }, (peer) => prepareTopic(peer, topic, options));
+    const nodeArgs = [
+      '--cpu-prof',
+      `--cpu-prof-dir=${profiles}`,
+      `--cpu-prof-interval=${PROFILE_INTERVAL_US}`,
+    ];
+    const rate = await withPeer({ dataDir, program, nodeArgs }, (peer) =>
+      load(peer, topic, options),
+    );
     const megabytes = (rate.records * options.recordBytes) / 1e6;
     process.stdout.write(
       `${options.load}, ${options.recordBytes} B, ${options.partitionCount} partitions, flush ${options.flush}: ` +
         `${formatNumber(megabytes / rate.seconds)} MB/s under the profiler\n`,
     );
-    const files = readProfiles(profiles, peer.logFile);
     const locate = makeLocator(program);
-    for (const { name, profile } of files) {
+    for (const { name, profile } of readProfiles(profiles)) {
       const summary = summariseProfile(profile, locate);
       process.stdout.write(`\n${formatProfile(name, summary, options.top)}\n`);
     }
@@ -69,15 +69,35 @@ export async function runProfile(options: ProfileOptions): Promise<number> {
   }
 }
 
-async function load(peer: RunningPeer, options: ProfileOptions): Promise<Rate> {
-  const topic: TopicShape = { name: 'profile', partitionCount: options.partitionCount };
+async function withPeer<T>(
+  start: StartMillraceOptions,
+  use: (peer: RunningPeer) => Promise<T>,
+): Promise<T> {
+  const peer = await startMillrace(start);
+  try {
+    return await use(peer);
+  } finally {
+    await peer.stop();
+  }
+}
+
+async function prepareTopic(
+  peer: RunningPeer,
+  topic: TopicShape,
+  options: ProfileOptions,
+): Promise<void> {
   await makeTopic(peer, { ...topic, config: { 'millrace.flush': options.flush } });
+  if (options.load === 'produce') return;
+  const { recordBytes } = options;
+  await preload(peer, topic, { recordBytes, recordCount: Math.ceil(CONSUME_BYTES / recordBytes) });
+}
+
+async function load(peer: RunningPeer, topic: TopicShape, options: ProfileOptions): Promise<Rate> {
   const { recordBytes } = options;
   if (options.load === 'produce') {
     const measureMs = options.seconds * 1000;
     return wireProduce({ address: peer, topic, recordBytes, warmupMs: WARM_UP_MS, measureMs });
   }
-  await preload(peer, topic, { recordBytes, recordCount: Math.ceil(CONSUME_BYTES / recordBytes) });
   const rates: Rate[] = [];
   const endMs = performance.now() + options.seconds * 1000;
   while (performance.now() < endMs) rates.push(await wireConsume(peer, topic));
@@ -91,10 +111,7 @@ async function load(peer: RunningPeer, options: ProfileOptions): Promise<Rate> {
 }
 
 /** One profile per thread. */
-function readProfiles(
-  folder: string,
-  logFile: string,
-): { readonly name: string; readonly profile: CpuProfile }[] {
+function readProfiles(folder: string): { readonly name: string; readonly profile: CpuProfile }[] {
   let names: string[];
   try {
     names = readdirSync(folder).filter((name) => name.endsWith('.cpuprofile'));
@@ -102,7 +119,7 @@ function readProfiles(
     names = [];
   }
   if (names.length === 0) {
-    throw new BenchFailure(`Millrace left no profile; its last words:\n${tail(logFile)}`);
+    throw new BenchFailure('Millrace left no profile: it did not stop in an orderly way');
   }
   return names.map((name) => ({
     name,

@@ -123,13 +123,14 @@ export class WireConnection {
 
   #complete(answer: Buffer): void {
     this.#answer = undefined;
-    const waiting = this.#waiting.shift();
+    const waiting = this.#waiting[0];
     const correlationId = answer.readInt32BE(LENGTH_BYTES);
     if (waiting === undefined || waiting.correlationId !== correlationId) {
       this.#fail(new Error(`the broker answered request ${correlationId} out of turn`));
       this.#socket.destroy();
       return;
     }
+    this.#waiting.shift();
     waiting.resolve(answer);
   }
 

@@ -2,7 +2,15 @@
  * Millrace as a peer: `millrace start` of this checkout, built, as a user would run it, on loopback.
  */
 import { execFile } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -32,8 +40,6 @@ export interface StartMillraceOptions {
 export interface MillraceProgram {
   /** Holds `bin` and `dist`. */
   readonly folder: string;
-  /** Of the original: where the paths of the source maps lead. */
-  readonly packageFolder: string;
   remove(): void;
 }
 
@@ -56,13 +62,13 @@ export async function prepareMillrace(options: {
     throw new BenchFailure('millrace is not built: leave out --no-build');
   }
   mkdirSync(COPIES, { recursive: true });
-  const folder = mkdtempSync(join(COPIES, 'program-'));
+  // The real path, as profiles tell it.
+  const folder = realpathSync(mkdtempSync(join(COPIES, 'program-')));
   for (const name of ['bin', 'dist', 'package.json']) {
     cpSync(join(PACKAGE, name), join(folder, name), { recursive: true });
   }
   return {
     folder,
-    packageFolder: PACKAGE,
     remove: () => rmSync(folder, { recursive: true, force: true }),
   };
 }
