@@ -101,7 +101,7 @@ async function openOn(env: Env, store: LogStore, options: OpenBrokerOptions): Pr
   topics.onDeleted((topic) => {
     background.run('forget the offsets of a deleted topic', groups.onTopicsDeleted([topic]));
   });
-  const parts = { groups, transactions, background, store };
+  const parts = { fetches, groups, transactions, background, store };
   let closing: Promise<void> | undefined;
   return {
     env,
@@ -121,11 +121,13 @@ async function openOn(env: Env, store: LogStore, options: OpenBrokerOptions): Pr
 }
 
 async function closeAll(parts: {
+  readonly fetches: Fetches;
   readonly groups: GroupCoordinator;
   readonly transactions: TransactionCoordinator;
   readonly background: Background;
   readonly store: LogStore;
 }): Promise<void> {
+  parts.fetches.close();
   await parts.transactions.close();
   await parts.groups.close();
   await parts.background.settled();

@@ -207,7 +207,8 @@ export class KafkaConnection {
   /** A handler failed, or the request could not be read: nothing after it can be answered in order. */
   private fail(working: Working, error: unknown): void {
     working.done = true;
-    working.frame.release();
+    // A device that failed may still be reading from it.
+    working.frame.release(false);
     if (this.closed) return;
     const known =
       error instanceof MillraceError &&
@@ -272,9 +273,10 @@ export class KafkaConnection {
     }
   }
 
-  /** The client sends no more but may still want its answers. */
+  /** The client sends no more. It gets the answers to what it asked, but nothing waits for it any longer. */
   private ended(): void {
     this.closing = true;
+    this.aborter.abort();
     this.closeWhenIdle();
   }
 

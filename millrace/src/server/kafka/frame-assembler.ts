@@ -22,8 +22,11 @@ import type { RequestMemory } from './request-memory.ts';
 export interface RequestFrame {
   readonly bytes: Buffer;
   readonly apiKey: number;
-  /** Gives the memory back; call once, when nobody reads the frame any more. */
-  release(): void;
+  /**
+   * Gives the memory back; call once.
+   * @param isFree nobody reads the frame any more. Default true; false leaves it to the collector.
+   */
+  release(isFree?: boolean): void;
 }
 
 export interface AssemblerOptions {
@@ -187,9 +190,9 @@ export class FrameAssembler {
     this.options.onFrame({
       bytes,
       apiKey,
-      release: () => {
+      release: (isFree = true) => {
         memory.give(takenBytes);
-        if (apiKey === API_KEYS.Produce) pool.give(buffer);
+        if (isFree && apiKey === API_KEYS.Produce) pool.give(buffer);
       },
     });
   }

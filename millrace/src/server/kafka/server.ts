@@ -74,8 +74,12 @@ class Server implements KafkaServer {
   }
 
   async listen(): Promise<void> {
-    const { env, host, port } = this.options;
-    this.listener = await env.net.listen({ host, port }, (connection) => this.accept(connection));
+    const { env, logger, host, port } = this.options;
+    const onAcceptError = (error: Error): void => {
+      logger.error('a connection could not be accepted', { error });
+    };
+    const accept = (connection: Connection): void => this.accept(connection);
+    this.listener = await env.net.listen({ host, port, onAcceptError }, accept);
     this.sweepLater();
   }
 
