@@ -2,9 +2,21 @@
  * Kafka's own `DumpLogSegments` over the segments of a directory, as a judge of whether they are in Kafka's format:
  * every record of every batch is read, every index passes the check that a Kafka broker makes when it starts, and
  * every index entry is looked up in its log. The broker that wrote them must not be running.
+ *
+ * Invariant: the directory is only read. The tool creates index files that are missing, so it works on links to the
+ * segments and on copies of the indexes.
  */
-import { existsSync, readdirSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join, resolve } from 'node:path';
 import { BenchFailure } from './failure.ts';
 import { runKafkaTool } from './peers/kafka.ts';
 
@@ -54,19 +66,28 @@ export function classifyDumpLine(line: string): DumpLine {
  */
 export async function dumpLog(directory: string): Promise<DumpLogReport> {
   if (!existsSync(directory)) throw new BenchFailure(`no directory at ${directory}`);
-  const files = segmentFiles(directory);
-  const logs = files.filter((file) => file.endsWith('.log'));
-  const indexes = files.filter((file) => !file.endsWith('.log'));
-  if (logs.length === 0) throw new BenchFailure(`no segments (<20 digits>.log) below ${directory}`);
-  const tally: Tally = { batches: 0, records: 0, offsetGaps: 0, complaints: [] };
-  await runOver(logs, ['--deep-iteration'], tally);
-  await runOver(indexes, ['--index-sanity-check'], tally);
-  await runOver(indexes, ['--verify-index-only'], tally);
-  return { logFiles: logs.length, indexFiles: indexes.length, ...tally };
+  const originals = segmentFiles(resolve(directory));
+  if (!originals.some((file) => file.endsWith('.log'))) {
+    throw new BenchFailure(`no segments (<20 digits>.log) below ${directory}`);
+  }
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-dump-log-'));
+  try {
+    const { files, originalOf } = standIns(originals, folder);
+    const logs = files.filter((file) => file.endsWith('.log'));
+    const indexes = files.filter((file) => !file.endsWith('.log'));
+    const tally: Tally = { batches: 0, records: 0, offsetGaps: 0, complaints: [] };
+    await runOver(logs, ['--deep-iteration'], tally);
+    await runOver(indexes, ['--index-sanity-check'], tally);
+    await runOver(indexes, ['--verify-index-only'], tally);
+    const complaints = tally.complaints.map(originalOf);
+    return { logFiles: logs.length, indexFiles: indexes.length, ...tally, complaints };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 export async function runDumpLog(directory: string): Promise<number> {
-  const report = await dumpLog(resolve(directory));
+  const report = await dumpLog(directory);
   const passed = report.complaints.length === 0;
   process.stdout.write(
     `${report.logFiles} segments, ${report.indexFiles} indexes, ${report.batches} batches, ` +
@@ -82,6 +103,27 @@ function segmentFiles(directory: string): string[] {
     .filter((entry) => entry.isFile() && SEGMENT_FILE.test(entry.name))
     .map((entry) => join(entry.parentPath, entry.name))
     .sort();
+}
+
+/** Files in `folder` that the tool may treat as its own, and how to say their names in the user's terms. */
+function standIns(
+  originals: readonly string[],
+  folder: string,
+): { readonly files: readonly string[]; readonly originalOf: (text: string) => string } {
+  const folders = new Map<string, string>();
+  const files = originals.map((original) => {
+    const from = dirname(original);
+    const to = folders.get(from) ?? join(folder, `${folders.size}-of`);
+    if (!folders.has(from)) mkdirSync(to);
+    folders.set(from, to);
+    const file = join(to, basename(original));
+    if (original.endsWith('.log')) symlinkSync(original, file);
+    else copyFileSync(original, file);
+    return file;
+  });
+  const originalOf = (text: string): string =>
+    [...folders].reduce((said, [from, to]) => said.replaceAll(to, from), text);
+  return { files, originalOf };
 }
 
 async function runOver(
