@@ -21,6 +21,7 @@ import {
   batchCheckText,
   checkBatch,
   checkProducedBatch,
+  isAppendTime,
   isControl,
   isTransactional,
   lastOffsetDelta,
@@ -98,6 +99,7 @@ export function readFacts(facts: BatchFacts, batches: Buffer, position: number):
   facts.maxTimestampMs = maxTimestamp(batches, position);
   facts.leaderEpoch = leaderEpoch(batches, position);
   facts.isTransactional = isTransactional(flags);
+  facts.isAppendTime = isAppendTime(flags);
   facts.marker = 'none';
   facts.coordinatorEpoch = -1;
   if (facts.producerId === NO_PRODUCER_ID) return facts;

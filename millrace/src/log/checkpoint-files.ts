@@ -3,9 +3,9 @@
  * moment at least one is whole, and after both are written either may rot.
  */
 import type { FileSystem } from '../core/env.ts';
-import { MillraceError } from '../core/errors.ts';
 import { readWholeFile, writeFully } from '../core/files.ts';
 import { CHECKPOINT_BYTES_MAX } from '../core/limits.ts';
+import { isDiskFull } from './disk-space.ts';
 import { type Checkpoint, decodeCheckpoint } from './checkpoint-format.ts';
 
 const NAMES = ['checkpoint.a', 'checkpoint.b'] as const;
@@ -57,7 +57,7 @@ export class CheckpointFiles {
         try {
           writeFully(file, zeros, 0, zeros.length, size);
         } catch (error) {
-          if (error instanceof MillraceError && error.code === 'ML_DISK_FULL') file.truncate(size);
+          if (isDiskFull(error)) file.truncate(size);
           throw error;
         }
       }

@@ -9,12 +9,12 @@
  * - One checkpoint is under way at a time. A full disk lets it fail, and it is tried again; every other failure is fatal.
  */
 import type { Env } from '../core/env.ts';
-import { MillraceError } from '../core/errors.ts';
 import { CHECKPOINT_SYNCS_MAX } from '../core/limits.ts';
 import type { Logger } from '../core/log.ts';
 import { type CheckpointFiles } from './checkpoint-files.ts';
 import { encodeCheckpoint, encodeLogRecord } from './checkpoint-format.ts';
-import { logKey } from './journal-format.ts';
+import { isDiskFull } from './disk-space.ts';
+import { captureLog, syncLog } from './log-capture.ts';
 import type { JournalRing } from './journal-ring.ts';
 import type { Journal } from './journal.ts';
 import type { DiskLog } from './partition-log.ts';
@@ -127,6 +127,8 @@ export class Checkpointer {
         this.waiting = [...waiting, ...this.waiting];
         if (!isDiskFull(error)) {
           this.options.onFatal(error);
+          // Who waits is told even when the store had failed before.
+          this.fail(error);
           break;
         }
         this.options.logger.warn('The disk is too full for a checkpoint', { error });
@@ -147,9 +149,9 @@ export class Checkpointer {
         const [key, log] = entry;
         let isDone = false;
         try {
-          const record = log.capture();
+          const record = captureLog(log, isClean);
           const bytes = encodeLogRecord(record);
-          await log.sync();
+          await syncLog(log, isClean);
           isDone = true;
           if (!logs.has(key)) continue;
           records.set(key, bytes);
@@ -161,6 +163,8 @@ export class Checkpointer {
     };
     await Promise.all(Array.from({ length: CHECKPOINT_SYNCS_MAX }, work));
     await this.syncDirectories();
+    // What failed elsewhere meanwhile may be what this checkpoint would vouch for.
+    if (this.failure !== undefined) throw this.failure;
     const header = {
       storeId: this.options.storeId,
       version: ++this.version,
@@ -195,13 +199,4 @@ export class Checkpointer {
   async syncNames(): Promise<void> {
     await this.syncDirectories();
   }
-}
-
-/** The name of a log among the records. */
-export function recordName(log: DiskLog): string {
-  return logKey(log.id.topicId, log.id.partition);
-}
-
-function isDiskFull(error: unknown): boolean {
-  return error instanceof MillraceError && error.code === 'ML_DISK_FULL';
 }

@@ -12,6 +12,11 @@ import type { Logger } from '../core/log.ts';
 
 const ZEROS = Buffer.alloc(1024 * 1024);
 
+/** Whether a call failed because the device has no room. */
+export function isDiskFull(error: unknown): boolean {
+  return error instanceof MillraceError && error.code === 'ML_DISK_FULL';
+}
+
 export interface DiskSpaceOptions {
   readonly directory: string;
   readonly reserveBytes: number;
@@ -85,7 +90,7 @@ export class DiskSpace {
       await file.sync();
       this.hasReserve = !this.isClosed;
     } catch (error) {
-      if (!(error instanceof MillraceError) || error.code !== 'ML_DISK_FULL') throw error;
+      if (!isDiskFull(error)) throw error;
       file.truncate(0);
     }
   }

@@ -7,7 +7,7 @@
  */
 import type { Env, File } from '../core/env.ts';
 import { MillraceError } from '../core/errors.ts';
-import { readFully, readFullyAsync } from '../core/files.ts';
+import { readFully, readFullyAsync, writeManyFullyAsync } from '../core/files.ts';
 import type { Logger } from '../core/log.ts';
 import { crc32c } from '../wire/kafka/records/crc32c.ts';
 import {
@@ -93,6 +93,10 @@ export class JournalReplay {
   groupCount = 0;
   private readonly options: ReplayOptions;
   private readonly files: JournalFile[] = [];
+  /** The last group that was taken: the only one that may be in the page cache alone. */
+  private last:
+    | { readonly number: number; readonly position: number; readonly bytes: number }
+    | undefined;
   private window = Buffer.alloc(0);
   private windowFile = -1;
   private windowStart = 0;
@@ -147,6 +151,27 @@ export class JournalReplay {
         this.fetch(file, fields[at + 4] as number, batch, BATCH_PREFIX_BYTES, bytes);
       }
       visit(kind, fields[at + 1] as number, batch.subarray(0, bytes));
+    }
+  }
+
+  /**
+   * Writes the last group again, and syncs it. It may never have reached the disk (the process was killed, or its sync has
+   * failed), and what follows it from now on says that it is durable.
+   */
+  async confirmLast(env: Env): Promise<void> {
+    if (this.last === undefined) return;
+    const { number, position, bytes } = this.last;
+    // The file header goes with the first group.
+    const start = position === SECTOR_BYTES ? 0 : position;
+    const content = Buffer.allocUnsafe(position + bytes - start);
+    const { file: source, path } = this.files[number] as JournalFile;
+    const count = await readFullyAsync(source, content, 0, content.length, start);
+    const file = env.fs.open(path, 'write');
+    try {
+      await writeManyFullyAsync(file, [content.subarray(0, count)], start);
+      await file.sync();
+    } finally {
+      file.close();
     }
   }
 
@@ -268,6 +293,7 @@ export class JournalReplay {
   private take(number: number, position: number, group: Group): void {
     const { header, bytes } = group;
     this.groupCount++;
+    this.last = { number, position, bytes: bytes.length };
     let payloadAt = GROUP_HEADER_BYTES + header.entryCount * ENTRY_BYTES;
     for (let index = 0; index < header.entryCount; index++) {
       const entryAt = GROUP_HEADER_BYTES + index * ENTRY_BYTES;

@@ -9,8 +9,8 @@
  * Invariant: a file is reused only after `release` was called with a position behind everything in it.
  */
 import type { Env, File } from '../core/env.ts';
-import { MillraceError } from '../core/errors.ts';
 import { writeManyFullyAsync } from '../core/files.ts';
+import { isDiskFull } from './disk-space.ts';
 import {
   BATCH_PREFIX_BYTES,
   ENTRY_BYTES,
@@ -192,7 +192,7 @@ export class JournalRing {
       } catch (error) {
         slot.file.close();
         await this.env.fs.remove(slot.file.path);
-        if (!(error instanceof MillraceError) || error.code !== 'ML_DISK_FULL') throw error;
+        if (!isDiskFull(error)) throw error;
       }
     } finally {
       this.isPreparing = false;
@@ -229,7 +229,7 @@ export class JournalRing {
     try {
       return this.opened(this.env.fs.open(this.newPath(), 'create'), 0, true);
     } catch (error) {
-      if (!(error instanceof MillraceError) || error.code !== 'ML_DISK_FULL') throw error;
+      if (!isDiskFull(error)) throw error;
       this.solidOnly = true;
       return undefined;
     }

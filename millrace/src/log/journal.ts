@@ -12,9 +12,9 @@
  * @hot `add` and what it calls; a group costs one async function.
  */
 import type { Env } from '../core/env.ts';
-import { MillraceError } from '../core/errors.ts';
 import { writeManyFully, writeManyFullyAsync } from '../core/files.ts';
 import { JOURNAL_SYNC_WRITE_BYTES_MAX } from '../core/limits.ts';
+import { isDiskFull } from './disk-space.ts';
 import type { JournalPosition, JournalRing, JournalSlot } from './journal-ring.ts';
 import {
   BATCH_PREFIX_BYTES,
@@ -276,7 +276,7 @@ export class Journal {
       if (bytes <= JOURNAL_SYNC_WRITE_BYTES_MAX) writeManyFully(slot.file, buffers, position);
       else await writeManyFullyAsync(slot.file, buffers, position);
     } catch (error) {
-      if (!(error instanceof MillraceError) || error.code !== 'ML_DISK_FULL') throw error;
+      if (!isDiskFull(error)) throw error;
       this.nextGroupSequence = groupSequence;
       this.writtenEntrySequence = entrySequence;
       this.ring.onDiskFull();

@@ -31,13 +31,18 @@ export class OpenFiles {
     if (this.holders.size > this.limit) this.evict(holder);
   }
 
+  /** Closes what is over the limit and has become idle meanwhile. */
+  trim(): void {
+    if (this.holders.size > this.limit) this.evict(undefined);
+  }
+
   /** A file was closed. */
   remove(holder: HoldsFile): void {
     this.holders.delete(holder);
   }
 
   /** Second chance: who was used since the last pass goes to the end of the line, once. `opened` is about to be used. */
-  private evict(opened: HoldsFile): void {
+  private evict(opened: HoldsFile | undefined): void {
     for (let tries = this.holders.size * 2; tries > 0; tries--) {
       const [holder] = this.holders;
       if (holder === undefined || this.holders.size <= this.limit) return;

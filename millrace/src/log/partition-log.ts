@@ -23,7 +23,7 @@ import {
   setLeaderEpoch,
 } from '../wire/kafka/records/record-batch.ts';
 import { BatchIntake } from './batch-intake.ts';
-import type { LogRecord } from './checkpoint-format.ts';
+import { isDiskFull } from './disk-space.ts';
 import type { EpochCache } from './epoch-cache.ts';
 import { Durability, type DurabilityOwner } from './durability.ts';
 import { ENTRY_LOG_START } from './journal-format.ts';
@@ -31,10 +31,9 @@ import type { LogContext } from './log-context.ts';
 import { LogReader } from './log-reader.ts';
 import type { BatchFacts, ProducerState } from './producer-state.ts';
 import { SegmentList } from './segment-list.ts';
-import { NO_STORED_INDEXES, type Segment } from './segment.ts';
+import type { Segment } from './segment.ts';
 import { StableOffset } from './stable-offset.ts';
 import { searchMaxTimestamp, searchTimestamp } from './timestamp-search.ts';
-import { NO_STORED_ABORTED } from './transaction-index.ts';
 import type {
   ActiveProducer,
   AppendOptions,
@@ -77,7 +76,7 @@ export class DiskLog implements PartitionLog, DurabilityOwner {
   config: LogConfig;
   logStartOffset: number;
   /** Where the log start offset is on its way to: readers see it when it is durable, a checkpoint takes it at once. */
-  private nextLogStartOffset: number;
+  nextLogStartOffset: number;
   logEndOffset: number;
   lastStableOffset: number;
   /** Everything below was compacted. */
@@ -93,7 +92,8 @@ export class DiskLog implements PartitionLog, DurabilityOwner {
   maintenance: Promise<void> = DURABLE;
   private readonly intake: BatchIntake;
   private readonly reader: LogReader;
-  private appendTimeMs: number;
+  /** Stamped last on a batch; -1 = none. Append times never go back. */
+  appendTimeMs: number;
   private readonly stable = new StableOffset();
   readonly durability: Durability;
   isClosed = false;
@@ -188,7 +188,6 @@ export class DiskLog implements PartitionLog, DurabilityOwner {
     } catch (error) {
       return this.writeFailed(error);
     }
-    this.appendTimeMs = Math.max(this.appendTimeMs, appendTimeMs);
     this.take(batches);
     return {
       ok: true,
@@ -291,6 +290,8 @@ export class DiskLog implements PartitionLog, DurabilityOwner {
   applyBatch(segment: Segment, position: number, bytes: number, facts: BatchFacts): void {
     segment.indexBatch(position, bytes, facts, this.config.indexIntervalBytes);
     this.logEndOffset = facts.lastOffset + 1;
+    if (facts.isAppendTime && facts.maxTimestampMs > this.appendTimeMs)
+      this.appendTimeMs = facts.maxTimestampMs;
     if (facts.leaderEpoch > this.epochs.latest)
       this.epochs.assign(facts.leaderEpoch, facts.firstOffset);
     if (facts.producerId === -1) return;
@@ -441,49 +442,7 @@ export class DiskLog implements PartitionLog, DurabilityOwner {
     return this.segments.length === 0;
   }
 
-  // ---- Checkpoint ---------------------------------------------------------------------------------------------------
-
-  /** What a checkpoint says of the log, as it is now. The caller then makes the segments durable. */
-  capture(): LogRecord {
-    const { active } = this;
-    this.isDirty = false;
-    for (const segment of this.segments) this.storeIndexes(segment);
-    return {
-      id: this.id,
-      logStartOffset: Math.max(this.logStartOffset, this.nextLogStartOffset),
-      endOffset: this.logEndOffset,
-      segmentBaseOffset: active?.baseOffset ?? -1,
-      segmentBytes: active?.sizeBytes ?? 0,
-      indexes: active?.storedIndexes ?? NO_STORED_INDEXES,
-      aborted: active?.aborted.storedState ?? NO_STORED_ABORTED,
-      compactedTo: this.compactedTo,
-      gapsBelow: this.list.gapsBelow,
-      appendTimeMs: this.appendTimeMs,
-      needsScan: this.durability.needsScan,
-      epochs: this.epochs.all(),
-      producers: [...this.producerState.all()],
-    };
-  }
-
-  private storeIndexes(segment: Segment): void {
-    // Every aborted transaction below the recovery point must be in the file.
-    if (segment.aborted.write()) this.context.onNamesChanged(this.directory);
-    try {
-      segment.storeIndexes();
-    } catch (error) {
-      // What a full disk does not take is rebuilt from the batches when it is missed.
-      if (!isDiskFull(error)) throw error;
-    }
-  }
-
-  /** Makes everything that was written so far durable, the indexes of sealed segments too. */
-  async sync(): Promise<void> {
-    for (const segment of this.segments) {
-      await segment.sync();
-      await segment.aborted.sync();
-      if (segment.isSealed) await segment.syncIndexes();
-    }
-  }
+  // ---- End ----------------------------------------------------------------------------------------------------------
 
   /** No more appends. */
   stop(): void {
@@ -500,8 +459,4 @@ export class DiskLog implements PartitionLog, DurabilityOwner {
 
 function refused(error: ErrorName, message: string): Refused {
   return { ok: false, error, message };
-}
-
-function isDiskFull(error: unknown): boolean {
-  return error instanceof MillraceError && error.code === 'ML_DISK_FULL';
 }

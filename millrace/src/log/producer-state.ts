@@ -51,6 +51,8 @@ export class BatchFacts {
   maxTimestampMs = -1;
   leaderEpoch = -1;
   isTransactional = false;
+  /** The log has stamped it with the time of its append, `maxTimestampMs`. */
+  isAppendTime = false;
   /** For a control batch that ends a transaction. */
   marker: 'none' | 'commit' | 'abort' = 'none';
   coordinatorEpoch = -1;

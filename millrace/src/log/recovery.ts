@@ -68,7 +68,9 @@ export function recoverLog(options: RecoveryOptions): DiskLog {
   if (record === undefined) parentNamesChanged(context, directory);
   const activeBase = record?.segmentBaseOffset ?? -1;
   const isUnjournaled = record === undefined ? options.config.flush !== 'commit' : record.needsScan;
-  const needsScan = (options.repair || isUnjournaled) && !options.isDeleted;
+  // Nor does anybody know how such a log was flushed: what is not in the journal may be in its segments.
+  const mayNeedScan = options.repair || record === undefined || record.needsScan;
+  const needsScan = mayNeedScan && !options.isDeleted;
   const segments = bases
     .filter((base) => base < activeBase)
     .map((base) => sealedSegment(context, directory, base));

@@ -105,10 +105,14 @@ export class Segment implements HoldsFile {
   /** Readers that hold on to the file across a wait. */
   private pinCount = 0;
   private isRetired = false;
+  /** The sync that is under way, or has failed. */
+  private syncing: Promise<void> | undefined;
   private file: File | undefined;
   private indexes: Indexes | undefined;
   private stored: StoredIndexes;
   private areIndexFilesUnsynced = false;
+  /** Bytes of the segment that the index files are about. */
+  private storedBytes: number;
   private bytesSinceIndexed = 0;
   /** undefined = not looked at yet. */
   private firstMs: number | undefined;
@@ -122,6 +126,7 @@ export class Segment implements HoldsFile {
     this.sizeBytes = state.sizeBytes;
     this.openedBytes = state.sizeBytes;
     this.syncedBytes = state.sizeBytes;
+    this.storedBytes = state.sizeBytes;
     this.stored = state.indexes ?? NO_STORED_INDEXES;
     this.isSealed = state.indexes === undefined;
     this.aborted = new AbortedTransactions(env.fs, this, state.aborted);
@@ -262,16 +267,27 @@ export class Segment implements HoldsFile {
     this.cutIndexFile(TIME_INDEX_SUFFIX, this.stored.timeEntries * TIME_INDEX_ENTRY_BYTES);
   }
 
-  /** fdatasync of everything written so far. */
+  /**
+   * fdatasync of everything written so far. One at a time: of two at once on one file the kernel tells only one that it
+   * failed. After a failure every call fails, because the next fdatasync would succeed and mean nothing.
+   */
   async sync(): Promise<void> {
+    while (this.syncing !== undefined) await this.syncing;
+    if (this.sizeBytes === this.syncedBytes) return;
+    this.syncing = this.syncOnce();
+    await this.syncing;
+  }
+
+  private async syncOnce(): Promise<void> {
     const bytes = this.sizeBytes;
-    if (bytes === this.syncedBytes) return;
     this.pin();
     try {
       await this.use().sync();
       this.syncedBytes = Math.max(this.syncedBytes, bytes);
+      this.syncing = undefined;
     } finally {
       this.unpin();
+      this.env.openFiles.trim();
     }
   }
 
@@ -319,7 +335,13 @@ export class Segment implements HoldsFile {
       crc: indexCrc(offsetBytes, timeBytes),
     };
     this.areIndexFilesUnsynced = true;
+    this.storedBytes = this.sizeBytes;
     return this.stored;
+  }
+
+  /** Bytes that a start would have to read to complete the index files. */
+  get unindexedBytes(): number {
+    return this.sizeBytes - this.storedBytes;
   }
 
   /** What the index files are known to hold. */
@@ -327,7 +349,7 @@ export class Segment implements HoldsFile {
     return this.stored;
   }
 
-  /** Syncs the index files of a sealed segment; the caller has stored them. */
+  /** Syncs the index files, if they were written since the last time. */
   async syncIndexes(): Promise<void> {
     if (!this.areIndexFilesUnsynced) return;
     this.areIndexFilesUnsynced = false;
@@ -345,6 +367,7 @@ export class Segment implements HoldsFile {
   rebuildIndexes(range: IndexRange): void {
     this.indexes = { offsets: new OffsetIndex(), times: new TimeIndex() };
     this.stored = NO_STORED_INDEXES;
+    this.storedBytes = 0;
     this.maxTimestampMs = -1;
     this.maxTimestampOffset = -1;
     this.bytesSinceIndexed = 0;

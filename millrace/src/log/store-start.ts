@@ -95,6 +95,7 @@ export async function findStore(env: Env, options: LogStoreOptions): Promise<Fou
     repair,
   });
   try {
+    await replay.confirmLast(env);
     for (const id of listLogs(env, directory))
       await finishSwaps(env.fs, logDirectory(directory, id));
     const header = nextRun(checkpoint?.header ?? rebuiltHeader(env, directory, replay));
