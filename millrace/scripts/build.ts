@@ -7,39 +7,34 @@
  *     node millrace/scripts/build.ts --no-types what runs, in a second
  */
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { dirname, isAbsolute, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
 
 const PACKAGE = fileURLToPath(new URL('..', import.meta.url));
-const DIST = join(PACKAGE, 'dist');
+const ROOT = join(PACKAGE, '..');
 /** Where the compiler leaves its declarations, and what it remembers between builds. */
-const TYPES = join(PACKAGE, '../node_modules/.cache/millrace-types');
+const TYPES = join(ROOT, 'node_modules/.cache/millrace-types');
 
 /** What package.json exports, and what `bin/millrace.js` loads. */
 const ENTRIES = { broker: 'src/broker.ts', cli: 'src/cli/main.ts' };
 /** The entries whose types are public. */
 const TYPED_ENTRIES = ['broker.d.ts'];
 
-const written = new Set(await bundle());
-if (!process.argv.includes('--no-types')) for (const file of declare()) written.add(file);
-else for (const file of filesIn(DIST)) if (file.endsWith('.d.ts')) written.add(file);
-// Last, so that a broker that runs from here keeps its files until there are new ones.
-for (const file of filesIn(DIST)) if (!written.has(file)) rmSync(join(DIST, file));
-
-async function bundle(): Promise<string[]> {
+/** Bundles the sources into a directory and names the files, relative to it. */
+export async function bundle(directory: string): Promise<string[]> {
   const build = await rolldown({
     cwd: PACKAGE,
     input: ENTRIES,
     platform: 'node',
-    external: (id) => !id.startsWith('.') && !id.startsWith('/') && !id.startsWith(PACKAGE),
+    external: (id) => !id.startsWith('.') && !isAbsolute(id),
     onLog: (level, log) => {
       if (level === 'warn') throw new Error(log.message);
     },
   });
   const { output } = await build.write({
-    dir: DIST,
+    dir: directory,
     format: 'esm',
     sourcemap: true,
     chunkFileNames: 'chunks/[name].js',
@@ -48,32 +43,41 @@ async function bundle(): Promise<string[]> {
   return output.map((file) => file.fileName);
 }
 
-/** Declarations of all sources, of which only those are copied that an entry point mentions. */
-function declare(): string[] {
-  const compiler = join(PACKAGE, '../node_modules/typescript/bin/tsc');
-  execFileSync(
-    process.execPath,
-    [compiler, '-p', join(PACKAGE, 'tsconfig.build.json'), '--outDir', TYPES],
-    { stdio: 'inherit' },
-  );
+/** Copies those declarations that an entry point mentions into a directory and names them, relative to it. */
+function declareTypes(directory: string): string[] {
+  const compiler = join(ROOT, 'node_modules/typescript/bin/tsc');
+  const project = join(PACKAGE, 'tsconfig.build.json');
+  // Without it the compiler would believe that what it wrote is still there.
+  if (!existsSync(TYPES)) rmSync(`${TYPES}.tsbuildinfo`, { force: true });
+  execFileSync(process.execPath, [compiler, '-p', project, '--outDir', TYPES], {
+    stdio: 'inherit',
+  });
   const needed = new Set<string>();
   const queue = [...TYPED_ENTRIES];
   for (let name = queue.pop(); name !== undefined; name = queue.pop()) {
     if (needed.has(name)) continue;
     needed.add(name);
     const text = readFileSync(join(TYPES, name), 'utf8');
-    for (const [, path] of text.matchAll(/(?:from |import\()'(\.[^']+)\.ts'/g)) {
+    for (const [, path] of text.matchAll(/(?:from |import\()['"](\.[^'"]+)\.ts['"]/g)) {
       queue.push(join(dirname(name), `${path}.d.ts`));
     }
-    mkdirSync(dirname(join(DIST, name)), { recursive: true });
-    copyFileSync(join(TYPES, name), join(DIST, name));
+    mkdirSync(dirname(join(directory, name)), { recursive: true });
+    copyFileSync(join(TYPES, name), join(directory, name));
   }
   return [...needed];
 }
 
-/** Paths of the files below a directory, relative to it. */
-function filesIn(directory: string): string[] {
-  return readdirSync(directory, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => resolve(entry.parentPath, entry.name).slice(resolve(directory).length + 1));
+async function build(directory: string, options: { readonly types: boolean }): Promise<void> {
+  const written = new Set(await bundle(directory));
+  if (options.types) for (const name of declareTypes(directory)) written.add(name);
+  // Last, so that a broker that runs from here keeps its files until there are new ones.
+  for (const entry of readdirSync(directory, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name);
+    const isOld = entry.isFile() && !written.has(relative(directory, path).replaceAll('\\', '/'));
+    if (isOld && (options.types || !path.endsWith('.d.ts'))) rmSync(path);
+  }
+}
+
+if (import.meta.main) {
+  await build(join(PACKAGE, 'dist'), { types: !process.argv.includes('--no-types') });
 }
