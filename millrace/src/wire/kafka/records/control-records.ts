@@ -9,14 +9,7 @@
  * Source: KIP-98, "Control messages".
  */
 import { encodeBatch } from './record-batch-builder.ts';
-import {
-  attributes,
-  isControl,
-  NO_SEQUENCE,
-  producerEpoch,
-  producerId,
-  recordCount,
-} from './record-batch.ts';
+import { attributes, isControl, NO_SEQUENCE, producerEpoch, producerId } from './record-batch.ts';
 import { RecordReader } from './record-reader.ts';
 
 // NOTE: persistent format, do not renumber.
@@ -76,8 +69,7 @@ export function readEndTransactionMarker(
   position: number,
   end: number,
 ): EndTransactionMarker | undefined {
-  if (!isControl(attributes(buffer, position)) || recordCount(buffer, position) === 0)
-    return undefined;
+  if (!isControl(attributes(buffer, position))) return undefined;
   const reader = new RecordReader();
   reader.open(buffer, position, end);
   if (!reader.next()) return undefined;

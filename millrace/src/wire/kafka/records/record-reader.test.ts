@@ -84,10 +84,12 @@ const LIES: Readonly<Record<string, Buffer>> = {
   'a record longer than the batch': frame(record([v(5), v(0), v(-1), v(-1), v(0)], 1)),
   'a record of a negative length': frame(Buffer.concat([v(-5), Buffer.alloc(10)])),
   'a key that is longer than its record': frame(record([v(5), v(0), v(50), v(-1), v(0)])),
-  'a key of a length below null': frame(record([v(5), v(0), v(-2), v(-1), v(0)])),
+  // Going back by two instead, a reader would find a record here.
+  'a key of a length below null': frame(record([v(100), v(1), v(-2), v(0)])),
   'a value that is longer than its record': frame(record([v(5), v(0), v(-1), v(9), v(0)])),
   'a value of a length below null': frame(record([v(5), v(0), v(-1), v(-3), v(0)])),
   'more headers than the record can hold': frame(record([v(5), v(0), v(-1), v(-1), v(1)])),
+  'an absurd number of headers': frame(record([v(5), v(0), v(-1), v(-1), v(2 ** 31 - 1)])),
   'a negative number of headers': frame(record([v(5), v(0), v(-1), v(-1), v(-1)])),
   'a header without a key': frame(record([v(5), v(0), v(-1), v(-1), v(1), v(-1), v(-1)])),
   'a header key that is longer than its record': frame(
@@ -121,6 +123,14 @@ test.each(COMPRESSIONS)('the lies are found behind %s too', (compression) => {
     frame(Buffer.concat([record, plain(1)]), { compression }),
   ])
     expect(() => readRecords(lie)).toThrow(MALFORMED);
+});
+
+test('a record that reaches into the next batch is not shown', () => {
+  const first = record([v(5), v(0), v(-1), v(40), Buffer.alloc(20)], 20);
+  const bytes = Buffer.concat([frame(first, { count: 2 }), Buffer.alloc(60)]);
+  const reader = new RecordReader();
+  reader.open(bytes, 0, bytes.length);
+  expect(() => reader.next()).toThrow(MALFORMED);
 });
 
 test('a count that lies is refused before memory is taken for as many', () => {
