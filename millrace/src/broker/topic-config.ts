@@ -127,7 +127,7 @@ export const TOPIC_CONFIGS = {
     min: 0,
     max: INT_MAX,
     synonym: 'message.max.bytes',
-    doc: 'The largest record batch accepted, in bytes as stored; larger ones are refused with MESSAGE_TOO_LARGE.',
+    doc: 'The largest record batch accepted, in bytes as stored; larger ones are refused with MESSAGE_TOO_LARGE, as is whatever does not fit into one file of the journal (32 MiB).',
   }),
   timestampAfterMaxMs: long('message.timestamp.after.max.ms', {
     default: 3_600_000,

@@ -15,6 +15,7 @@
  * - Versions 0 to 2 are advertised, because clients built on librdkafka before 2.11 stop compressing otherwise
  *   (KAFKA-18659), but not served.
  * - The timestamp of the newest record is taken from the header of the batch instead of being recomputed.
+ * - A batch above 32 MiB does not fit into the journal and is refused, whatever `max.message.bytes` says.
  * - The request's timeout is not looked at: there are no replicas to wait for.
  *
  * Source: KIP-98, KIP-467, KIP-516.

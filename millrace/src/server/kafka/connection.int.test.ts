@@ -208,3 +208,27 @@ test('a stop answers what was asked before it', async () => {
   const fetched = await again.call(messages[1], 12, fetchBody(0, 0));
   expect(fetched.responses[0]?.partitions[0]?.records?.includes('before the stop')).toBe(true);
 });
+
+test('a batch of thirty megabytes goes in and comes out where the topic allows it', async () => {
+  const under = await testBroker();
+  const client = await under.connect();
+  await client.call(messages[19], 5, {
+    topics: [
+      {
+        name: 'orders',
+        numPartitions: 1,
+        replicationFactor: 1,
+        assignments: [],
+        configs: [{ name: 'max.message.bytes', value: '60000000' }],
+      },
+    ],
+  });
+  const value = Buffer.alloc(30_000_000, 'x');
+  value.write('the end', value.length - 7);
+  const { responses } = await client.call(messages[0], 9, produceBody(value));
+  expect(responses[0]?.partitionResponses[0]?.errorCode).toBe(0);
+  const fetched = await client.call(messages[1], 12, fetchBody(0, 0));
+  const records = fetched.responses[0]?.partitions[0]?.records ?? Buffer.alloc(0);
+  expect(records.length).toBeGreaterThan(30_000_000);
+  expect(records.subarray(-8, -1).toString()).toBe('the end');
+});
