@@ -90,11 +90,20 @@ function factOf(bytes: Buffer, at: number, end: number, reader: RecordReader): B
     producerEpoch: producerEpoch(bytes, at),
     baseSequence: baseSequence(bytes, at),
     transactional: isTransactional(flags),
-    control: marker === undefined ? 'none' : marker.commit ? 'commit' : 'abort',
+    control: controlOf(isControl(flags), marker),
     markerMs: isControl(flags) ? maxTimestamp(bytes, at) : -1,
     leaderEpoch: leaderEpoch(bytes, at),
     records,
   };
+}
+
+function controlOf(
+  isControlBatch: boolean,
+  marker: { readonly commit: boolean } | undefined,
+): BatchFact['control'] {
+  if (!isControlBatch) return 'none';
+  if (marker === undefined) return 'emptied';
+  return marker.commit ? 'commit' : 'abort';
 }
 
 function recordOf(reader: RecordReader): RecordFact {

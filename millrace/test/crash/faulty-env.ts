@@ -163,6 +163,9 @@ export const PLANTED_ENV: Readonly<Record<string, FileFaults>> = {
     sync: async (_path, real) => real().catch(() => {}),
   },
   'trusts the page cache instead of writing again': {
+    truncate: (path, sizeBytes, real) => {
+      if (!isSegment(path)) real(sizeBytes);
+    },
     write: (file, bytes, position, real) => {
       const there = Buffer.alloc(bytes.length);
       if (isSegment(file.path) && file.size() >= position + bytes.length) {
@@ -175,11 +178,6 @@ export const PLANTED_ENV: Readonly<Record<string, FileFaults>> = {
   'cuts a byte too much': {
     truncate: (path, sizeBytes, real) =>
       real(isSegment(path) && sizeBytes > 0 ? sizeBytes - 1 : sizeBytes),
-  },
-  'cuts nothing': {
-    truncate: (path, sizeBytes, real) => {
-      if (!isSegment(path)) real(sizeBytes);
-    },
   },
   'reads the journal to its end but for the last sectors': {
     read: (path, bytes) => {

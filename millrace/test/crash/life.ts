@@ -398,14 +398,15 @@ export class Life {
 
   private reconfigure(known: KnownLog): void {
     const { random } = this.world;
-    const config = randomConfig(random, known);
+    const { segmentBytes } = known.config;
+    // A batch that was sent must still fit when it is sent again.
+    const config = { ...randomConfig(random, known), segmentBytes };
     // How a log is cleaned changes rarely; how it is flushed, and how it rolls, may change at any time.
     known.config = random.chance(0.3)
       ? config
       : {
           ...known.config,
           flush: config.flush,
-          segmentBytes: config.segmentBytes,
           segmentMs: config.segmentMs,
         };
     this.record({ kind: 'config', log: known.name, config: configFact(known.config) });

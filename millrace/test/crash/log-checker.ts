@@ -294,6 +294,8 @@ export class LogChecker {
 
   private view(model: Model, view: View): void {
     const { log } = model;
+    const known = (view.read === undefined ? undefined : this.reads.get(view.read)) ?? model;
+    this.moveStart(model, view.logStartOffset, view.atMs, known.start);
     if (view.error === 'OFFSET_OUT_OF_RANGE') {
       if (view.from >= view.logStartOffset && view.from <= view.highWatermark)
         this.report('read-failed', log, `${view.from} is said to be out of range`);
@@ -303,8 +305,6 @@ export class LogChecker {
       this.report('read-failed', log, `reading ${view.from} answered ${view.error}`);
       return;
     }
-    const known = (view.read === undefined ? undefined : this.reads.get(view.read)) ?? model;
-    this.moveStart(model, view.logStartOffset, view.atMs, known.start);
     this.watermarks(model, view, known);
     const committed = view.isolation === 'read_committed';
     const limit = committed ? view.lastStableOffset : view.highWatermark;
@@ -394,7 +394,7 @@ export class LogChecker {
         'control',
         'leaderEpoch',
       ] as const
-    ).find((field) => written[field] !== batch[field]);
+    ).find((field) => written[field] !== batch[field] && !isEmptiedMarker(model, field, batch));
     if (differs !== undefined)
       this.report(
         'changed-batch',
@@ -430,7 +430,8 @@ export class LogChecker {
           `record ${record.id} at ${record.offset}, was written at ${place}`,
         );
     }
-    if (batch.control !== 'none') next = Math.max(next, batch.lastOffset + 1);
+    const isMarker = batch.control === 'commit' || batch.control === 'abort';
+    if (isMarker) next = Math.max(next, batch.lastOffset + 1);
     for (; next <= batch.lastOffset; next++) this.absent(model, next, view.atMs);
     return next;
   }
@@ -537,6 +538,9 @@ export class LogChecker {
         log,
         `high watermark ${recovered.uncommitted.highWatermark} after a start, end ${end}`,
       );
+    // Retention went by what was there before.
+    const { atMs, logStartOffset } = recovered.uncommitted;
+    this.moveStart(model, logStartOffset, atMs, model.start);
     this.cutTrace(model, end);
     model.highWatermark = 0;
     model.lastStableOffset = 0;
@@ -552,12 +556,7 @@ export class LogChecker {
       if (record !== undefined) this.places.delete(record.id);
     }
     const kept: TraceBatch[] = [];
-    for (let offset = 0; offset < Math.min(end, model.batchAt.length); ) {
-      const batch = model.batchAt[offset];
-      if (batch === undefined) break;
-      kept.push(batch);
-      offset = batch.fact.lastOffset + 1;
-    }
+    for (const batch of model.batchAt.slice(0, end)) if (kept.at(-1) !== batch) kept.push(batch);
     model.batchAt = [];
     model.recordAt = [];
     model.transactions = [];
@@ -609,6 +608,11 @@ export class LogChecker {
           `producer ${producer.producerId} never wrote`,
         );
   }
+}
+
+/** Compaction may leave only the header of a marker, once nothing of its transaction is left and its delay is over. */
+function isEmptiedMarker(model: Model, field: string, batch: BatchFact): boolean {
+  return field === 'control' && batch.control === 'emptied' && model.compacted;
 }
 
 function newModel(log: string, config: ConfigFact): Model {

@@ -24,8 +24,8 @@ export interface BatchFact {
   readonly producerEpoch: number;
   readonly baseSequence: number;
   readonly transactional: boolean;
-  /** Transaction markers end what the producer has open. */
-  readonly control: 'none' | 'commit' | 'abort';
+  /** Transaction markers end what the producer has open. `emptied`: compaction has left only the header of one. */
+  readonly control: 'none' | 'commit' | 'abort' | 'emptied';
   /** Timestamp of the marker; -1 for data. */
   readonly markerMs: number;
   readonly leaderEpoch: number;

@@ -18,8 +18,8 @@ export interface CrashRunOptions {
   readonly wrapEnv?: (env: Env) => Env;
   /** Keep the history and every line of the machine's trace. Default false. */
   readonly keeps?: boolean;
-  /** Syncs may fail. Default true. */
-  readonly failsSyncs?: boolean;
+  /** Chance that a sync fails in a life. 0 to 1, default 0.2. */
+  readonly syncFailureChance?: number;
 }
 
 export interface CrashRun {
@@ -63,6 +63,21 @@ export async function crashRun(options: CrashRunOptions): Promise<CrashRun> {
     ...run.counts,
     steps: machine.stepCount,
   };
+}
+
+/** What is wrong with a run, with the way to see it again; empty when nothing is. */
+export function failureOf(run: CrashRun): string {
+  if (run.error === undefined && run.anomalies.length === 0) return '';
+  const { error } = run;
+  const thrown = error instanceof Error ? (error.stack ?? error.message) : error;
+  const lines = [
+    ...(error === undefined ? [] : [`threw ${String(thrown)}`]),
+    ...run.anomalies.slice(0, 5).map(({ name, log, event, detail }) => {
+      return `${name} of ${log} at event ${event}: ${detail}`;
+    }),
+    `again: MILLRACE_SEED=${run.seed} npx vitest run millrace/test/crash/sim-crash.test.ts`,
+  ];
+  return `seed ${run.seed}: ${lines.join('\n  ')}`;
 }
 
 class Run {
@@ -141,7 +156,7 @@ class Run {
     if (!isLast) {
       if (random.chance(0.3)) machine.faults.shortWriteProbability = 0.1;
       if (random.chance(0.2)) machine.faults.shortReadProbability = 0.1;
-      if ((this.options.failsSyncs ?? true) && random.chance(0.2))
+      if (random.chance(this.options.syncFailureChance ?? 0.2))
         machine.faults.failSyncAtStep(machine.stepCount + 1 + random.below(1_500));
     }
     if (this.hasPower) return machine.boot();
@@ -157,7 +172,9 @@ class Run {
       this.counts.cutsDuringRecovery++;
     if (end === 'closed') this.wasClosed = true;
     // When the process ends by itself, the power sometimes goes right after it.
-    const power = end === 'cut' ? this.cutKind === 'power' : random.chance(0.5);
+    // After a failed sync it mostly stays on: then the page cache shows what the disk does not have.
+    const chance = end === 'fatal' ? 0.25 : 0.5;
+    const power = end === 'cut' ? this.cutKind === 'power' : random.chance(chance);
     if (power) machine.powerCut();
     else machine.kill();
     this.hasPower = !power;

@@ -1,0 +1,104 @@
+/**
+ * The crash test is itself tested: each of these bugs is planted into a store that is sound, from outside, and has to be
+ * noticed. A harness that finds nothing here would find nothing in the store either.
+ */
+import { describe, expect, test } from 'vitest';
+import type { LogStore, PartitionLog } from '../../src/log/types.ts';
+import { type FileFaults, PLANTED_ENV, withFaults } from './faulty-env.ts';
+import { type CrashRunOptions, crashRun } from './sim-crash.ts';
+import { openSmallStore } from './store-under-test.ts';
+
+const SEEDS_MAX = 400;
+
+/** The first seed that notices, and what it says; undefined when none of `SEEDS_MAX` does. */
+async function noticed(
+  options: Omit<CrashRunOptions, 'seed' | 'open'> & Partial<CrashRunOptions>,
+): Promise<string | undefined> {
+  for (let seed = 1; seed <= SEEDS_MAX; seed++) {
+    const run = await crashRun({
+      open: openSmallStore,
+      syncFailureChance: 1,
+      ...options,
+      seed,
+    });
+    const [anomaly] = run.anomalies;
+    if (anomaly !== undefined) return anomaly.name;
+    if (run.error !== undefined) return String(run.error);
+  }
+  return undefined;
+}
+
+describe('a store is caught that', () => {
+  for (const [name, faults] of Object.entries(PLANTED_ENV) as [string, FileFaults][])
+    test(name, async () => {
+      expect(await noticed({ wrapEnv: (env) => withFaults(env, faults) })).toBeDefined();
+    });
+});
+
+/** Changes one method of every log of a store. */
+function withLogs(change: (log: PartitionLog) => Partial<PartitionLog>): CrashRunOptions['open'] {
+  return async (env, onFatal) => {
+    const store = await openSmallStore(env, onFatal);
+    const openLog: LogStore['openLog'] = (id, config, options) => {
+      const log = store.openLog(id, config, options);
+      const changes = change(log);
+      return new Proxy(log, {
+        get: (target, key) => {
+          if (Object.hasOwn(changes, key)) return Reflect.get(changes, key);
+          const value: unknown = Reflect.get(target, key);
+          return typeof value === 'function' ? value.bind(target) : value;
+        },
+      });
+    };
+    return new Proxy(store, {
+      get: (target, key) => {
+        if (key === 'openLog') return openLog;
+        const value: unknown = Reflect.get(target, key);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+  };
+}
+
+const PLANTED_LOG: Readonly<Record<string, (log: PartitionLog) => Partial<PartitionLog>>> = {
+  'acknowledges at once': () => ({ whenDurable: async () => {} }),
+  'moves the log start without making it durable': (log) => ({
+    deleteRecordsBefore: async (offset) => offset,
+    read: async (offset, options) => log.read(offset, options),
+  }),
+  'shows aborted records to readers of committed data': (log) => ({
+    read: async (offset, options) => ({
+      ...(await log.read(offset, options)),
+      abortedTransactions: [],
+    }),
+  }),
+  'shows open transactions to readers of committed data': (log) => ({
+    read: async (offset, options) => {
+      const result = await log.read(offset, { ...options, isolation: 'read_uncommitted' });
+      return { ...result, lastStableOffset: result.highWatermark };
+    },
+  }),
+  'forgets its producers': () => ({ producers: () => [] }),
+  'looks records up by time one too far': (log) => ({
+    offsetForTimestamp: async (timestampMs, isolation) => {
+      const found = await log.offsetForTimestamp(timestampMs, isolation);
+      return found === undefined ? undefined : { ...found, offset: found.offset + 1 };
+    },
+  }),
+  'writes a batch twice': (log) => ({
+    append: (batches, options) => {
+      const copy = Buffer.from(batches);
+      const result = log.append(batches, options);
+      if (options.origin === 'client' && result.ok && !result.duplicate)
+        log.append(copy, { origin: 'internal' });
+      return result;
+    },
+  }),
+};
+
+describe('a log is caught that', () => {
+  for (const [name, change] of Object.entries(PLANTED_LOG))
+    test(name, async () => {
+      expect(await noticed({ open: withLogs(change) })).toBeDefined();
+    });
+});
