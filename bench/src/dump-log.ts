@@ -48,12 +48,12 @@ interface Tally {
   readonly complaints: string[];
 }
 
-/** Classifies a line of standard output of DumpLogSegments. */
+/** Classifies a line of DumpLogSegments: it counts on standard output and complains on either. */
 export function classifyDumpLine(line: string): DumpLine {
   if (line.startsWith('baseOffset: '))
     return line.includes('isvalid: true') ? 'batch' : 'complaint';
   if (line.startsWith('| offset: ')) return 'record';
-  if (line.startsWith('Non-consecutive offsets')) return 'gap';
+  if (/^\s*\d+ is followed by \d+/.test(line)) return 'gap';
   if (/mismatch|out of order|invalid bytes|should be rebuilt|corrupt|fail/i.test(line)) {
     return 'complaint';
   }
@@ -163,6 +163,11 @@ async function runOver(
         }
       },
     });
+    for (const line of result.stderr.split('\n')) {
+      const kind = classifyDumpLine(line);
+      if (kind === 'gap') tally.offsetGaps += 1;
+      if (kind === 'complaint' && result.exitCode === 0) complain(line);
+    }
     if (result.exitCode !== 0) {
       complain(`${current}: ended with ${result.exitCode}: ${result.stderr.slice(0, 1000)}`);
     }
