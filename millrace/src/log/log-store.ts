@@ -206,7 +206,12 @@ export class DiskLogStore implements LogStore {
       await log.maintenance;
     }
     this.logs.delete(key);
-    await this.checkpointer.exclusively(() => this.removeLog(id, key));
+    try {
+      await this.checkpointer.exclusively(() => this.removeLog(id, key));
+    } catch (error) {
+      if (breaksPromise(error)) this.fail(error);
+      throw error;
+    }
   }
 
   async finishRecovery(): Promise<void> {
@@ -379,8 +384,7 @@ export class DiskLogStore implements LogStore {
 
   /** What a run could not do is tried again by the next one, unless the disk has broken a promise. */
   private maintenanceFailed(log: DiskLog, error: unknown): void {
-    const isFatal = !(error instanceof MillraceError) || error.code === 'ML_FSYNC_FAILED';
-    if (isFatal) this.fail(error);
+    if (breaksPromise(error)) this.fail(error);
     else if (this.failure === undefined)
       this.logger.error('Maintenance of a log failed', { ...log.id, error });
   }
@@ -422,6 +426,11 @@ export class DiskLogStore implements LogStore {
       nextCheckpoint: () => this.checkpointer.next(),
     };
   }
+}
+
+/** After such an error nobody knows what is on the disk. */
+function breaksPromise(error: unknown): boolean {
+  return !(error instanceof MillraceError) || error.code === 'ML_FSYNC_FAILED';
 }
 
 /** Files of a journal that holds nothing that is needed. */
