@@ -126,7 +126,7 @@ test.each(COMPRESSIONS)('the lies are found behind %s too', (compression) => {
 });
 
 test('a record that reaches into the next batch is not shown', () => {
-  const first = record([v(5), v(0), v(-1), v(40), Buffer.alloc(20)], 20);
+  const first = record([v(5), v(0), v(-1), v(40), Buffer.alloc(20)], 21);
   const bytes = Buffer.concat([frame(first, { count: 2 }), Buffer.alloc(60)]);
   const reader = new RecordReader();
   reader.open(bytes, 0, bytes.length);
