@@ -6,7 +6,9 @@ import type { Infer, InferInput, Message } from '../../src/wire/kafka/schema.ts'
 
 export class RawClient {
   readonly socket: Socket;
-  private received = Buffer.alloc(0);
+  /** What came and was not taken yet, in pieces. */
+  private chunks: Buffer[] = [];
+  private receivedBytes = 0;
   private readonly waiters: (() => void)[] = [];
   private nextCorrelationId = 1;
   ended = false;
@@ -17,7 +19,8 @@ export class RawClient {
       for (const waiter of this.waiters.splice(0)) waiter();
     };
     socket.on('data', (chunk: Buffer) => {
-      this.received = Buffer.concat([this.received, chunk]);
+      this.chunks.push(chunk);
+      this.receivedBytes += chunk.length;
       wake();
     });
     socket.on('error', () => {});
@@ -65,17 +68,27 @@ export class RawClient {
   /** The next response frame without its size; undefined when the connection has ended. */
   async frame(): Promise<Buffer | undefined> {
     for (;;) {
-      if (this.received.length >= 4) {
-        const end = 4 + this.received.readInt32BE(0);
-        if (this.received.length >= end) {
-          const frame = this.received.subarray(4, end);
-          this.received = this.received.subarray(end);
-          return frame;
-        }
+      const end = this.receivedBytes >= 4 ? 4 + this.join(4).readInt32BE(0) : Infinity;
+      if (this.receivedBytes >= end) {
+        const received = this.join(end);
+        const rest = received.subarray(end);
+        this.chunks = rest.length === 0 ? this.chunks.slice(1) : [rest, ...this.chunks.slice(1)];
+        this.receivedBytes -= end;
+        return received.subarray(4, end);
       }
       if (this.ended) return undefined;
       await new Promise<void>((resolve) => this.waiters.push(resolve));
     }
+  }
+
+  /** The first chunk, made to hold at least `bytes`. */
+  private join(bytes: number): Buffer {
+    let [first] = this.chunks;
+    if (first === undefined || first.length < bytes) {
+      first = Buffer.concat(this.chunks);
+      this.chunks = [first];
+    }
+    return first;
   }
 
   /** Resolves when the other side has closed the connection. */
