@@ -6,8 +6,8 @@
  * Everything is synchronous and runs on the calling thread: the broker itself never comes here for Produce and Fetch.
  *
  * Costs on one core of a loaded machine, JSON text, 16 KiB at a time, of decompressed bytes (records.bench.ts measures):
- * decompress gzip 0.3 GB/s, snappy 1.2, lz4 0.25 (in JavaScript, see lz4-block.ts), zstd 0.5; compress gzip 0.03 to 0.1,
- * snappy 0.4, lz4 0.5, zstd 0.1 to 0.2. A call has 5 to 50 µs of its own, most for gzip and zstd compression: small
+ * decompress gzip 0.6 GB/s, snappy 1.1, lz4 0.35 (in JavaScript, see lz4-block.ts), zstd 0.5; compress gzip 0.1,
+ * snappy 1.0, lz4 0.7, zstd 0.3. A call has 5 to 30 µs of its own, so 1 KB goes ten times slower: small
  * batches are not worth compressing.
  *
  * Source: KIP-98, KIP-57 (lz4 framing), KIP-110 (zstd).
