@@ -50,6 +50,8 @@ export class Checkpointer {
   private readonly directories = new Set<string>();
   private waiting: Waiter[] = [];
   private running: Promise<void> | undefined;
+  /** Somebody asked for a checkpoint since the last one began. */
+  private isWanted = false;
   private isStarted = false;
   private isStopped = false;
   private failure: unknown;
@@ -83,6 +85,8 @@ export class Checkpointer {
   /** Begins a checkpoint if none is under way, else one after it. */
   request(): void {
     if (!this.isStarted || this.isStopped || this.failure !== undefined) return;
+    // One that is under way may have begun too early for who asks now.
+    this.isWanted = true;
     this.running ??= this.runAll();
   }
 
@@ -108,7 +112,7 @@ export class Checkpointer {
     while (this.running !== undefined) await this.running;
     const running = work().finally(() => {
       this.running = undefined;
-      if (this.waiting.length > 0) this.request();
+      if (this.isWanted || this.waiting.length > 0) this.request();
     });
     this.running = running.catch(() => {});
     await running;
@@ -120,6 +124,7 @@ export class Checkpointer {
     do {
       const { waiting } = this;
       this.waiting = [];
+      this.isWanted = false;
       try {
         await this.take(false);
         for (const { resolve } of waiting) resolve();
@@ -134,7 +139,7 @@ export class Checkpointer {
         this.options.logger.warn('The disk is too full for a checkpoint', { error });
         break;
       }
-    } while (this.waiting.length > 0 && !this.isStopped);
+    } while ((this.isWanted || this.waiting.length > 0) && !this.isStopped);
     this.running = undefined;
   }
 
@@ -161,7 +166,9 @@ export class Checkpointer {
         }
       }
     };
-    await Promise.all(Array.from({ length: CHECKPOINT_SYNCS_MAX }, work));
+    // All of them have to end, whatever becomes of one: what a straggler noted of a log would pass for news later.
+    const ends = await Promise.allSettled(Array.from({ length: CHECKPOINT_SYNCS_MAX }, work));
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
     await this.syncDirectories();
     // What failed elsewhere meanwhile may be what this checkpoint would vouch for.
     if (this.failure !== undefined) throw this.failure;
