@@ -18,7 +18,7 @@ import { formatReport } from './report.ts';
 import type { Comparison, Sample } from './samples.ts';
 import { groupSamples, ratio } from './samples.ts';
 import { makePasses, type Pass, type SeenContent } from './scenarios/passes.ts';
-import { type SessionPlace, withSession } from './session.ts';
+import { type SessionPlace, syncFileSystem, withSession } from './session.ts';
 
 const RESULTS = fileURLToPath(new URL('../results', import.meta.url));
 
@@ -108,7 +108,11 @@ async function runRounds(
   const findings: Findings = { samples: [], contents: [], failures: [] };
   const passes = makePasses(options);
   const startedMs = performance.now();
-  const place = { folder, patienceMs: options.patienceSeconds * 1000 };
+  const place: SessionPlace = {
+    folder,
+    patienceMs: options.patienceSeconds * 1000,
+    settle: () => syncFileSystem(folder),
+  };
   for (let round = 0; round < options.repeats; round++) {
     for (const pass of passes) {
       for (const side of rotate(pass.sides, round)) {

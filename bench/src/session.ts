@@ -55,6 +55,8 @@ export interface SessionPlace {
   readonly folder: string;
   /** How long to wait for others to leave the machine alone, before the start and each measurement. */
   readonly patienceMs: number;
+  /** Leaves nothing of the past to be written while the next thing is measured: `syncFileSystem`. */
+  settle(): Promise<void>;
 }
 
 /** Starts a side in a fresh directory, runs `use`, stops the side and removes the directory. */
@@ -63,10 +65,9 @@ export async function withSession<T>(
   place: SessionPlace,
   use: (session: Session) => Promise<T>,
 ): Promise<T> {
-  const { folder } = place;
-  await settle(folder);
+  await place.settle();
   await untilQuiet(place.patienceMs);
-  const dataDir = mkdtempSync(join(folder, `${variant.name}-`));
+  const dataDir = mkdtempSync(join(place.folder, `${variant.name}-`));
   try {
     const others = watchOthers();
     const peer = await variant.start(dataDir);
@@ -110,7 +111,7 @@ export async function untilQuiet(patienceMs: number): Promise<boolean> {
 }
 
 /** Writes out what is dirty on the file system of `folder`. */
-export async function settle(folder: string): Promise<void> {
+export async function syncFileSystem(folder: string): Promise<void> {
   await run('sync', ['-f', folder]);
 }
 
@@ -128,7 +129,7 @@ function makeSession(
         return await use(topic);
       } finally {
         await dropTopic(peer, topic.name);
-        await settle(place.folder);
+        await place.settle();
       }
     },
     measured: async (work) => {
