@@ -165,6 +165,23 @@ test('every valid request with bytes changed gets an answer or the end of its co
   expect(under.logger.lines.filter((line) => line.level === 'error')).toEqual([]);
 });
 
+test('nothing after a broken request is carried out', async () => {
+  const under = await testBroker();
+  const other = await under.connect();
+  await createOrders(other);
+  const header = { apiVersion: 9, correlationId: 1, clientId: 'x' };
+  const produce = encodeRequest(messages[0], header, produceBody(good()));
+  const broken = Buffer.from(produce);
+  // The number of topics.
+  broken[4 + 12 + 1 + 7] = 0x7f;
+  const client = await under.connect();
+  client.write(Buffer.concat([produce, broken, produce, produce]));
+  await client.closed();
+  expect(lastWarning(under)).toContain('malformed ProduceRequest');
+  // Of the three, one was appended.
+  expect((await produceError(other, good())).part?.baseOffset).toBe(1);
+});
+
 test('a truncated request waits, and its end without the rest harms nobody', async () => {
   const under = await testBroker();
   const client = await under.connect();

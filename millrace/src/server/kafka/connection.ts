@@ -71,6 +71,8 @@ export class KafkaConnection {
   private paused = false;
   private flushing = false;
   private closing = false;
+  /** The connection ends because of a request: what follows it is not looked at. */
+  private failed = false;
   private closed = false;
   private isFirst = true;
   private lastActivityMs: number;
@@ -126,7 +128,7 @@ export class KafkaConnection {
   }
 
   private data(chunk: Buffer): void {
-    if (this.closed || this.closing) return;
+    if (this.closed || this.closing || this.failed) return;
     const nowMs = this.options.nowMs();
     if (this.assembler.receiving === 0) this.frameStartedMs = nowMs;
     this.lastActivityMs = nowMs;
@@ -153,7 +155,7 @@ export class KafkaConnection {
 
   /** Begins every request whose turn it is. */
   private pump(): void {
-    while (this.queued.length > 0 && !this.closed) {
+    while (this.queued.length > 0 && !this.closed && !this.failed) {
       const [frame] = this.queued;
       if (frame === undefined || !this.mayBegin(frame)) return;
       this.queued.shift();
@@ -189,12 +191,12 @@ export class KafkaConnection {
 
   private finish(working: Working, answer: Handled): void {
     working.done = true;
-    working.answer = answer;
     working.frame.release();
-    if (this.closed) {
+    if (this.closed || this.failed) {
       answer?.release?.();
       return;
     }
+    working.answer = answer;
     if (this.working[0] !== working || this.flushing) return;
     // Requests that became durable together finish one after the other in this turn: one write sends all answers.
     this.flushing = true;
@@ -219,7 +221,7 @@ export class KafkaConnection {
 
   /** Sends the answers that are next in order. */
   private flush(): void {
-    if (this.closed) return;
+    if (this.closed || this.failed) return;
     const chunks: Uint8Array[] = [];
     const releases: (() => void)[] = [];
     let count = 0;
@@ -290,9 +292,17 @@ export class KafkaConnection {
   }
 
   private end(reason: string, error: unknown): void {
-    if (this.closed) return;
+    if (this.closed || this.failed) return;
+    this.failed = true;
     this.options.onFault(reason, error);
+    this.assembler.close();
+    this.dropQueued();
     this.connection.destroy();
+  }
+
+  private dropQueued(): void {
+    for (const frame of this.queued) frame.release();
+    this.queued.length = 0;
   }
 
   private onClosed(): void {
@@ -300,8 +310,7 @@ export class KafkaConnection {
     this.closed = true;
     this.aborter.abort();
     this.assembler.close();
-    for (const frame of this.queued) frame.release();
-    this.queued.length = 0;
+    this.dropQueued();
     // Those that are still worked on release their own when they settle.
     for (const working of this.working) if (working.done) working.answer?.release?.();
     this.working.length = 0;
