@@ -110,11 +110,11 @@ class MemoryBroker {
       writer.int32(1).string(topic);
       writer.array(asked, ({ index, offset }) => {
         const partition = this.#partition(topic, index);
-        const batch = partition.batches.find(
+        const wanted = partition.batches.filter(
           ({ baseOffset, bytes }) => baseOffset + bytes.readInt32BE(57) > offset,
         );
         const end = partition.endOffset;
-        const bytes = batch?.bytes ?? Buffer.alloc(0);
+        const bytes = Buffer.concat(wanted.slice(0, 50).map((batch) => batch.bytes));
         writer.int32(index).int16(0).int64(end).int64(end).int32(-1).int32(bytes.length).raw(bytes);
       });
     });
