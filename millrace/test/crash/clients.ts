@@ -5,8 +5,8 @@
 import { encodeEndTransactionMarker } from '../../src/wire/kafka/records/control-records.ts';
 import { addSequence } from '../../src/wire/kafka/records/record-batch.ts';
 import type { AppendResult } from '../../src/log/types.ts';
+import type { ClientSide } from './client-side.ts';
 import { encode, type NewBatch, type NewRecord } from './facts.ts';
-import type { Life } from './life.ts';
 import type { BatchFact } from './log-history.ts';
 import { type Attempt, expectedFact, type KnownLog, type Producer } from './world.ts';
 
@@ -16,7 +16,7 @@ const KEYS = 12;
 const RETRY_MS = 20;
 
 /** Drives one producer until the life is over. */
-export async function produce(life: Life, producer: Producer): Promise<void> {
+export async function produce(life: ClientSide, producer: Producer): Promise<void> {
   const { random } = life.world;
   await catchUp(life, producer);
   while (life.takeOperation()) {
@@ -31,7 +31,7 @@ export async function produce(life: Life, producer: Producer): Promise<void> {
 }
 
 /** After a start: everything that was not acknowledged is sent again, and an open transaction may be given up. */
-async function catchUp(life: Life, producer: Producer): Promise<void> {
+async function catchUp(life: ClientSide, producer: Producer): Promise<void> {
   for (const attempts of producer.unacked.values())
     for (const attempt of attempts) attempt.isSent = false;
   const { transaction } = producer;
@@ -44,7 +44,7 @@ async function catchUp(life: Life, producer: Producer): Promise<void> {
     life.powerWasCut && [...producer.nextSequence.keys()].some((log) => log.lossy);
   if (mayHaveLost || (transaction?.outcome === 'open' && life.world.random.chance(0.5)))
     fence(producer);
-  for (const log of [...producer.unacked.keys()]) await resend(life, producer, log);
+  for (const log of Array.from(producer.unacked.keys())) await resend(life, producer, log);
 }
 
 /** What a coordinator does with a producer that comes back: the next epoch aborts what the last one left open. */
@@ -58,7 +58,7 @@ function fence(producer: Producer): void {
   for (const log of transaction.logs) transaction.unmarked.add(log);
 }
 
-async function transactionStep(life: Life, producer: Producer): Promise<void> {
+async function transactionStep(life: ClientSide, producer: Producer): Promise<void> {
   const { world } = life;
   const { random } = world;
   producer.transaction ??= { logs: new Set(), outcome: 'open', unmarked: new Set() };
@@ -79,17 +79,17 @@ async function transactionStep(life: Life, producer: Producer): Promise<void> {
     return;
   }
   // A transaction may commit only when all of it was acknowledged.
-  for (const log of [...producer.unacked.keys()])
+  for (const log of Array.from(producer.unacked.keys()))
     if (!(await acknowledged(life, producer, log))) return;
   if (producer.transaction !== transaction) return;
   transaction.outcome = random.chance(0.7) ? 'commit' : 'abort';
   for (const log of transaction.logs) transaction.unmarked.add(log);
 }
 
-async function endTransaction(life: Life, producer: Producer): Promise<void> {
+async function endTransaction(life: ClientSide, producer: Producer): Promise<void> {
   const { transaction } = producer;
   if (transaction === undefined) return;
-  for (const log of [...transaction.unmarked]) {
+  for (const log of Array.from(transaction.unmarked)) {
     const end = appendMarker(life, producer, log, transaction.outcome === 'commit');
     if (end < 0) {
       await life.pause(RETRY_MS);
@@ -102,7 +102,12 @@ async function endTransaction(life: Life, producer: Producer): Promise<void> {
 }
 
 /** Returns the end offset, or -1 when the log refused. */
-function appendMarker(life: Life, producer: Producer, log: KnownLog, commit: boolean): number {
+function appendMarker(
+  life: ClientSide,
+  producer: Producer,
+  log: KnownLog,
+  commit: boolean,
+): number {
   const { producerId, epoch } = producer;
   const timestampMs = life.nowMs();
   const bytes = encodeEndTransactionMarker(
@@ -129,7 +134,7 @@ function appendMarker(life: Life, producer: Producer, log: KnownLog, commit: boo
   return -1;
 }
 
-async function sendNew(life: Life, producer: Producer, log: KnownLog): Promise<void> {
+async function sendNew(life: ClientSide, producer: Producer, log: KnownLog): Promise<void> {
   let attempts = producer.unacked.get(log);
   if (attempts === undefined) {
     attempts = [];
@@ -152,7 +157,7 @@ async function sendNew(life: Life, producer: Producer, log: KnownLog): Promise<v
   if (life.world.random.chance(0.3)) await acknowledged(life, producer, log);
 }
 
-function newBatch(life: Life, producer: Producer, log: KnownLog): NewBatch {
+function newBatch(life: ClientSide, producer: Producer, log: KnownLog): NewBatch {
   const { world } = life;
   const { random } = world;
   const records: NewRecord[] = [];
@@ -180,7 +185,7 @@ function newBatch(life: Life, producer: Producer, log: KnownLog): NewBatch {
 }
 
 /** Something that has to be refused: a gap in the sequence, or an epoch that is over. */
-function provoke(life: Life, producer: Producer, log: KnownLog, next: NewBatch): void {
+function provoke(life: ClientSide, producer: Producer, log: KnownLog, next: NewBatch): void {
   const isNew = (next.baseSequence ?? 0) === 0;
   // A log that does not know the producer takes any sequence; one under a new epoch must begin at 0.
   if (isNew || (producer.unacked.get(log)?.length ?? 0) > 0) return;
@@ -200,8 +205,8 @@ function provoke(life: Life, producer: Producer, log: KnownLog, next: NewBatch):
 }
 
 /** Sends all that is not acknowledged again, in order. Returns false when the log does not take it. */
-async function resend(life: Life, producer: Producer, log: KnownLog): Promise<boolean> {
-  for (const attempt of [...(producer.unacked.get(log) ?? [])]) {
+async function resend(life: ClientSide, producer: Producer, log: KnownLog): Promise<boolean> {
+  for (const attempt of (producer.unacked.get(log) ?? []).slice()) {
     while (!attempt.isSent) {
       if (!life.isRunning() || !life.world.logs.includes(log)) return false;
       if (!send(life, producer, log, attempt)) await life.pause(RETRY_MS);
@@ -211,7 +216,7 @@ async function resend(life: Life, producer: Producer, log: KnownLog): Promise<bo
 }
 
 /** Resolves with true when everything sent to the log is acknowledged; false when the life is over. */
-async function acknowledged(life: Life, producer: Producer, log: KnownLog): Promise<boolean> {
+async function acknowledged(life: ClientSide, producer: Producer, log: KnownLog): Promise<boolean> {
   if (!(await resend(life, producer, log))) return false;
   while ((producer.unacked.get(log)?.length ?? 0) > 0) {
     if (!life.isRunning() || !life.world.logs.includes(log)) return false;
@@ -220,7 +225,7 @@ async function acknowledged(life: Life, producer: Producer, log: KnownLog): Prom
   return true;
 }
 
-function send(life: Life, producer: Producer, log: KnownLog, attempt: Attempt): boolean {
+function send(life: ClientSide, producer: Producer, log: KnownLog, attempt: Attempt): boolean {
   const bytes = encode(attempt.batch);
   const result: AppendResult | undefined = life.append(log, bytes, 'client', (baseOffset) => [
     expectedFact(attempt.batch, bytes.length, { baseOffset, leaderEpoch: life.leaderEpoch }),

@@ -14,6 +14,7 @@ import type {
   LogStore,
   PartitionLog,
 } from '../../src/log/types.ts';
+import type { ClientSide } from './client-side.ts';
 import { produce } from './clients.ts';
 import { factsOf } from './facts.ts';
 import type { BatchFact, LogEvent, RecoveredLog, View } from './log-history.ts';
@@ -39,7 +40,7 @@ export type LifeEnd = 'closed' | 'fatal' | 'left';
 /** How long a store has to take appends again after a full disk has room: it looks every second. */
 const HEAL_MS = 5_000;
 
-export class Life {
+export class Life implements ClientSide {
   readonly world: World;
   leaderEpoch = -1;
   /** The start came to its end. */
@@ -91,7 +92,6 @@ export class Life {
     return this.close();
   }
 
-  /** The power went since the last start that came to its end. */
   get powerWasCut(): boolean {
     return this.options.powerWasCut;
   }
@@ -114,7 +114,6 @@ export class Life {
     return this.env.clock.nowMs();
   }
 
-  /** Appends, and says so. `facts` tells what lies at an offset afterwards. Undefined when the log is gone. */
   append(
     known: KnownLog,
     bytes: Buffer,
@@ -174,13 +173,12 @@ export class Life {
     );
   }
 
-  /** As `whenDurable`; false when it will not be. */
   async durable(known: KnownLog, endOffset: number): Promise<boolean> {
-    let isDurable = false;
+    const state = { isDurable: false };
     this.whenDurable(known, endOffset, () => {
-      isDurable = true;
+      state.isDurable = true;
     });
-    while (!isDurable) {
+    while (!state.isDurable) {
       if (!this.isRunning() || !this.open.has(known)) return false;
       await this.pause(1);
     }

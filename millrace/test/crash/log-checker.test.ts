@@ -294,9 +294,8 @@ test('what was not acknowledged, and seen by nobody, may be lost', () => {
   expect(names(events)).toEqual([]);
 });
 
-describe('names each fault', () => {
-  for (const [name, events] of Object.entries(PLANTED))
-    test(name, () => expect(names(events)).toContain(name));
+test.each(Object.entries(PLANTED))('names %s', (name, events) => {
+  expect(names(events)).toContain(name);
 });
 
 describe('of a compacted log', () => {

@@ -2,10 +2,10 @@
  * The crash test is itself tested: each of these bugs is planted into a store that is sound, from outside, and has to be
  * noticed. A harness that finds nothing here would find nothing in the store either.
  */
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { LogStore, PartitionLog } from '../../src/log/types.ts';
-import { type FileFaults, PLANTED_ENV, withFaults } from './faulty-env.ts';
-import { type CrashRunOptions, crashRun } from './sim-crash.ts';
+import { PLANTED_ENV, withFaults } from './faulty-env.ts';
+import { type CrashRunOptions, crashRun, failureOf } from './sim-crash.ts';
 import { openSmallStore } from './store-under-test.ts';
 
 const SEEDS_MAX = 400;
@@ -23,16 +23,14 @@ async function noticed(
     });
     const [anomaly] = run.anomalies;
     if (anomaly !== undefined) return anomaly.name;
-    if (run.error !== undefined) return String(run.error);
+    const failure = failureOf(run);
+    if (failure !== '') return failure;
   }
   return undefined;
 }
 
-describe('a store is caught that', () => {
-  for (const [name, faults] of Object.entries(PLANTED_ENV) as [string, FileFaults][])
-    test(name, async () => {
-      expect(await noticed({ wrapEnv: (env) => withFaults(env, faults) })).toBeDefined();
-    });
+test.each(Object.entries(PLANTED_ENV))('a store is caught that %s', async (_name, faults) => {
+  expect(await noticed({ wrapEnv: (env) => withFaults(env, faults) })).toBeDefined();
 });
 
 /** Changes one method of every log of a store. */
@@ -96,9 +94,6 @@ const PLANTED_LOG: Readonly<Record<string, (log: PartitionLog) => Partial<Partit
   }),
 };
 
-describe('a log is caught that', () => {
-  for (const [name, change] of Object.entries(PLANTED_LOG))
-    test(name, async () => {
-      expect(await noticed({ open: withLogs(change) })).toBeDefined();
-    });
+test.each(Object.entries(PLANTED_LOG))('a log is caught that %s', async (_name, change) => {
+  expect(await noticed({ open: withLogs(change) })).toBeDefined();
 });
