@@ -94,6 +94,8 @@ export const SERVER_CLOSE_MS = 2_000;
 export const GROUPS_MAX = 100_000;
 /** Member ids of one group that were given (KIP-394) and not yet joined with. */
 export const GROUP_PENDING_MEMBERS_MAX = 10_000;
+/** What one member may have the broker keep for it and hand to its leader: the metadata of all its protocols. */
+export const MEMBER_METADATA_BYTES_MAX = 4 * 1024 * 1024;
 /** Characters of a client id or instance id that a member id begins with. */
 export const MEMBER_ID_PREFIX_CHARACTERS_MAX = 255;
 /** A join of a new member is answered with an error after this long: its client may be gone. Kafka: the same. */
@@ -167,6 +169,25 @@ export const COMPACTION_CHUNK_BYTES = 256 * 1024;
 
 /** Longest line that `millrace produce` takes from its input. */
 export const CLI_LINE_BYTES_MAX = 16 * 1024 * 1024;
+/** A broker that does not answer a command for this long counts as gone. */
+export const CLI_REQUEST_MS = 30_000;
+/** How long a command goes on trying what failed for a reason that passes: a new leader, a coordinator that loads. */
+export const CLI_RETRY_MS = 15_000;
+/** The largest answer that a command takes: one fetch, or the metadata of a very large cluster. */
+export const CLI_ANSWER_BYTES_MAX = 128 * 1024 * 1024;
+/** `produce` closes a batch at this size, before compression, or at `max.message.bytes` of the topic. */
+export const CLI_BATCH_BYTES = 512 * 1024;
+/** Bytes of batches of one Produce request. */
+export const CLI_PRODUCE_BYTES_MAX = 8 * 1024 * 1024;
+/** `produce` reads no further while this much waits to be acknowledged. */
+export const CLI_UNSENT_BYTES_MAX = 16 * 1024 * 1024;
+/** What `consume` asks for at once, of all partitions and of each. */
+export const CLI_FETCH_BYTES = 8 * 1024 * 1024;
+export const CLI_FETCH_PARTITION_BYTES = 1024 * 1024;
+/** The same for a few records (`--count`). */
+export const CLI_FETCH_FEW_BYTES = 64 * 1024;
+/** Output that is collected before it is written, while more is at hand. */
+export const CLI_OUTPUT_BYTES = 64 * 1024;
 
 // broker/transactions ---------------------------------------------------------------------------------------------
 

@@ -8,7 +8,12 @@
  */
 import { Background } from '../../core/background.ts';
 import type { Env, Timer } from '../../core/env.ts';
-import { CLOCK_JUMP_HOLD_MS, CLOCK_JUMP_MS_MAX, GROUP_EXPIRY_SLICE } from '../../core/limits.ts';
+import {
+  CLOCK_JUMP_HOLD_MS,
+  CLOCK_JUMP_MS_MAX,
+  GROUP_EXPIRY_SLICE,
+  MEMBER_METADATA_BYTES_MAX,
+} from '../../core/limits.ts';
 import type { Logger } from '../../core/log.ts';
 import type { ErrorName } from '../../wire/kafka/error-codes.ts';
 import type { InternalLog, InternalProducer } from '../internal-log.ts';
@@ -312,6 +317,8 @@ class Coordinator implements GroupCoordinator {
     ) {
       return 'INVALID_SESSION_TIMEOUT';
     }
+    const metadataBytes = request.protocols.reduce((sum, each) => sum + each.metadata.length, 0);
+    if (metadataBytes > MEMBER_METADATA_BYTES_MAX) return 'INVALID_REQUEST';
     // Whoever has a member id has it of a group that is here.
     const known = request.memberId === '' || this.table.get(groupId) !== undefined;
     return known ? 'NONE' : 'UNKNOWN_MEMBER_ID';

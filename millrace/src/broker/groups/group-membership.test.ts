@@ -5,7 +5,7 @@ import {
   SESSION_MS,
   subscription,
 } from '../../../test/groups/coordinator-under-test.ts';
-import { NEW_MEMBER_JOIN_TIMEOUT_MS } from '../../core/limits.ts';
+import { MEMBER_METADATA_BYTES_MAX, NEW_MEMBER_JOIN_TIMEOUT_MS } from '../../core/limits.ts';
 import { MillraceError } from '../../core/errors.ts';
 
 const NOBODY = { generation: -1, protocolType: null, protocolName: null, members: [] };
@@ -85,6 +85,11 @@ describe('joining', () => {
     ],
     ['a protocol type', { protocolType: '' }, 'INCONSISTENT_GROUP_PROTOCOL'],
     ['a protocol', { protocols: [] }, 'INCONSISTENT_GROUP_PROTOCOL'],
+    [
+      'metadata of a reasonable size',
+      { metadata: Buffer.alloc(MEMBER_METADATA_BYTES_MAX + 1) },
+      'INVALID_REQUEST',
+    ],
   ])(
     'refuses a join without %s and forgets the group',
     async (_, {
@@ -524,6 +529,31 @@ describe('static members', () => {
     under.join('g', { memberId: leader.memberId, instanceId: 'a' });
     await under.time.advance(10);
     expect(back.value).toMatchObject({ error: 'NONE', generation: 2 });
+  });
+
+  test('a return during which a rebalance begins is a part of it', async () => {
+    const under = await CoordinatorUnderTest.open();
+    const [leader] = await under.stable('g', [{}, { instanceId: 'b' }]);
+    under.writeMs = 50;
+    const back = under.join('g', { instanceId: 'b' });
+    const again = under.join('g', { memberId: leader.memberId });
+    await under.time.advance(1);
+    expect([back.value, again.value]).toMatchObject([{ generation: 2 }, { generation: 2 }]);
+    await under.time.advance(100);
+    expect(under.groups.describe('g')?.state).toBe('CompletingRebalance');
+  });
+
+  test('a return that cannot be stored is refused and may be tried again', async () => {
+    const under = await CoordinatorUnderTest.open();
+    await under.stable('g', [{ instanceId: 'a' }]);
+    under.log.failure = new MillraceError('ML_DISK_FULL', 'full');
+    const back = under.join('g', { instanceId: 'a' });
+    await under.time.advance(1);
+    expect(back.value).toMatchObject({ error: 'COORDINATOR_NOT_AVAILABLE', memberId: '' });
+    under.log.failure = undefined;
+    const again = under.join('g', { instanceId: 'a' });
+    await under.time.advance(10);
+    expect(again.value).toMatchObject({ error: 'NONE', generation: 1 });
   });
 
   test('an instance that joins twice at once is fenced in its first join', async () => {

@@ -265,7 +265,8 @@ export class OffsetStore {
     return { error: 'NONE', partitions: errors.map((each) => (each === 'NONE' ? error : each)) };
   }
 
-  /** The topics are gone: nobody can use offsets about them. */
+  /** The topics are gone: nobody can use offsets about them. What cannot be written now is out of sight because of the
+   * topic's id, and goes at the next start. */
   async deleteTopics(
     deleted: readonly { readonly id: string; readonly name: string }[],
   ): Promise<void> {

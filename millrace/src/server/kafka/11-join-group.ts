@@ -16,7 +16,8 @@
  * Deviations:
  * - A new member of v0-3 whose connection ends while it waits is removed at once: it can never learn its id.
  * - A static member may come back to a group that is full.
- * - At most 100,000 groups (POLICY_VIOLATION) and, per group, 10,000 ids that were given and not used yet.
+ * - At most 100,000 groups (POLICY_VIOLATION) and, per group, 10,000 ids that were given and not used yet; a member's
+ *   metadata has at most 4 MiB (INVALID_REQUEST).
  *
  * Source: KIP-62, KIP-134, KIP-345, KIP-389, KIP-394, KIP-559, KIP-800, KIP-814.
  */
