@@ -8,9 +8,12 @@ import {
   batchOf,
   DIRECTORY,
   journalFile,
+  logId,
   openOne,
+  openStore,
   readAll,
   reopenOne,
+  SMALL,
   SMALL_STORE,
   values,
 } from './fixture.ts';
@@ -197,4 +200,21 @@ test('nothing is confirmed, and nothing can be read, before the sync has returne
   expect(machine.stepCount).toBeGreaterThan(position);
   expect(log.highWatermark).toBe(1);
   expect(advanced).toBe(1);
+});
+
+test('a full journal goes on as soon as a checkpoint has made room, however slow the disk is', async () => {
+  const machine = new SimMachine(17);
+  machine.faults.slowSyncProbability = 1;
+  machine.faults.slowSyncMs = 50;
+  const { store } = await openStore(machine, machine.boot(), { checkpointIntervalMs: 3_600_000 });
+  const logs = Array.from({ length: 8 }, (_, number) => store.openLog(logId(number), SMALL));
+  await machine.run(store.finishRecovery());
+  for (let round = 0; round < 8; round++) {
+    // More than the whole journal, in one cycle.
+    for (let times = 0; times < 4; times++)
+      for (const log of logs) append(log, batchOf(['f'.repeat(1500)]));
+    await machine.run(Promise.all(logs.map((log) => log.whenDurable(log.logEndOffset))), {
+      withinMs: 60_000,
+    });
+  }
 });
