@@ -29,7 +29,7 @@ const COMPARISONS: readonly Comparison[] = [
   { ours: 'millrace-os', theirs: 'kafka' },
 ];
 
-export interface Failure {
+interface Failure {
   readonly pass: string;
   readonly side: string;
   readonly message: string;

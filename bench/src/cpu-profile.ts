@@ -22,7 +22,7 @@ export interface CpuProfile {
   readonly timeDeltas: readonly number[];
 }
 
-export interface FunctionTime {
+interface FunctionTime {
   readonly name: string;
   /** `file:line`, or empty for what V8 itself does. */
   readonly place: string;

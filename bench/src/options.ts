@@ -2,13 +2,13 @@
 import { parseArgs } from 'node:util';
 import { BenchFailure } from './failure.ts';
 
-export const SCENARIOS = ['start', 'memory', 'produce', 'consume', 'latency'] as const;
+const SCENARIOS = ['start', 'memory', 'produce', 'consume', 'latency'] as const;
 export type ScenarioName = (typeof SCENARIOS)[number];
 
-export const SIDES = ['millrace', 'millrace-os', 'kafka', 'kafka-sync'] as const;
+const SIDES = ['millrace', 'millrace-os', 'kafka', 'kafka-sync'] as const;
 export type SideName = (typeof SIDES)[number];
 
-export const CLIENTS = ['wire', 'kcat', 'java'] as const;
+const CLIENTS = ['wire', 'kcat', 'java'] as const;
 export type ClientName = (typeof CLIENTS)[number];
 
 export interface BrokerOptions {
@@ -44,12 +44,12 @@ export interface ProfileOptions {
   readonly build: boolean;
 }
 
-export interface DumpLogOptions {
+interface DumpLogOptions {
   readonly kind: 'dump-log';
   readonly directory: string;
 }
 
-export interface HelpOptions {
+interface HelpOptions {
   readonly kind: 'help';
 }
 

@@ -85,7 +85,7 @@ export function start(options: SpawnOptions): Started {
 }
 
 /** Ends all that was started, at once; for the end of the benchmark only. */
-export function killAll(): void {
+function killAll(): void {
   for (const child of running) child.kill('SIGKILL');
 }
 

@@ -69,7 +69,7 @@ function formatCells(cells: readonly Cell[], input: ReportInput): string {
   );
 }
 
-export function formatSummary(summary: SideSummary | undefined): string {
+function formatSummary(summary: SideSummary | undefined): string {
   if (summary === undefined) return '-';
   const value = `${summary.disturbed ? '!' : ''}${formatNumber(summary.median)}`;
   if (summary.sampleCount < 2) return value;

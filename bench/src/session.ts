@@ -100,7 +100,7 @@ export async function warmUp(session: Session): Promise<void> {
  * Waits until others leave the machine alone for half a second, or for `patienceMs` at most. Returns whether it is
  * quiet; without patience it does not look.
  */
-export async function untilQuiet(patienceMs: number): Promise<boolean> {
+async function untilQuiet(patienceMs: number): Promise<boolean> {
   const deadlineMs = performance.now() + patienceMs;
   while (performance.now() < deadlineMs) {
     const watch = watchOthers();

@@ -37,7 +37,7 @@ export interface KcatProduceOptions {
 }
 
 /** About a megabyte of lines of exactly `recordBytes` characters each. */
-export function makeLines(recordBytes: number): Buffer {
+function makeLines(recordBytes: number): Buffer {
   const count = Math.max(1, Math.floor(FEED_BYTES / (recordBytes + 1)));
   const lines = Array.from({ length: count }, (_, index) =>
     randomBytes(index + 1, recordBytes)

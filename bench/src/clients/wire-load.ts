@@ -60,7 +60,7 @@ export function randomBytes(seed: number, length: number): Buffer {
 }
 
 /** How many records of a size the Java producer would put in one batch. */
-export function recordsPerBatch(recordBytes: number): number {
+function recordsPerBatch(recordBytes: number): number {
   const room = BATCH_BYTES - BATCH_OVERHEAD_BYTES;
   return Math.max(1, Math.floor(room / (recordBytes + RECORD_OVERHEAD_BYTES)));
 }

@@ -37,7 +37,7 @@ export interface KafkaJars {
 }
 
 /** The cache of the benchmarks: `$XDG_CACHE_HOME/millrace-bench`, by default below the home directory. */
-export function cacheFolder(): string {
+function cacheFolder(): string {
   const base = process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache');
   return join(base, 'millrace-bench');
 }

@@ -55,7 +55,7 @@ const PROMPT_SETTINGS: Readonly<Record<string, string>> = {
 };
 
 /** Makes every append wait for fsync before it is acknowledged. */
-export const SYNC_BEFORE_ACK: Readonly<Record<string, string>> = {
+const SYNC_BEFORE_ACK: Readonly<Record<string, string>> = {
   'log.flush.interval.messages': '1',
 };
 
