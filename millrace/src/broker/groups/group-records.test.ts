@@ -1,5 +1,7 @@
 /** The bytes on disk: written by hand from Kafka's schemas, so that a change of ours shows. */
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { MillraceError } from '../../core/errors.ts';
 import {
   decodeGroup,
   decodeKey,
@@ -19,6 +21,15 @@ const OFFSET = {
   topicId: '',
 };
 const KEY = { topic: 't', partition: 3 };
+
+function faultOf(decode: () => unknown): string {
+  try {
+    decode();
+    return 'none';
+  } catch (error) {
+    return error instanceof MillraceError ? error.code : String(error);
+  }
+}
 
 /** Spaces are between fields. */
 function bytes(hex: string): Buffer {
@@ -95,4 +106,20 @@ test('records that Kafka wrote in older versions are read', () => {
 test('tombstones have the same keys and no value', () => {
   expect(offsetTombstone('g', KEY)).toEqual({ ...offsetRecord('g', KEY, OFFSET), value: null });
   expect(groupTombstone('g').value).toBeNull();
+});
+
+test('bytes that are no record give an error of ours and nothing else', () => {
+  const decoders = [decodeKey, decodeOffset, (value: Buffer) => decodeGroup('g', value)];
+  const versions = fc.integer({ min: -1, max: 6 });
+  fc.assert(
+    fc.property(versions, fc.uint8Array({ maxLength: 80 }), (version, body) => {
+      const head = Buffer.alloc(2);
+      head.writeInt16BE(version);
+      const faults = decoders.map((decode) => faultOf(() => decode(Buffer.concat([head, body]))));
+      expect(faults.filter((fault) => fault !== 'ML_WIRE_MALFORMED' && fault !== 'none')).toEqual(
+        [],
+      );
+    }),
+    { numRuns: 2_000 },
+  );
 });
