@@ -129,6 +129,21 @@ export async function replaceFile(fs: FileSystem, path: string, bytes: Uint8Arra
   await fs.syncDirectory(directoryOf(path));
 }
 
+/**
+ * Makes the name of a directory survive a power cut, and those of all directories above it: `makeDirectory` may have made
+ * any of them, in this life or in an earlier one that was killed. Those that may not be opened are not ours.
+ */
+export async function syncPath(fs: FileSystem, directory: string): Promise<void> {
+  for (let at = directory; at !== '/'; ) {
+    at = directoryOf(at);
+    try {
+      await fs.syncDirectory(at);
+    } catch (error) {
+      if (!(error instanceof MillraceError) || error.code !== 'ML_PERMISSION') throw error;
+    }
+  }
+}
+
 /** The directory that holds an absolute path. */
 export function directoryOf(path: string): string {
   const slash = path.lastIndexOf('/');

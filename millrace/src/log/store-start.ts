@@ -4,6 +4,7 @@
  */
 import type { Env } from '../core/env.ts';
 import { MillraceError } from '../core/errors.ts';
+import { syncPath } from '../core/files.ts';
 import { silentLogger } from '../core/log.ts';
 import { leaderEpoch } from '../wire/kafka/records/record-batch.ts';
 import { walkHeaders } from './batch-walk.ts';
@@ -67,6 +68,7 @@ export async function findStore(env: Env, options: LogStoreOptions): Promise<Fou
   // The files of the journal are used again: a killed process may have left their names in the page cache alone.
   await env.fs.syncDirectory(journalDirectory(directory));
   if (checkpoint === undefined) {
+    await syncPath(env.fs, directory);
     // The first checkpoint is durable before the first log or journal file is made.
     if (
       listLogs(env, directory).length === 0 &&
