@@ -1,5 +1,5 @@
 /** The bytes on disk: written by hand from Kafka's schemas, so that a change of ours shows. */
-import fc from 'fast-check';
+import { assert, integer, property, uint8Array } from 'fast-check';
 import { expect, test } from 'vitest';
 import { MillraceError } from '../../core/errors.ts';
 import {
@@ -110,9 +110,9 @@ test('tombstones have the same keys and no value', () => {
 
 test('bytes that are no record give an error of ours and nothing else', () => {
   const decoders = [decodeKey, decodeOffset, (value: Buffer) => decodeGroup('g', value)];
-  const versions = fc.integer({ min: -1, max: 6 });
-  fc.assert(
-    fc.property(versions, fc.uint8Array({ maxLength: 80 }), (version, body) => {
+  const versions = integer({ min: -1, max: 6 });
+  assert(
+    property(versions, uint8Array({ maxLength: 80 }), (version, body) => {
       const head = Buffer.alloc(2);
       head.writeInt16BE(version);
       const faults = decoders.map((decode) => faultOf(() => decode(Buffer.concat([head, body]))));
