@@ -48,6 +48,7 @@ export class Checkpointer {
   private version: number;
   /** Directories with names that are not durable. */
   private readonly directories = new Set<string>();
+  private namesSynced: Promise<void> = Promise.resolve();
   private waiting: Waiter[] = [];
   private running: Promise<void> | undefined;
   /** Somebody asked for a checkpoint since the last one began. */
@@ -195,7 +196,15 @@ export class Checkpointer {
     }
   }
 
-  private async syncDirectories(): Promise<void> {
+  /** One after the other: who finds no names left must know that whoever took them is done. A failure stays one. */
+  private syncDirectories(): Promise<void> {
+    const before = this.namesSynced;
+    const names = before.then(() => this.syncDirectoriesOnce());
+    this.namesSynced = names;
+    return names;
+  }
+
+  private async syncDirectoriesOnce(): Promise<void> {
     const directories = [...this.directories];
     this.directories.clear();
     for (const directory of directories)

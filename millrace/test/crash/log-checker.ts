@@ -270,9 +270,11 @@ export class LogChecker {
       return -1;
     };
     const expected = first(start[0]);
-    if (offset === expected || offset === first(start[1])) return;
-    // It came into being while the question was being answered.
-    if (offset === -1 && expected >= highWatermark[0]) return;
+    for (const possible of [expected, first(start[1])]) {
+      if (offset === possible) return;
+      // It came into being while the question was being answered.
+      if (offset === -1 && possible >= highWatermark[0]) return;
+    }
     this.report(
       'lookup-wrong',
       event.log,
