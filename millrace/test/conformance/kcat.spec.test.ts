@@ -171,9 +171,11 @@ describe.skipIf(!KCAT_INSTALLED)('kcat', () => {
       const assigned = readers.map(
         (reader) =>
           new Promise<void>((resolve) => {
+            let said = '';
             reader.stderr.setEncoding('utf8').on('data', (text: string) => {
+              said += text;
               // Two partitions each: the group has settled.
-              if (/assigned: \S+ \[\d\], \S+ \[\d\]\s*$/.test(text)) resolve();
+              if (/assigned: \S+ \[\d\], \S+ \[\d\]\s*$/.test(said)) resolve();
             });
           }),
       );
