@@ -15,9 +15,9 @@ import { kafkaVariant } from './peers/kafka.ts';
 import { type MillraceProgram, millraceVariant, prepareMillrace } from './peers/millrace.ts';
 import type { PeerVariant } from './peers/peer.ts';
 import { formatReport } from './report.ts';
-import type { Comparison, Sample } from './samples.ts';
+import type { Comparison } from './samples.ts';
 import { groupSamples, ratio } from './samples.ts';
-import { makePasses, type Pass, type SeenContent } from './scenarios/passes.ts';
+import { type Findings, makePasses, type Pass, type SeenContent } from './scenarios/passes.ts';
 import { type SessionPlace, syncFileSystem, withSession } from './session.ts';
 
 const RESULTS = fileURLToPath(new URL('../results', import.meta.url));
@@ -35,9 +35,7 @@ interface Failure {
   readonly message: string;
 }
 
-interface Findings {
-  readonly samples: Sample[];
-  readonly contents: SeenContent[];
+interface RunFindings extends Findings {
   readonly failures: Failure[];
 }
 
@@ -104,8 +102,8 @@ async function runRounds(
   options: BrokerOptions,
   variants: ReadonlyMap<SideName, PeerVariant>,
   folder: string,
-): Promise<Findings> {
-  const findings: Findings = { samples: [], contents: [], failures: [] };
+): Promise<RunFindings> {
+  const findings: RunFindings = { samples: [], contents: [], failures: [] };
   const passes = makePasses(options);
   const startedMs = performance.now();
   const place: SessionPlace = {
@@ -130,13 +128,11 @@ async function runRounds(
 async function runPass(
   pass: Pass,
   variant: PeerVariant,
-  to: { readonly place: SessionPlace; readonly findings: Findings },
+  to: { readonly place: SessionPlace; readonly findings: RunFindings },
 ): Promise<void> {
   const { findings } = to;
   try {
-    const result = await withSession(variant, to.place, (session) => pass.run(session));
-    findings.samples.push(...result.samples);
-    findings.contents.push(...result.contents);
+    await withSession(variant, to.place, (session) => pass.run(session, findings));
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     findings.failures.push({ pass: pass.title, side: variant.name, message });
@@ -178,7 +174,7 @@ interface Result {
   readonly machine: Machine;
   readonly limits: MachineLimits;
   readonly sides: readonly { readonly name: string }[];
-  readonly findings: Findings;
+  readonly findings: RunFindings;
   readonly differing: readonly string[];
 }
 

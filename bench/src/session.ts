@@ -17,8 +17,9 @@ import {
   wireProduce,
 } from './clients/wire-load.ts';
 import type { PeerVariant, RunningPeer } from './peers/peer.ts';
+import { BenchFailure } from './failure.ts';
 import { DISTURBED_CORES } from './samples.ts';
-import { watchOthers } from './process.ts';
+import { tail, watchOthers } from './process.ts';
 
 const run = promisify(execFile);
 
@@ -74,6 +75,8 @@ export async function withSession<T>(
     const startOthersCores = others();
     try {
       return await use(makeSession({ variant, peer, startOthersCores, place }));
+    } catch (error) {
+      throw withLastWords(error, peer);
     } finally {
       await peer.stop();
     }
@@ -113,6 +116,14 @@ async function untilQuiet(patienceMs: number): Promise<boolean> {
 /** Writes out what is dirty on the file system of `folder`. */
 export async function syncFileSystem(folder: string): Promise<void> {
   await run('sync', ['-f', folder]);
+}
+
+/** What went wrong, and what the broker said about it: its log goes with its directory. */
+function withLastWords(error: unknown, peer: RunningPeer): Error {
+  const message = error instanceof Error ? error.message : String(error);
+  return new BenchFailure(`${message}; the broker's last words:\n${tail(peer.logFile)}`, {
+    cause: error,
+  });
 }
 
 function makeSession(

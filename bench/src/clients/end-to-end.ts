@@ -23,6 +23,8 @@ export interface EndToEndOptions {
 }
 
 const TURN_MS = 1;
+/** As `max.in.flight.requests.per.connection`: beyond it, due records wait and go together in the next batch. */
+const IN_FLIGHT_MAX = 5;
 const FETCH_WAIT_MS = 500;
 const FETCH_BYTES = 4 << 20;
 /** How long to wait for the last records once all were sent. */
@@ -58,7 +60,7 @@ async function sendOnSchedule(
   plan: { readonly startMs: number; readonly total: number },
 ): Promise<void> {
   const gapMs = 1000 / options.recordsPerSecond;
-  const acks: Promise<void>[] = [];
+  const inFlight = new Set<Promise<void>>();
   let sent = 0;
   while (sent < plan.total) {
     const nowMs = performance.now();
@@ -70,11 +72,15 @@ async function sendOnSchedule(
     }
     if (values.length > 0) {
       const batch = encodeBatch(values, TIMESTAMP_MS);
-      acks.push(produce(connection, produceBody(options.topic, [{ partition: 0, batch }])));
+      const ack = produce(connection, produceBody(options.topic, [{ partition: 0, batch }]));
+      inFlight.add(ack);
+      // A failure is seen by the race or by the wait for all below.
+      ack.then(() => inFlight.delete(ack)).catch(() => undefined);
     }
-    await sleep(TURN_MS);
+    if (inFlight.size < IN_FLIGHT_MAX) await sleep(TURN_MS);
+    else await Promise.race(inFlight);
   }
-  await Promise.all(acks);
+  await Promise.all(inFlight);
 }
 
 async function consume(

@@ -9,7 +9,7 @@ import { WireReader, WireWriter } from '../clients/wire-codec.ts';
 import { type BrokerOptions, parseOptions, type ScenarioName } from '../options.ts';
 import type { PeerVariant, RunningPeer } from '../peers/peer.ts';
 import { withSession } from '../session.ts';
-import { makePasses, type PassResult } from './passes.ts';
+import { makePasses, type Findings } from './passes.ts';
 
 interface Batch {
   readonly baseOffset: number;
@@ -183,7 +183,7 @@ function answerFrame(broker: MemoryBroker, request: Buffer): Buffer {
 const SMALL = ['broker', '--quick', '--seconds', '1', '--partitions', '3', '--sizes', '2000'];
 
 /** Runs the passes of one scenario on one side. */
-async function runScenario(scenario: ScenarioName, variant: PeerVariant): Promise<PassResult> {
+async function runScenario(scenario: ScenarioName, variant: PeerVariant): Promise<Findings> {
   const options = parseOptions([...SMALL, '--clients', 'wire', '--rates', '100']);
   if (options.kind !== 'broker') throw new Error('not the broker command');
   const small: BrokerOptions = { ...options, scenarios: [scenario], consumeBytes: 1e6 };
@@ -192,13 +192,15 @@ async function runScenario(scenario: ScenarioName, variant: PeerVariant): Promis
     const place = { folder, patienceMs: 0, settle: () => Promise.resolve() };
     const [pass] = makePasses(small);
     if (pass === undefined) throw new Error(`no pass for ${scenario}`);
-    return await withSession(variant, place, (session) => pass.run(session));
+    const findings: Findings = { samples: [], contents: [] };
+    await withSession(variant, place, (session) => pass.run(session, findings));
+    return findings;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-function metricsOf(result: PassResult): string[] {
+function metricsOf(result: Findings): string[] {
   return result.samples.filter(({ value }) => value > 0).map(({ metric }) => metric);
 }
 

@@ -26,15 +26,16 @@ export interface SeenContent {
   readonly content: Content;
 }
 
-export interface PassResult {
-  readonly samples: readonly Sample[];
-  readonly contents: readonly SeenContent[];
+/** Where a pass puts what it finds, as it finds it: a failure later on does not lose it. */
+export interface Findings {
+  readonly samples: Sample[];
+  readonly contents: SeenContent[];
 }
 
 export interface Pass {
   readonly title: string;
   readonly sides: readonly SideName[];
-  run(session: Session): Promise<PassResult>;
+  run(session: Session, findings: Findings): Promise<void>;
 }
 
 const MEGA = 1e6;
@@ -66,17 +67,15 @@ function memoryPass(options: BrokerOptions): Pass {
   return {
     title: withMemory ? 'start and memory' : 'start',
     sides: options.sides.filter((side) => side === 'millrace' || side === 'kafka'),
-    run: async (session) => {
+    run: async (session, { samples }) => {
       const side = session.variant.name;
-      const samples: Sample[] = [
-        {
-          metric: 'startMs',
-          cell: 'empty directory',
-          side,
-          value: session.peer.startMs,
-          othersCores: session.startOthersCores,
-        },
-      ];
+      samples.push({
+        metric: 'startMs',
+        cell: 'empty directory',
+        side,
+        value: session.peer.startMs,
+        othersCores: session.startOthersCores,
+      });
       if (withMemory) {
         await sleep(REST_MS);
         const value = session.peer.usage().residentBytes / MEGA;
@@ -101,7 +100,6 @@ function memoryPass(options: BrokerOptions): Pass {
           value: window.brokerResidentBytesMax / MEGA,
         });
       }
-      return { samples, contents: [] };
     },
   };
 }
@@ -110,9 +108,8 @@ function producePass(options: BrokerOptions, partitionCount: number): Pass {
   return {
     title: `produce, ${partitionCount} partitions`,
     sides: options.sides,
-    run: async (session) => {
+    run: async (session, { samples }) => {
       await warmUp(session);
-      const samples: Sample[] = [];
       for (const client of options.clients) {
         for (const recordBytes of options.recordSizes) {
           const topic = { name: `produce-${client}-${recordBytes}`, partitionCount };
@@ -132,7 +129,6 @@ function producePass(options: BrokerOptions, partitionCount: number): Pass {
           samples.push(...rateSamples('produce', of, { rate: result, window }));
         }
       }
-      return { samples, contents: [] };
     },
   };
 }
@@ -161,11 +157,9 @@ function consumePass(options: BrokerOptions, partitionCount: number): Pass {
   return {
     title: `consume, ${partitionCount} partitions`,
     sides: options.sides.filter((side) => side === 'millrace' || side === 'kafka'),
-    run: async (session) => {
+    run: async (session, { samples, contents }) => {
       await warmUp(session);
       const side = session.variant.name;
-      const samples: Sample[] = [];
-      const contents: SeenContent[] = [];
       for (const recordBytes of options.recordSizes) {
         const topic = { name: `consume-${recordBytes}`, partitionCount };
         await session.withTopic(topic, async () => {
@@ -186,7 +180,6 @@ function consumePass(options: BrokerOptions, partitionCount: number): Pass {
           }
         });
       }
-      return { samples, contents };
     },
   };
 }
@@ -208,10 +201,9 @@ function latencyPass(options: BrokerOptions): Pass {
   return {
     title: 'latency',
     sides: options.sides,
-    run: async (session) => {
+    run: async (session, { samples }) => {
       await warmUp(session);
       const side = session.variant.name;
-      const samples: Sample[] = [];
       for (const recordsPerSecond of options.rates) {
         const topic = { name: `latency-${recordsPerSecond}`, partitionCount: 1 };
         const { result: latencies, window } = await session.withTopic(topic, () =>
@@ -246,7 +238,6 @@ function latencyPass(options: BrokerOptions): Pass {
         const cell = 'java, one record after the other';
         samples.push(...latencySamples({ cell, side }, { ...report, window }));
       }
-      return { samples, contents: [] };
     },
   };
 }
