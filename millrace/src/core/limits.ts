@@ -136,7 +136,9 @@ export const JOURNAL_SYNC_WRITE_BYTES_MAX = 128 * 1024;
 export const SEGMENT_UNSYNCED_BYTES_MAX = 16 * 1024 * 1024;
 /** Bytes of an active segment that its index files may lack after a crash: a start has to read them. */
 export const SEGMENT_UNINDEXED_BYTES_MAX = 8 * 1024 * 1024;
-/** Bytes at the end of a segment that this process wrote and that are taken to be in the page cache. */
+/** For this long what a process has written to a new segment is taken to be in the page cache… */
+export const READ_HOT_MS = 5 * 60 * 1000;
+/** …and after that so much at the end of the segment that is written. */
 export const SEGMENT_HOT_BYTES = 16 * 1024 * 1024;
 /** Hot reads up to this size are done on the spot. */
 export const READ_SYNC_BYTES_MAX = 256 * 1024;

@@ -9,10 +9,10 @@
 import { crc32c } from '../wire/kafka/records/crc32c.ts';
 import { readInt64, writeInt64 } from '../wire/kafka/records/record-batch.ts';
 import type { EpochEntry } from './epoch-cache.ts';
-import { entryKey, entryLogKey, STORE_ID_BYTES } from './journal-format.ts';
+import { entryKey, entryLogKey, logIdOf, STORE_ID_BYTES } from './journal-format.ts';
 import type { JournalPosition } from './journal-ring.ts';
 import { type ProducerEntry, PRODUCER_BATCHES_KEPT } from './producer-state.ts';
-import type { StoredIndexes } from './segment.ts';
+import type { StoredIndexes } from './segment-indexes.ts';
 import type { StoredAborted } from './transaction-index.ts';
 import type { LogId } from './types.ts';
 
@@ -213,7 +213,7 @@ export function decodeLogRecord(bytes: Buffer): LogRecord {
     at += PRODUCER_FIXED_BYTES + producer.batches.length * PRODUCER_BATCH_BYTES;
   }
   return {
-    id: recordId(bytes),
+    id: logIdOf(recordKey(bytes)),
     needsScan: (bytes.readUInt32BE(24) & LOG_FLAG_SCAN) !== 0,
     logStartOffset: readInt64(bytes, 32),
     endOffset: readInt64(bytes, 40),
@@ -236,12 +236,6 @@ export function decodeLogRecord(bytes: Buffer): LogRecord {
 /** Which log the encoded record at `position` is about: see `logKey`. */
 export function recordKey(bytes: Buffer, position = 0): string {
   return entryLogKey(bytes, position + 4);
-}
-
-function recordId(bytes: Buffer): LogId {
-  const key = recordKey(bytes);
-  const slash = key.indexOf('/');
-  return { topicId: key.slice(0, slash), partition: Number(key.slice(slash + 1)) };
 }
 
 function writeProducer(out: Buffer, position: number, producer: ProducerEntry): number {

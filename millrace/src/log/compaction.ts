@@ -45,7 +45,8 @@ import { OffsetMap } from './offset-map.ts';
 import type { DiskLog } from './partition-log.ts';
 import { indexRange } from './readable-log.ts';
 import { LOG_SUFFIX } from './segment-files.ts';
-import { NO_STORED_INDEXES, Segment } from './segment.ts';
+import { Segment } from './segment.ts';
+import { NO_STORED_INDEXES } from './segment-indexes.ts';
 import { NO_STORED_ABORTED } from './transaction-index.ts';
 import type { AbortedTransaction } from './types.ts';
 

@@ -28,6 +28,8 @@ export class FlushMode {
     this.policy = policy;
     this.onGateOpen = onGateOpen;
     this.change(policy, state.isEmpty);
+    // A checkpoint has to know soon that the log is to be scanned, whatever its policy is by the next start.
+    if (!this.isJournaled) context.nextCheckpoint().catch(() => {});
   }
 
   /** What is written now may be missing from the journal: for the next checkpoint. */
@@ -40,7 +42,7 @@ export class FlushMode {
     const wantsJournal = policy === 'commit';
     if (wantsJournal === this.isJournaled) return;
     if (wantsJournal) this.begin(isEmpty);
-    else this.end(isEmpty);
+    else this.end();
   }
 
   private begin(isEmpty: boolean): void {
@@ -54,11 +56,7 @@ export class FlushMode {
     this.gate = gate;
   }
 
-  private end(isEmpty: boolean): void {
-    if (isEmpty) {
-      this.isJournaled = false;
-      return;
-    }
+  private end(): void {
     this.context.nextCheckpoint().then(
       () => {
         if (this.policy !== 'commit' && this.gate === undefined) this.isJournaled = false;

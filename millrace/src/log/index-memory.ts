@@ -14,11 +14,11 @@ export class IndexMemory {
   used(segment: Segment): void {
     const before = this.bytesOf.get(segment) ?? 0;
     this.bytesOf.delete(segment);
-    this.bytesOf.set(segment, segment.indexBytes);
-    this.bytes += segment.indexBytes - before;
+    this.bytesOf.set(segment, segment.indexes.bytes);
+    this.bytes += segment.indexes.bytes - before;
     for (const [oldest, bytes] of this.bytesOf) {
       if (this.bytes <= this.bytesMax || oldest === segment) return;
-      oldest.unloadIndexes();
+      oldest.indexes.unload();
       this.bytesOf.delete(oldest);
       this.bytes -= bytes;
     }

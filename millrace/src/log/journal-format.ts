@@ -14,6 +14,7 @@
  */
 import { crc32c } from '../wire/kafka/records/crc32c.ts';
 import { ATTRIBUTES_AT, readInt64, writeInt64 } from '../wire/kafka/records/record-batch.ts';
+import type { LogId } from './types.ts';
 
 /** NOTE: persistent format, do not renumber (this and every constant below). */
 export const JOURNAL_FORMAT_VERSION = 1;
@@ -180,6 +181,12 @@ export function entryLogKey(buffer: Buffer, position: number): string {
 /** One string per log. */
 export function logKey(topicId: string, partition: number): string {
   return `${topicId}/${partition}`;
+}
+
+/** What `logKey` was made of. */
+export function logIdOf(key: string): LogId {
+  const slash = key.indexOf('/');
+  return { topicId: key.slice(0, slash), partition: Number(key.slice(slash + 1)) };
 }
 
 /** Writes a table entry without a batch: the prefix is zeros and there is no payload. */

@@ -8,7 +8,8 @@ import { SEGMENT_UNINDEXED_BYTES_MAX } from '../core/limits.ts';
 import type { LogRecord } from './checkpoint-format.ts';
 import { isDiskFull } from './disk-space.ts';
 import type { DiskLog } from './partition-log.ts';
-import { NO_STORED_INDEXES, type Segment } from './segment.ts';
+import type { Segment } from './segment.ts';
+import { NO_STORED_INDEXES } from './segment-indexes.ts';
 import { NO_STORED_ABORTED } from './transaction-index.ts';
 
 /** @param isLast the store is being closed */
@@ -22,7 +23,7 @@ export function captureLog(log: DiskLog, isLast: boolean): LogRecord {
     endOffset: log.logEndOffset,
     segmentBaseOffset: active?.baseOffset ?? -1,
     segmentBytes: active?.sizeBytes ?? 0,
-    indexes: active?.storedIndexes ?? NO_STORED_INDEXES,
+    indexes: active?.indexes.storedState ?? NO_STORED_INDEXES,
     aborted: active?.aborted.storedState ?? NO_STORED_ABORTED,
     compactedTo: log.compactedTo,
     gapsBelow: log.gapsBelow,
@@ -48,7 +49,7 @@ function storeIndexes(log: DiskLog, segment: Segment, isLast: boolean): void {
   if (segment.aborted.write()) log.context.onNamesChanged(log.directory);
   // Of the active segment now and then only: a start reads what its index files lack.
   const isWanted =
-    segment.isSealed || isLast || segment.unindexedBytes > SEGMENT_UNINDEXED_BYTES_MAX;
+    segment.isSealed || isLast || segment.indexes.unindexedBytes > SEGMENT_UNINDEXED_BYTES_MAX;
   if (!isWanted) return;
   try {
     segment.storeIndexes();

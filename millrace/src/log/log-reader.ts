@@ -11,7 +11,12 @@
  */
 import { MillraceError } from '../core/errors.ts';
 import { readFully, readFullyAsync } from '../core/files.ts';
-import { READ_BYTES_MAX, READ_SYNC_BYTES_MAX, SEGMENT_HOT_BYTES } from '../core/limits.ts';
+import {
+  READ_BYTES_MAX,
+  READ_HOT_MS,
+  READ_SYNC_BYTES_MAX,
+  SEGMENT_HOT_BYTES,
+} from '../core/limits.ts';
 import type { ErrorName } from '../wire/kafka/error-codes.ts';
 import {
   BATCH_INCOMPLETE,
@@ -138,7 +143,7 @@ export class LogReader {
       }
       const available = segment.sizeBytes - position;
       const wanted = Math.min(available, Math.max(Math.min(bytesMin, READ_BYTES_MAX), 1024));
-      const isHot = isHotAt(segment, position);
+      const isHot = isHotAt(segment, position, context.env.clock.monotonicMs());
       const buffer = context.readBuffers.take(wanted);
       let scan: Scan;
       let isKept = false;
@@ -380,13 +385,11 @@ function records(start: number, end: number, next: number): Scan {
   return { kind: 'records', start, end, next };
 }
 
-/** Written by this process, and so recently that it is in the page cache. */
-function isHotAt(segment: Segment, position: number): boolean {
-  return (
-    !segment.isSealed &&
-    position >= segment.openedBytes &&
-    segment.sizeBytes - position <= SEGMENT_HOT_BYTES
-  );
+/** Written by this process, and so recently that it is in the page cache: the disk has had no part in it yet. */
+function isHotAt(segment: Segment, position: number, nowMs: number): boolean {
+  if (position < segment.openedBytes) return false;
+  if (nowMs - segment.openedMs <= READ_HOT_MS) return true;
+  return !segment.isSealed && segment.sizeBytes - position <= SEGMENT_HOT_BYTES;
 }
 
 /**

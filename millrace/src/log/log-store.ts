@@ -19,7 +19,7 @@ import { Checkpointer } from './checkpointer.ts';
 import { Compactor } from './compaction.ts';
 import { DiskSpace } from './disk-space.ts';
 import { IndexMemory } from './index-memory.ts';
-import { ENTRY_DELETED, logKey } from './journal-format.ts';
+import { ENTRY_DELETED, logIdOf, logKey } from './journal-format.ts';
 import type { JournalReplay } from './journal-replay.ts';
 import { JournalRing } from './journal-ring.ts';
 import { Journal } from './journal.ts';
@@ -157,8 +157,15 @@ export class DiskLogStore implements LogStore {
   }
 
   existing(): LogId[] {
-    const { directory } = this.options;
-    return listLogs(this.env, directory).filter((id) => !this.isDeleted(id));
+    const ids = new Map<string, LogId>();
+    const add = (id: LogId): void => {
+      if (!this.isDeleted(id)) ids.set(logKey(id.topicId, id.partition), id);
+    };
+    for (const id of listLogs(this.env, this.options.directory)) add(id);
+    // A power cut may have taken the directory of a log whose batches are in the journal.
+    for (const key of this.records.keys()) add(logIdOf(key));
+    for (const key of this.replay?.logs.keys() ?? []) add(logIdOf(key));
+    return [...ids.values()];
   }
 
   openLog(id: LogId, config: LogConfig, options: OpenLogOptions = {}): DiskLog {
@@ -409,7 +416,7 @@ export class DiskLogStore implements LogStore {
       env,
       logger: this.logger,
       journal: this.journal,
-      segments: { fs: env.fs, openFiles, fail },
+      segments: { fs: env.fs, clock: env.clock, openFiles, fail },
       readBuffers: new ReadBuffers(limits.READ_POOL_BYTES_MAX),
       indexMemory: new IndexMemory(limits.INDEX_MEMORY_BYTES_MAX),
       counters: this.counters,

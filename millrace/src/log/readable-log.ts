@@ -1,7 +1,8 @@
 /** What reading needs of a partition log: its segments and its watermarks. */
 import type { EpochCache } from './epoch-cache.ts';
 import type { LogContext } from './log-context.ts';
-import type { IndexRange, Segment } from './segment.ts';
+import type { Segment } from './segment.ts';
+import type { IndexRange } from './segment-indexes.ts';
 import type { Isolation, LogConfig, LogId } from './types.ts';
 
 export interface ReadableLog {

@@ -27,7 +27,8 @@ import type { LogContext } from './log-context.ts';
 import { DiskLog } from './partition-log.ts';
 import { indexRange } from './readable-log.ts';
 import { BatchFacts, ProducerState } from './producer-state.ts';
-import { NO_STORED_INDEXES, Segment } from './segment.ts';
+import { Segment } from './segment.ts';
+import { NO_STORED_INDEXES } from './segment-indexes.ts';
 import {
   DELETED_SUFFIX,
   INDEX_SUFFIX,
@@ -149,7 +150,7 @@ function activeSegment(options: RecoveryOptions, record: LogRecord, needsScan: b
     context.onNamesChanged(directory);
   }
   if (!options.isClean) {
-    segment.cutIndexFiles();
+    segment.indexes.cutFiles();
     if (!needsScan) segment.cut(segmentBytes);
   }
   return segment;
@@ -185,7 +186,7 @@ function scan(log: DiskLog, unknown: readonly number[], options: RecoveryOptions
       { directory, baseOffset: base },
       { sizeBytes: 0, indexes: NO_STORED_INDEXES, aborted: NO_STORED_ABORTED },
     );
-    segment.cutIndexFiles();
+    segment.indexes.cutFiles();
     allowGap(log, base);
     log.list.adopt(segment);
     context.onNamesChanged(directory);

@@ -5,7 +5,8 @@
  * Invariant: only the last segment is written to; `all` is replaced and never changed in place, so that a reader may keep it.
  */
 import type { LogContext } from './log-context.ts';
-import { NO_STORED_INDEXES, Segment } from './segment.ts';
+import { Segment } from './segment.ts';
+import { NO_STORED_INDEXES } from './segment-indexes.ts';
 import { NO_STORED_ABORTED } from './transaction-index.ts';
 import type { LogConfig } from './types.ts';
 

@@ -183,7 +183,7 @@ export interface LogStore {
   readonly leaderEpoch: number;
   /** true when the last stop was clean: nothing had to be replayed. */
   readonly cleanStart: boolean;
-  /** Partition logs that have a directory. */
+  /** Partition logs that exist: in the directory, in the checkpoint or in the journal. */
   existing(): LogId[];
   /** Opens a log, recovering it from the recovery point and the journal; creates it when it has no directory. */
   openLog(id: LogId, config: LogConfig, options?: OpenLogOptions): PartitionLog;
