@@ -102,9 +102,9 @@ async function endTransaction(life: ClientSide, producer: Producer): Promise<voi
 }
 
 /** Returns the end offset, or -1 when the log refused. */
-function appendMarker(
+export function appendMarker(
   life: ClientSide,
-  producer: Producer,
+  producer: Pick<Producer, 'producerId' | 'epoch'>,
   log: KnownLog,
   commit: boolean,
 ): number {
@@ -172,7 +172,7 @@ function newBatch(life: ClientSide, producer: Producer, log: KnownLog): NewBatch
       timestampMs: life.nowMs() - random.below(20),
       valueBytes,
     });
-  const compression = random.chance(0.2) ? (random.chance(0.5) ? 'gzip' : 'snappy') : 'none';
+  const compression = random.chance(0.1) ? (random.chance(0.3) ? 'gzip' : 'snappy') : 'none';
   if (producer.producerId < 0) return { records, compression };
   return {
     records,

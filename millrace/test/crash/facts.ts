@@ -40,10 +40,11 @@ export interface NewBatch {
   readonly transactional?: boolean;
 }
 
+const FILLER = '.'.repeat(4096);
+
 /** Bytes that follow from the id: a record whose value is not this one was not written. */
 function valueOf(id: string, bytes: number): string {
-  const unit = `${id}|`;
-  return unit.repeat(Math.ceil(bytes / unit.length)).slice(0, bytes);
+  return (id + FILLER).slice(0, bytes);
 }
 
 export function encode(batch: NewBatch): Buffer {

@@ -15,14 +15,15 @@ import type {
   PartitionLog,
 } from '../../src/log/types.ts';
 import type { ClientSide } from './client-side.ts';
-import { produce } from './clients.ts';
+import { appendMarker, produce } from './clients.ts';
 import { factsOf } from './facts.ts';
 import type { BatchFact, LogEvent, RecoveredLog, View } from './log-history.ts';
 import { configFact, type KnownLog, randomConfig, type World } from './world.ts';
 
 export interface LifeOptions {
   readonly world: World;
-  readonly machine: SimMachine;
+  /** Absent on a real one. */
+  readonly machine?: SimMachine;
   readonly env: Env;
   /** Opens the store under test; `onFatal` runs when it cannot go on. */
   readonly open: (env: Env, onFatal: (error: unknown) => void) => Promise<LogStore>;
@@ -97,7 +98,7 @@ export class Life implements ClientSide {
   }
 
   isRunning(): boolean {
-    return !this.isOver && !this.isFatal && this.world.checker.anomalies.length === 0;
+    return !this.isOver && !this.isFatal && !this.world.hasFailed();
   }
 
   takeOperation(): boolean {
@@ -124,14 +125,16 @@ export class Life implements ClientSide {
     if (log === undefined || !this.isRunning()) return undefined;
     const atMs = this.nowMs();
     const expected = log.logEndOffset;
+    const appended = (baseOffset: number, duplicate: boolean): LogEvent => ({
+      kind: 'appended',
+      log: known.name,
+      atMs,
+      duplicate,
+      batches: facts(baseOffset),
+    });
     const say = (baseOffset: number, duplicate: boolean): void =>
-      this.record({
-        kind: 'appended',
-        log: known.name,
-        atMs,
-        duplicate,
-        batches: facts(baseOffset),
-      });
+      this.record(appended(baseOffset, duplicate));
+    this.world.intend(appended(expected, false));
     let result: AppendResult | undefined;
     let thrown: unknown;
     try {
@@ -211,7 +214,18 @@ export class Life implements ClientSide {
     for (const [known, log] of this.open) logs.push(await this.recovered(known, log));
     this.record({ kind: 'recovered', leaderEpoch: store.leaderEpoch, logs });
     this.hasRecovered = true;
+    for (const [known, log] of this.open) this.endStrangers(known, log);
     if (this.world.logs.length === 0) this.create();
+  }
+
+  /** Aborts what clients that died with an earlier process have left open. */
+  private endStrangers(known: KnownLog, log: PartitionLog): void {
+    for (const { producerId, producerEpoch, currentTransactionStartOffset } of log.producers()) {
+      const isOurs = this.world.producers.some((producer) => producer.producerId === producerId);
+      if (isOurs || currentTransactionStartOffset < 0) continue;
+      const end = appendMarker(this, { producerId, epoch: producerEpoch + 1 }, known, false);
+      if (end >= 0) this.whenDurable(known, end, () => {});
+    }
   }
 
   private checkExisting(store: LogStore): void {
@@ -434,8 +448,8 @@ export class Life implements ClientSide {
 
   /** The device gets nearly full, and gets its room back after a while. */
   private tighten(): void {
-    if (this.isTight) return;
     const { machine } = this.options;
+    if (this.isTight || machine === undefined) return;
     const { random } = this.world;
     machine.setCapacity(machine.disk.usedBytes + 4096 * random.below(12));
     this.isTight = true;

@@ -6,6 +6,7 @@
 import type { Env } from '../../src/core/env.ts';
 import { SimMachine, SimPowerCut } from '../../src/core/sim/sim-machine.ts';
 import type { LogStore } from '../../src/log/types.ts';
+import { LogChecker } from './log-checker.ts';
 import type { LogAnomaly, LogEvent } from './log-history.ts';
 import { Life, type LifeEnd } from './life.ts';
 import { World } from './world.ts';
@@ -45,7 +46,16 @@ const RECOVERY_STEPS = 80;
 
 export async function crashRun(options: CrashRunOptions): Promise<CrashRun> {
   const machine = new SimMachine(options.seed, { keepsTrace: options.keeps ?? false });
-  const world = new World(options.seed, options.keeps ?? false);
+  const checker = new LogChecker();
+  const events: LogEvent[] = [];
+  const world = new World({
+    seed: options.seed,
+    record: (event) => {
+      if (options.keeps === true) events.push(event);
+      checker.observe(event);
+    },
+    hasFailed: () => checker.anomalies.length > 0,
+  });
   const run = new Run(machine, world, options);
   let error: unknown;
   try {
@@ -55,11 +65,11 @@ export async function crashRun(options: CrashRunOptions): Promise<CrashRun> {
   }
   return {
     seed: options.seed,
-    anomalies: world.checker.anomalies,
+    anomalies: checker.anomalies,
     error,
     traceHash: machine.trace.hash(),
     traceLines: machine.trace.lines,
-    events: world.events,
+    events,
     ...run.counts,
     steps: machine.stepCount,
   };
@@ -102,7 +112,7 @@ class Run {
     const count = 2 + this.world.random.below(LIVES_MAX - 1);
     for (let index = 0; index < count; index++) {
       await this.life(index === count - 1, this.operations());
-      if (this.world.checker.anomalies.length > 0) return;
+      if (this.world.hasFailed()) return;
     }
     // And once more after the clean stop: everything is still there.
     await this.life(true, 0);
@@ -111,7 +121,7 @@ class Run {
   /** Mostly short lives: most faults need few steps and many tries. */
   private operations(): number {
     const { random } = this.world;
-    return 10 + random.below(random.chance(0.2) ? 250 : 60);
+    return 5 + random.below(random.chance(0.15) ? 250 : 45);
   }
 
   private async life(isLast: boolean, operations: number): Promise<void> {

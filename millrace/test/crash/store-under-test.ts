@@ -6,13 +6,19 @@ import type { LogStore } from '../../src/log/types.ts';
 
 export const DIRECTORY = '/data';
 
+export interface SmallStoreOptions {
+  /** Default `/data`, which a simulated machine has. */
+  readonly directory?: string;
+  readonly logger?: Logger;
+}
+
 export function openSmallStore(
   env: Env,
   onFatal: (error: unknown) => void,
-  logger: Logger = silentLogger,
+  { directory = DIRECTORY, logger = silentLogger }: SmallStoreOptions = {},
 ): Promise<LogStore> {
   return openLogStore(env, {
-    directory: DIRECTORY,
+    directory,
     onFatal,
     logger,
     verifyReads: 'all',

@@ -4,7 +4,6 @@
  */
 import type { LogId, LogConfig } from '../../src/log/types.ts';
 import { SimRandom } from '../../src/core/sim/sim-random.ts';
-import { LogChecker } from './log-checker.ts';
 import type { BatchFact, ConfigFact, LogEvent } from './log-history.ts';
 import type { NewBatch } from './facts.ts';
 
@@ -44,27 +43,50 @@ export interface Producer {
   transaction: Transaction | undefined;
 }
 
+export interface WorldOptions {
+  readonly seed: number;
+  /** Takes what happens. */
+  readonly record: (event: LogEvent) => void;
+  /** An append is about to be made: whoever stops the process now may find it done or not. Default: not told. */
+  readonly intend?: (event: LogEvent) => void;
+  /** Something is wrong already: nobody needs to go on. Default: never. */
+  readonly hasFailed?: () => boolean;
+  /** The list of logs has changed. Default: not told. */
+  readonly onLogs?: (logs: readonly KnownLog[]) => void;
+  /** Logs of earlier runs. Default: none. */
+  readonly logs?: readonly KnownLog[];
+  /** Number of the first producer, and of the first record. Default 0. */
+  readonly firstId?: number;
+}
+
 export class World {
   /** Decides what everybody does. */
   readonly random: SimRandom;
-  readonly checker = new LogChecker();
-  readonly events: LogEvent[] = [];
-  readonly logs: KnownLog[] = [];
+  readonly logs: KnownLog[];
   readonly producers: Producer[] = [];
+  private readonly options: WorldOptions;
   /** Number of the next record, and of the next read. */
-  private nextId = 0;
-  private readonly keepsEvents: boolean;
+  private nextId: number;
 
-  constructor(seed: number, keepsEvents: boolean) {
-    this.random = new SimRandom(seed * 2 + 1);
-    this.keepsEvents = keepsEvents;
+  constructor(options: WorldOptions) {
+    this.options = options;
+    this.random = new SimRandom(options.seed * 2 + 1);
+    this.logs = [...(options.logs ?? [])];
+    this.nextId = options.firstId ?? 0;
     const count = 1 + this.random.below(4);
     for (let index = 0; index < count; index++) this.addProducer(index);
   }
 
   record(event: LogEvent): void {
-    if (this.keepsEvents) this.events.push(event);
-    this.checker.observe(event);
+    this.options.record(event);
+  }
+
+  intend(event: LogEvent): void {
+    this.options.intend?.(event);
+  }
+
+  hasFailed(): boolean {
+    return this.options.hasFailed?.() ?? false;
   }
 
   id(): number {
@@ -84,6 +106,7 @@ export class World {
       ...kind,
     };
     this.logs.push(log);
+    this.options.onLogs?.(this.logs);
     this.record({ kind: 'config', log: log.name, config: configFact(log.config) });
     return log;
   }
@@ -91,6 +114,7 @@ export class World {
   /** Nobody writes to it, or waits for it, any more. */
   forget(log: KnownLog): void {
     this.logs.splice(this.logs.indexOf(log), 1);
+    this.options.onLogs?.(this.logs);
     for (const producer of this.producers) {
       producer.unacked.delete(log);
       producer.nextSequence.delete(log);
@@ -102,7 +126,7 @@ export class World {
   private addProducer(index: number): void {
     const kind = this.random.below(3);
     this.producers.push({
-      producerId: kind === 0 ? -1 : 100 + index,
+      producerId: kind === 0 ? -1 : 100 + index + (this.options.firstId ?? 0),
       isTransactional: kind === 2,
       epoch: kind === 0 ? -1 : 0,
       nextSequence: new Map(),

@@ -1,0 +1,88 @@
+/**
+ * A real process with a real file system under `kill -9`, and under a failing fsync: what it acknowledged over a pipe
+ * before it died is there at the next start, whole and in order.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { EXIT_FATAL } from './store-child.ts';
+import { StoreRuns } from './store-runs.ts';
+
+let directory = '';
+let runs: StoreRuns;
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'millrace-kill-'));
+  runs = new StoreRuns(directory, 1);
+});
+
+afterEach(() => {
+  runs.stop();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/** Stops the store in order, and looks at all of it once more. */
+async function settle(): Promise<void> {
+  const closed = await runs.life({ operations: 100 });
+  expect(closed).toMatchObject({ code: 0, errors: '' });
+  const again = await runs.life({ operations: 0 });
+  expect(again).toMatchObject({ code: 0, errors: '' });
+}
+
+test('kill -9 loses nothing that was acknowledged', async () => {
+  for (const killAfterAcks of [1, 40, 300, 90, 400]) {
+    const ending = await runs.life({ killAfterAcks });
+    expect(ending).toMatchObject({ signal: 'SIGKILL', errors: '' });
+    expect(runs.anomalies).toEqual([]);
+  }
+  await settle();
+  expect(runs.anomalies).toEqual([]);
+  expect(runs.counts.acks).toBeGreaterThan(500);
+});
+
+test('kill -9 during the start loses nothing either', async () => {
+  await runs.life({ killAfterAcks: 300 });
+  for (const killAfterMs of [200, 280, 360]) await runs.life({ killAfterMs });
+  await settle();
+  expect(runs.anomalies).toEqual([]);
+});
+
+test('a store that lost its journal is noticed', async () => {
+  await runs.life({ killAfterAcks: 60 });
+  const journal = join(directory, 'journal');
+  for (const name of readdirSync(journal)) {
+    const path = join(journal, name);
+    writeFileSync(path, Buffer.alloc(statSync(path).size));
+  }
+  await runs.life({ operations: 0 });
+  expect(runs.anomalies.map((anomaly) => anomaly.name)).toContain('lost-acknowledged');
+});
+
+function hasStrace(): boolean {
+  const probe = spawnSync('strace', ['-o', '/dev/null', '-e', 'trace=none', 'true']);
+  return probe.status === 0;
+}
+
+/** The n-th fdatasync of the process fails. One thread: strace counts calls per thread. */
+const failing = (nth: number): { under: readonly string[]; env: Record<string, string> } => ({
+  under: [
+    'strace',
+    ...['-f', '-o', '/dev/null', '-e', 'trace=fdatasync,fsync'],
+    ...['-e', `inject=fdatasync,fsync:error=EIO:when=${nth}`],
+  ],
+  env: { UV_THREADPOOL_SIZE: '1' },
+});
+
+// Where there is no strace, or it may not trace, only the simulated machine shows this.
+test.runIf(hasStrace())('a failed fsync ends the process, and loses nothing', async () => {
+  await runs.life({ operations: 50 });
+  for (const nth of [4, 12, 30]) {
+    const ending = await runs.life(failing(nth));
+    expect(ending.code).toBe(EXIT_FATAL);
+    expect(runs.anomalies).toEqual([]);
+  }
+  await settle();
+  expect(runs.anomalies).toEqual([]);
+});
