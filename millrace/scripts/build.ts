@@ -14,7 +14,7 @@ import { rolldown } from 'rolldown';
 
 const PACKAGE = fileURLToPath(new URL('..', import.meta.url));
 const ROOT = join(PACKAGE, '..');
-/** Where the compiler leaves its declarations, and what it remembers between builds. */
+/** Where the compiler leaves its declarations, as tsconfig.build.json says. */
 const TYPES = join(ROOT, 'node_modules/.cache/millrace-types');
 
 /** What package.json exports, and what `bin/millrace.js` loads. */
@@ -49,9 +49,7 @@ function declareTypes(directory: string): string[] {
   const project = join(PACKAGE, 'tsconfig.build.json');
   // Without it the compiler would believe that what it wrote is still there.
   if (!existsSync(TYPES)) rmSync(`${TYPES}.tsbuildinfo`, { force: true });
-  execFileSync(process.execPath, [compiler, '-p', project, '--outDir', TYPES], {
-    stdio: 'inherit',
-  });
+  execFileSync(process.execPath, [compiler, '-p', project], { stdio: 'inherit' });
   const needed = new Set<string>();
   const queue = [...TYPED_ENTRIES];
   for (let name = queue.pop(); name !== undefined; name = queue.pop()) {

@@ -1,13 +1,19 @@
 /** `millrace consume`: records become lines of stdout. */
-import type { Consumer, Message, MessagesStream } from '@platformatic/kafka';
+import type { Env } from '../core/env.ts';
 import { MillraceError } from '../core/errors.ts';
+import { CLI_FETCH_FEW_BYTES } from '../core/limits.ts';
 import { realEnv } from '../core/real-env.ts';
-import { brokersOption, clientOptions, loadLibrary, translate, type Library } from './cluster.ts';
-import { say, writeData } from './io.ts';
-import { offsetsAt, partitionsOf, rangesOf } from './offsets.ts';
+import { brokersOption, withCluster } from './brokers.ts';
+import { DataOutput, say } from './io.ts';
+import { Cluster, type Topic } from './kafka/cluster.ts';
+import { visibleBatches, type FetchedRecords } from './kafka/fetched-records.ts';
+import { Fetcher } from './kafka/fetcher.ts';
+import { GroupMember } from './kafka/group-member.ts';
+import { wholeNumber } from './numbers.ts';
+import { offsetsAt, partitionsOf, rangesOf, type Reading } from './offsets.ts';
 import { parsePosition, type Position } from './positions.ts';
-import { wholeNumber } from './produce.ts';
 import { Progress } from './progress.ts';
+import { jsonRenderer, textRenderer, type Render } from './render.ts';
 
 export interface ConsumeOptions {
   readonly brokers?: string;
@@ -21,246 +27,295 @@ export interface ConsumeOptions {
   readonly uncommitted?: boolean;
 }
 
-type Bytes = Message<Buffer, Buffer, Buffer, Buffer>;
-type Stream = MessagesStream<Buffer, Buffer, Buffer, Buffer>;
-
-/** Which offsets to read, by partition. */
-interface Plan {
-  readonly start: ReadonlyMap<number, number>;
+/** What the command line says, understood. */
+interface Ask {
+  readonly topic: string;
+  readonly from: Position;
   /** undefined = go on for ever. */
-  readonly stop: ReadonlyMap<number, number> | undefined;
+  readonly until: Position | undefined;
+  readonly partition: number | undefined;
+  readonly group: string | undefined;
+  readonly count: number;
+  readonly uncommitted: boolean;
 }
+
+/** How often a group member commits what it has printed. */
+const COMMIT_INTERVAL_MS = 1000;
+/** Up to this many records are asked for in small portions. */
+const FEW_RECORDS = 1000;
 
 export async function consume(topic: string, options: ConsumeOptions): Promise<void> {
   const env = realEnv();
-  if (
-    options.group !== undefined &&
-    (options.from !== undefined || options.partition !== undefined)
-  ) {
+  const ask = understand(topic, options, env);
+  const render = options.json ? jsonRenderer(topic) : textRenderer(options.keys ?? false);
+  await withCluster(options.brokers, async (cluster) => {
+    const progress = new Progress(env, 'consumed');
+    const printer = new Printer(render, progress, ask.count);
+    const interrupt = new Interrupt();
+    if (ask.until === undefined && ask.count === Infinity && process.stdout.isTTY)
+      say(`reading ${topic}; Ctrl-C stops, --until end would stop by itself`);
+    try {
+      const { group } = ask;
+      if (group === undefined) await readAlone(cluster, ask, printer, interrupt);
+      else {
+        const groups = await Cluster.connect(env, brokersOption(options.brokers));
+        try {
+          await readAsMember(cluster, groups, { ...ask, group }, { printer, interrupt });
+        } finally {
+          await groups.close();
+        }
+      }
+    } finally {
+      interrupt.forget();
+      progress.finish();
+    }
+  });
+}
+
+function understand(topic: string, options: ConsumeOptions, env: Env): Ask {
+  const { group, from, until, partition, count } = options;
+  if (group !== undefined && (from !== undefined || partition !== undefined)) {
     throw new MillraceError(
       'ML_USAGE',
       '--group goes on where the group stands: it takes no --from and no --partition',
       {
-        hint: `Move the group with: millrace group reset ${options.group} --topic ${topic} --to beginning`,
+        hint: `Move the group with: millrace group reset ${group} --topic ${topic} --to beginning`,
       },
     );
   }
-  const from = parsePosition('--from', options.from ?? 'beginning', env.clock);
-  const until =
-    options.until === undefined ? undefined : parsePosition('--until', options.until, env.clock);
-  const count = options.count === undefined ? Infinity : wholeNumber('--count', options.count);
-  const only =
-    options.partition === undefined ? undefined : wholeNumber('--partition', options.partition);
-  const brokers = brokersOption(options.brokers);
-  const library = await loadLibrary();
-  const plan = await planRead(library, brokers, { topic, from, until, only });
-  const progress = new Progress(env, 'consumed');
-  const render = options.json ? jsonLine : textLine(options.keys ?? false);
-  try {
-    if (count > 0 && !isDone(plan, new Map(plan.start))) {
-      await readAll(library, brokers, { topic, plan, count, render, progress, options });
-    }
-  } catch (error) {
-    throw translate(error, brokers);
-  } finally {
-    progress.finish();
-  }
+  return {
+    topic,
+    from: parsePosition('--from', from ?? 'beginning', env.clock),
+    until: until === undefined ? undefined : parsePosition('--until', until, env.clock),
+    partition: partition === undefined ? undefined : wholeNumber('--partition', partition),
+    group,
+    count: count === undefined ? Infinity : wholeNumber('--count', count, 1),
+    uncommitted: options.uncommitted ?? false,
+  };
 }
 
-async function planRead(
-  library: Library,
-  brokers: string[],
-  ask: { topic: string; from: Position; until: Position | undefined; only: number | undefined },
-): Promise<Plan> {
-  const admin = new library.Admin(clientOptions(brokers));
-  try {
-    const all = await partitionsOf(admin, ask.topic);
-    const partitions =
-      ask.only === undefined ? all : all.filter((partition) => partition === ask.only);
-    if (partitions.length === 0) {
-      throw new MillraceError(
-        'ML_BROKER_REFUSED',
-        `topic ${ask.topic} has no partition ${ask.only ?? 0}`,
-        {
-          hint: `See it with: millrace topic describe ${ask.topic}`,
-        },
-      );
-    }
-    const ranges = await rangesOf(admin, ask.topic, partitions);
-    const start = await offsetsAt(admin, ask.topic, ranges, ask.from);
-    const stop =
-      ask.until === undefined ? undefined : await offsetsAt(admin, ask.topic, ranges, ask.until);
-    return { start, stop };
-  } catch (error) {
-    throw translate(error, brokers);
-  } finally {
-    await admin.close();
-  }
-}
+/** Ctrl-C, and SIGTERM: the first ends the reading in order, a second one the process. */
+class Interrupt {
+  happened = false;
+  readonly promise: Promise<void>;
+  /** Called when it happens. */
+  wake: () => void = () => {};
+  #resolve: () => void = () => {};
+  readonly #onSignal = (): void => {
+    this.happened = true;
+    this.forget();
+    this.#resolve();
+    this.wake();
+  };
 
-interface Reading {
-  readonly topic: string;
-  readonly plan: Plan;
-  readonly count: number;
-  readonly render: (message: Bytes) => string | Buffer;
-  readonly progress: Progress;
-  readonly options: ConsumeOptions;
-}
-
-async function readAll(library: Library, brokers: string[], reading: Reading): Promise<void> {
-  const { topic, plan, options } = reading;
-  const { FetchIsolationLevels, MessagesStreamModes, MessagesStreamFallbackModes } = library;
-  // Reading without a group needs one all the same: the client joins one that nobody else has, and removes it at the end.
-  const groupId = options.group ?? `millrace-cli-${realEnv().random.uuid()}`;
-  const consumer: Consumer<Buffer, Buffer, Buffer, Buffer> = new library.Consumer({
-    ...clientOptions(brokers),
-    groupId,
-    autocommit: false,
-    maxWaitTime: 500,
-    isolationLevel: options.uncommitted
-      ? FetchIsolationLevels.READ_UNCOMMITTED
-      : FetchIsolationLevels.READ_COMMITTED,
-  });
-  const stream: Stream = await consumer.consume({
-    topics: [topic],
-    ...(options.group === undefined
-      ? {
-          mode: MessagesStreamModes.MANUAL,
-          offsets: [...plan.start].map(([partition, offset]) => ({
-            topic,
-            partition,
-            offset: BigInt(offset),
-          })),
-        }
-      : {
-          mode: MessagesStreamModes.COMMITTED,
-          fallbackMode: MessagesStreamFallbackModes.EARLIEST,
-        }),
-  });
-  const stop = (): void => void stream.close();
-  process.once('SIGINT', stop);
-  process.once('SIGTERM', stop);
-  try {
-    if (plan.stop === undefined && process.stderr.isTTY)
-      say(`reading ${topic}; Ctrl-C stops, --until end would stop by itself`);
-    await pump(
-      stream,
-      reading,
-      options.group === undefined ? undefined : new Commits(consumer, topic),
-    );
-  } finally {
-    process.off('SIGINT', stop);
-    process.off('SIGTERM', stop);
-    await stream.close();
-    await consumer.close(true);
-    if (options.group === undefined) await removeGroup(library, brokers, groupId);
-  }
-}
-
-async function removeGroup(library: Library, brokers: string[], groupId: string): Promise<void> {
-  const admin = new library.Admin(clientOptions(brokers));
-  try {
-    await admin.deleteGroups({ groups: [groupId] });
-  } catch {
-    // An empty group without offsets is forgotten by the broker anyway: no reason to fail a read that succeeded.
-  } finally {
-    await admin.close();
-  }
-}
-
-/** Commits what was printed, never more: at most once a second, and at the end. */
-class Commits {
-  readonly #consumer: Consumer<Buffer, Buffer, Buffer, Buffer>;
-  readonly #topic: string;
-  readonly #clock = realEnv().clock;
-  readonly #pending = new Map<number, { offset: bigint; leaderEpoch: number }>();
-  #lastMs = 0;
-
-  constructor(consumer: Consumer<Buffer, Buffer, Buffer, Buffer>, topic: string) {
-    this.#consumer = consumer;
-    this.#topic = topic;
-  }
-
-  async printed(message: Bytes): Promise<void> {
-    this.#pending.set(message.partition, {
-      offset: message.offset + 1n,
-      leaderEpoch: message.leaderEpoch,
+  constructor() {
+    this.promise = new Promise((resolve) => {
+      this.#resolve = resolve;
     });
-    if (this.#clock.monotonicMs() - this.#lastMs >= COMMIT_INTERVAL_MS) await this.flush();
+    process.on('SIGINT', this.#onSignal);
+    process.on('SIGTERM', this.#onSignal);
   }
 
-  async flush(): Promise<void> {
-    if (this.#pending.size === 0) return;
-    const offsets = [...this.#pending].map(([partition, at]) => ({
-      topic: this.#topic,
-      partition,
-      ...at,
-    }));
-    this.#pending.clear();
-    await this.#consumer.commit({ offsets });
-    this.#lastMs = this.#clock.monotonicMs();
+  /** Signals end the process again. */
+  forget(): void {
+    process.off('SIGINT', this.#onSignal);
+    process.off('SIGTERM', this.#onSignal);
   }
 }
 
-const COMMIT_INTERVAL_MS = 1000;
+/** Prints records, up to as many as were asked for. */
+class Printer {
+  readonly #render: Render;
+  readonly #progress: Progress;
+  readonly #output = new DataOutput();
+  #left: number;
 
-async function pump(stream: Stream, reading: Reading, commits: Commits | undefined): Promise<void> {
-  const { plan, render, progress } = reading;
-  const next = new Map(plan.start);
-  let left = reading.count;
-  try {
-    for await (const message of stream) {
-      const { partition } = message;
-      const offset = Number(message.offset);
-      next.set(partition, offset + 1);
-      if (plan.start.has(partition) && offset < (plan.stop?.get(partition) ?? Infinity)) {
-        await writeData(render(message));
-        progress.add(1, (message.key?.length ?? 0) + (message.value?.length ?? 0));
-        await commits?.printed(message);
-        left--;
+  constructor(render: Render, progress: Progress, count: number) {
+    this.#render = render;
+    this.#progress = progress;
+    this.#left = count;
+  }
+
+  get isDone(): boolean {
+    return this.#left === 0;
+  }
+
+  /** Prints the records below `stop`. @returns the offset to go on with */
+  async print(fetched: FetchedRecords, stop: number): Promise<number> {
+    for (const record of visibleBatches(fetched)) {
+      while (record.next()) {
+        if (record.offset < fetched.from) continue;
+        if (record.offset >= stop) return stop;
+        this.#render(this.#output, record, fetched.partition);
+        this.#progress.add(
+          1,
+          record.keyEnd - record.keyStart + record.valueEnd - record.valueStart,
+        );
+        this.#left--;
+        if (this.#left === 0) return record.offset + 1;
+        if (this.#output.isFull) await this.flush();
       }
-      if (left === 0 || isDone(plan, next)) return;
+    }
+    return Math.min(fetched.next, stop);
+  }
+
+  /** What was printed is with the system: only now may it be committed. */
+  async flush(): Promise<void> {
+    await this.#output.flush();
+  }
+}
+
+async function readAlone(
+  cluster: Cluster,
+  ask: Ask,
+  printer: Printer,
+  interrupt: Interrupt,
+): Promise<void> {
+  const reading = await readingOf(cluster, ask);
+  const ranges = await rangesOf(cluster, reading);
+  const start = await offsetsAt(cluster, reading, ranges, ask.from);
+  const stops = await stopsOf(cluster, reading, ask.until);
+  const reader = new PartitionReader(cluster, ask, { topic: reading.topic, start, stops });
+  interrupt.wake = () => reader.wake();
+  while (!reader.isDone && !printer.isDone && !interrupt.happened) await reader.step(printer);
+}
+
+/** @param groups has connections of its own: joining waits for others, and heartbeats must not wait for records. */
+async function readAsMember(
+  cluster: Cluster,
+  groups: Cluster,
+  ask: Ask & { readonly group: string },
+  parts: { readonly printer: Printer; readonly interrupt: Interrupt },
+): Promise<void> {
+  const { printer, interrupt } = parts;
+  const { clock } = cluster.env;
+  const reading = await readingOf(cluster, ask);
+  const stops = await stopsOf(cluster, reading, ask.until);
+  const onChange = (): void => interrupt.wake();
+  const member = new GroupMember(groups, { group: ask.group, topic: ask.topic, onChange });
+  try {
+    for (;;) {
+      const mine = await Promise.race([member.join(), interrupt.promise]);
+      if (mine === undefined) return;
+      const start = await startOf(cluster, member, { ...reading, partitions: mine });
+      const reader = new PartitionReader(cluster, ask, { topic: reading.topic, start, stops });
+      interrupt.wake = () => reader.wake();
+      for (let committedMs = clock.monotonicMs(); ; await reader.step(printer)) {
+        const isAtEnd = ask.until !== undefined && reader.isDone;
+        const isOver = isAtEnd || printer.isDone || interrupt.happened;
+        const isDue = clock.monotonicMs() - committedMs >= COMMIT_INTERVAL_MS;
+        if (isOver || isDue || member.isRebalancing) {
+          await member.commit(reader.takePrinted());
+          committedMs = clock.monotonicMs();
+        }
+        if (isOver) return;
+        if (member.isRebalancing) break;
+      }
     }
   } finally {
-    await commits?.flush();
+    await member.leave();
   }
 }
 
-function isDone(plan: Plan, next: ReadonlyMap<number, number>): boolean {
-  if (plan.stop === undefined) return false;
-  for (const [partition, stop] of plan.stop) {
-    if ((next.get(partition) ?? 0) < stop) return false;
+async function readingOf(cluster: Cluster, ask: Ask): Promise<Reading> {
+  const topic = await cluster.topic(ask.topic);
+  const all = partitionsOf(topic);
+  if (ask.partition !== undefined && !all.includes(ask.partition)) {
+    throw new MillraceError('ML_USAGE', `topic ${ask.topic} has no partition ${ask.partition}`, {
+      hint: `It has ${all.length}, counted from 0`,
+    });
   }
-  return true;
+  const partitions = ask.partition === undefined ? all : [ask.partition];
+  return { topic, partitions, uncommitted: ask.uncommitted };
 }
 
-const NEWLINE = Buffer.from('\n');
-const TAB = Buffer.from('\t');
-const EMPTY = Buffer.alloc(0);
-
-function textLine(keys: boolean): (message: Bytes) => Buffer {
-  if (!keys) return (message) => Buffer.concat([message.value ?? EMPTY, NEWLINE]);
-  return (message) => Buffer.concat([message.key ?? EMPTY, TAB, message.value ?? EMPTY, NEWLINE]);
+async function stopsOf(
+  cluster: Cluster,
+  reading: Reading,
+  until: Position | undefined,
+): Promise<ReadonlyMap<number, number> | undefined> {
+  if (until === undefined) return undefined;
+  return offsetsAt(cluster, reading, await rangesOf(cluster, reading), until);
 }
 
-/** Text where the bytes are UTF-8, else `{"base64":"…"}`; null where there is none. */
-function jsonBytes(bytes: Buffer | null | undefined): string | null | { readonly base64: string } {
-  if (bytes === null || bytes === undefined) return null;
-  const text = bytes.toString();
-  return Buffer.from(text).equals(bytes) ? text : { base64: bytes.toString('base64') };
+/** Where a member begins: where the group stands; at the beginning where it stands nowhere, or nowhere that still exists. */
+async function startOf(
+  cluster: Cluster,
+  member: GroupMember,
+  reading: Reading,
+): Promise<Map<number, number>> {
+  const committed = await member.committed(reading.partitions);
+  const ranges = await rangesOf(cluster, { ...reading, uncommitted: true });
+  return new Map(
+    ranges.map(({ partition, beginning, end }) => {
+      const offset = committed.get(partition) ?? -1;
+      return [partition, offset >= beginning && offset <= end ? offset : beginning];
+    }),
+  );
 }
 
-function jsonLine(message: Bytes): string {
-  const headers: Record<string, unknown> = {};
-  for (const [name, value] of message.headers) headers[name.toString()] = jsonBytes(value);
-  const line = JSON.stringify({
-    topic: message.topic,
-    partition: message.partition,
-    offset: Number(message.offset),
-    timestamp: Number(message.timestamp),
-    key: jsonBytes(message.key),
-    value: jsonBytes(message.value),
-    headers,
-  });
-  return `${line}\n`;
+/** Reads partitions from where each starts to where each stops. */
+class PartitionReader {
+  readonly #fetcher: Fetcher;
+  readonly #next: Map<number, number>;
+  readonly #stops: ReadonlyMap<number, number> | undefined;
+  readonly #printed = new Map<number, number>();
+  /** Partitions that have not reached their stop. */
+  readonly #open: Set<number>;
+
+  constructor(
+    cluster: Cluster,
+    ask: Ask,
+    plan: {
+      readonly topic: Topic;
+      readonly start: ReadonlyMap<number, number>;
+      readonly stops: ReadonlyMap<number, number> | undefined;
+    },
+  ) {
+    this.#stops = plan.stops;
+    this.#next = new Map(plan.start);
+    this.#open = new Set(plan.start.keys());
+    this.#fetcher = new Fetcher(cluster, plan.topic, plan.start, {
+      topic: ask.topic,
+      uncommitted: ask.uncommitted,
+      ...(ask.count <= FEW_RECORDS ? { bytesMax: CLI_FETCH_FEW_BYTES } : {}),
+    });
+    for (const partition of plan.start.keys()) this.#closeIfDone(partition);
+  }
+
+  get isDone(): boolean {
+    return this.#open.size === 0;
+  }
+
+  /** Makes a `step` that waits return. */
+  wake(): void {
+    this.#fetcher.wake();
+  }
+
+  /** Prints what arrives next. */
+  async step(printer: Printer): Promise<void> {
+    for (const fetched of await this.#fetcher.poll()) {
+      const { partition } = fetched;
+      if (!this.#open.has(partition) || printer.isDone) continue;
+      const next = await printer.print(fetched, this.#stops?.get(partition) ?? Infinity);
+      this.#next.set(partition, next);
+      this.#printed.set(partition, next);
+      this.#closeIfDone(partition);
+    }
+    await printer.flush();
+  }
+
+  /** The offsets to commit for what was printed since the last call. */
+  takePrinted(): Map<number, number> {
+    const printed = new Map(this.#printed);
+    this.#printed.clear();
+    return printed;
+  }
+
+  #closeIfDone(partition: number): void {
+    const stop = this.#stops?.get(partition);
+    if (stop === undefined || (this.#next.get(partition) ?? 0) < stop) return;
+    this.#open.delete(partition);
+    this.#fetcher.drop(partition);
+  }
 }

@@ -1,10 +1,16 @@
 /** `millrace group list|describe|reset`. */
-import type { Admin } from '@platformatic/kafka';
 import { MillraceError } from '../core/errors.ts';
 import { realEnv } from '../core/real-env.ts';
-import { withAdmin } from './cluster.ts';
+import { consumerProtocolAssignment } from '../wire/kafka/internal/consumer-protocol.ts';
+import { messages } from '../wire/kafka/registry.ts';
+import type { Infer } from '../wire/kafka/schema.ts';
+import { decodeVersioned } from '../wire/kafka/versioned.ts';
+import { withCluster } from './brokers.ts';
 import { formatTable, say, writeData, writeJson } from './io.ts';
-import { offsetsAt, partitionsOf, rangesOf } from './offsets.ts';
+import type { Cluster } from './kafka/cluster.ts';
+import { accept, refusedWith } from './kafka/refusal.ts';
+import { formatCount } from './numbers.ts';
+import { offsetsAt, partitionsOf, rangesOf, type PartitionRange } from './offsets.ts';
 import { parsePosition } from './positions.ts';
 
 export interface GroupOptions {
@@ -12,23 +18,31 @@ export interface GroupOptions {
   readonly json?: boolean;
 }
 
+type Group = Infer<(typeof messages)[15]['response']>['groups'][number];
+
+/** What a broker says of a group that does not exist. */
+const DEAD = 'Dead';
+/** A group without members in which an offset may be committed by anybody. */
+const NO_GENERATION = -1;
+
 export async function listGroups(options: GroupOptions): Promise<void> {
-  await withAdmin(options.brokers, async (admin) => {
-    const groups = [...(await admin.listGroups()).values()].toSorted((a, b) =>
-      a.id.localeCompare(b.id),
-    );
-    if (options.json) {
-      await writeJson(
-        groups.map((group) => ({ group: group.id, state: group.state, type: group.groupType })),
-      );
-      return;
+  await withCluster(options.brokers, async (cluster) => {
+    const groups = new Map<string, { readonly state: string; readonly protocol: string }>();
+    for (const node of await cluster.nodes()) {
+      const answer = await cluster.callOn(node, messages[16], {});
+      accept(answer.errorCode);
+      for (const { groupId, groupState, protocolType } of answer.groups)
+        groups.set(groupId, { state: groupState, protocol: protocolType });
     }
-    if (groups.length === 0) say('no consumer groups');
+    const sorted = [...groups].toSorted(([a], [b]) => (a < b ? -1 : 1));
+    if (options.json)
+      await writeJson(sorted.map(([group, { state, protocol }]) => ({ group, state, protocol })));
+    else if (sorted.length === 0) say('no consumer groups');
     else {
       await writeData(
         formatTable(
           ['group', 'state', 'protocol'],
-          groups.map((group) => [group.id, group.state, group.protocolType]),
+          sorted.map(([group, { state, protocol }]) => [group, state, protocol || '-']),
         ),
       );
     }
@@ -38,70 +52,94 @@ export async function listGroups(options: GroupOptions): Promise<void> {
 interface Lag {
   readonly topic: string;
   readonly partition: number;
-  /** undefined = nothing committed. */
-  readonly committed: number | undefined;
+  readonly committed: number;
   readonly end: number;
   readonly lag: number;
 }
 
-async function lagsOf(admin: Admin, group: string): Promise<Lag[]> {
-  const [committed] = await admin.listConsumerGroupOffsets({ groups: [group] });
+/** Every committed offset of the group, and how far behind the end it is. */
+async function lagsOf(cluster: Cluster, group: string): Promise<Lag[]> {
+  const answer = await cluster.retrying(async () => {
+    const node = await cluster.coordinator(group);
+    const found = await cluster.callOn(node, messages[9], { groupId: group, topics: null });
+    accept(found.errorCode);
+    return found;
+  });
   const lags: Lag[] = [];
-  for (const { name, partitions } of committed?.topics ?? []) {
-    const ranges = await rangesOf(
-      admin,
-      name,
-      partitions.map((each) => each.partitionIndex),
-    );
+  for (const { name, partitions } of answer.topics) {
+    const indexes = partitions.map((each) => each.partitionIndex);
+    const ranges = await rangesIfThere(cluster, name, indexes);
     for (const { partitionIndex, committedOffset } of partitions) {
-      const range = ranges.find((each) => each.partition === partitionIndex);
-      const end = range?.end ?? 0;
-      const at = committedOffset < 0n ? undefined : Number(committedOffset);
-      lags.push({
-        topic: name,
-        partition: partitionIndex,
-        committed: at,
-        end,
-        lag: end - (at ?? range?.beginning ?? 0),
-      });
+      if (committedOffset < 0) continue;
+      const end = ranges.find(({ partition }) => partition === partitionIndex)?.end ?? 0;
+      const lag = Math.max(0, end - committedOffset);
+      lags.push({ topic: name, partition: partitionIndex, committed: committedOffset, end, lag });
     }
   }
-  return lags.toSorted((a, b) => a.topic.localeCompare(b.topic) || a.partition - b.partition);
+  return lags.toSorted((a, b) =>
+    a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1,
+  );
+}
+
+/** Nothing for a topic that was deleted: its offsets are forgotten a little later. */
+async function rangesIfThere(
+  cluster: Cluster,
+  name: string,
+  partitions: readonly number[],
+): Promise<PartitionRange[]> {
+  try {
+    const topic = await cluster.topic(name);
+    return await rangesOf(cluster, { topic, partitions, uncommitted: true });
+  } catch (error) {
+    if (refusedWith(error) === 'UNKNOWN_TOPIC_OR_PARTITION') return [];
+    throw error;
+  }
+}
+
+async function describedGroup(cluster: Cluster, name: string): Promise<Group> {
+  return cluster.retrying(async () => {
+    const node = await cluster.coordinator(name);
+    const [group] = (await cluster.callOn(node, messages[15], { groups: [name] })).groups;
+    if (group === undefined || group.groupState === DEAD) throw noSuchGroup(name);
+    accept(group.errorCode, group.errorMessage);
+    return group;
+  });
+}
+
+function noSuchGroup(name: string): MillraceError {
+  return new MillraceError('ML_BROKER_REFUSED', `there is no consumer group ${name}`, {
+    hint: 'See what there is with: millrace group list',
+  });
+}
+
+function assignedTo(member: Group['members'][number]): string[] {
+  if (member.memberAssignment.length === 0) return [];
+  const { value } = decodeVersioned(consumerProtocolAssignment, member.memberAssignment, {
+    leftover: 'ignore',
+  });
+  return value.assignedPartitions.map(
+    ({ topic, partitions }) => `${topic}[${partitions.join(',')}]`,
+  );
 }
 
 export async function describeGroup(name: string, options: GroupOptions): Promise<void> {
-  await withAdmin(options.brokers, async (admin) => {
-    const group = (await admin.describeGroups({ groups: [name] })).get(name);
-    const lags = await lagsOf(admin, name);
-    if (group === undefined || (group.state === 'DEAD' && lags.length === 0)) {
-      throw new MillraceError('ML_BROKER_REFUSED', `there is no consumer group ${name}`, {
-        hint: 'See what there is with: millrace group list',
-      });
-    }
-    const members = [...group.members.values()].map((member) => ({
-      member: member.id,
+  await withCluster(options.brokers, async (cluster) => {
+    const group = await describedGroup(cluster, name);
+    const lags = await lagsOf(cluster, name);
+    const members = group.members.map((member) => ({
+      member: member.memberId,
       client: member.clientId,
       host: member.clientHost,
-      assigned: [...(member.assignments?.values() ?? [])].map(
-        (each) => `${each.topic}[${each.partitions.join(',')}]`,
-      ),
+      assigned: assignedTo(member),
     }));
+    const { groupState: state, protocolData: assignor } = group;
     if (options.json) {
-      await writeJson({
-        group: name,
-        state: group.state,
-        assignor: group.protocol,
-        members,
-        offsets: lags,
-      });
+      await writeJson({ group: name, state, assignor, members, offsets: lags });
       return;
     }
-    await writeData(
-      `group     ${name}\nstate     ${group.state}\nassignor  ${group.protocol || '-'}\n`,
-    );
-    await writeData(
-      `lag       ${lags.reduce((sum, each) => sum + each.lag, 0).toLocaleString('en-US')} records\n`,
-    );
+    const lag = lags.reduce((sum, each) => sum + each.lag, 0);
+    await writeData(`group     ${name}\nstate     ${state}\nassignor  ${assignor || '-'}\n`);
+    await writeData(`lag       ${formatCount(lag, 'record')}\n`);
     if (members.length > 0) {
       await writeData('\n');
       await writeData(
@@ -116,13 +154,7 @@ export async function describeGroup(name: string, options: GroupOptions): Promis
       await writeData(
         formatTable(
           ['topic', 'partition', 'committed', 'end', 'lag'],
-          lags.map((each) => [
-            each.topic,
-            each.partition,
-            each.committed ?? '-',
-            each.end,
-            each.lag,
-          ]),
+          lags.map((each) => [each.topic, each.partition, each.committed, each.end, each.lag]),
         ),
       );
     }
@@ -134,43 +166,49 @@ export async function resetGroup(
   options: GroupOptions & { topic: string; to: string; dryRun?: boolean },
 ): Promise<void> {
   const position = parsePosition('--to', options.to, realEnv().clock);
-  await withAdmin(options.brokers, async (admin) => {
-    const partitions = await partitionsOf(admin, options.topic);
-    if (partitions.length === 0) {
-      throw new MillraceError('ML_BROKER_REFUSED', `there is no topic ${options.topic}`, {
-        hint: 'See what there is with: millrace topic list',
-      });
-    }
-    const ranges = await rangesOf(admin, options.topic, partitions);
-    const offsets = await offsetsAt(admin, options.topic, ranges, position);
-    if (!options.dryRun) {
-      await admin.alterConsumerGroupOffsets({
-        groupId: name,
-        topics: [
-          {
-            name: options.topic,
-            partitionOffsets: [...offsets].map(([partition, offset]) => ({
-              partition,
-              offset: BigInt(offset),
-            })),
-          },
-        ],
-      });
-    }
+  await withCluster(options.brokers, async (cluster) => {
+    const topic = await cluster.topic(options.topic);
+    const reading = { topic, partitions: partitionsOf(topic), uncommitted: true };
+    const ranges = await rangesOf(cluster, reading);
+    const offsets = await offsetsAt(cluster, reading, ranges, position);
+    if (options.dryRun !== true) await moveGroup(cluster, name, { topic: options.topic, offsets });
     if (options.json) {
       await writeJson({
         group: name,
         topic: options.topic,
-        offsets: Object.fromEntries(offsets),
+        offsets: [...offsets].map(([partition, offset]) => ({ partition, offset })),
         dryRun: options.dryRun ?? false,
       });
       return;
     }
-    say(
-      options.dryRun
-        ? `would move group ${name} on ${options.topic} to:`
-        : `moved group ${name} on ${options.topic} to:`,
-    );
+    const moved = options.dryRun === true ? 'would move' : 'moved';
+    say(`${moved} group ${name} on ${options.topic} to:`);
     await writeData(formatTable(['partition', 'offset'], [...offsets]));
+  });
+}
+
+async function moveGroup(
+  cluster: Cluster,
+  group: string,
+  to: { readonly topic: string; readonly offsets: ReadonlyMap<number, number> },
+): Promise<void> {
+  await cluster.retrying(async () => {
+    const node = await cluster.coordinator(group);
+    const answer = await cluster.callOn(node, messages[8], {
+      groupId: group,
+      generationIdOrMemberEpoch: NO_GENERATION,
+      memberId: '',
+      topics: [
+        {
+          name: to.topic,
+          partitions: [...to.offsets].map(([partitionIndex, committedOffset]) => ({
+            partitionIndex,
+            committedOffset,
+            committedMetadata: '',
+          })),
+        },
+      ],
+    });
+    for (const each of answer.topics[0]?.partitions ?? []) accept(each.errorCode);
   });
 }

@@ -1,8 +1,9 @@
 /**
  * How a command talks: data on stdout, messages and progress on stderr, an exit code that scripts can rely on.
  */
-import { once } from 'node:events';
 import { MillraceError } from '../core/errors.ts';
+import { CLI_OUTPUT_BYTES } from '../core/limits.ts';
+import { systemError } from '../core/system-error.ts';
 
 /** NOTE: public exit codes, do not renumber. */
 export const EXIT = {
@@ -19,25 +20,82 @@ export const EXIT = {
   interrupted: 130,
 } as const;
 
-/** Writes data; waits when the reader of the pipe is slower than we are. */
+/** The reader of stdout has gone, as `head` does when it has enough: nothing more is wanted, and nothing went wrong. */
+export class OutputClosed extends Error {
+  override readonly name = 'OutputClosed';
+}
+
+/** Makes a closed stdout or stderr an end instead of a crash. Once, before anything is written. */
+export function watchOutput(): void {
+  // Failed writes reach their writer through the callback.
+  process.stdout.on('error', () => {});
+  process.stderr.on('error', () => {});
+}
+
+/**
+ * Writes data; resolves when the system has taken it, so that memory stays bounded however slow the reader is.
+ * @throws {OutputClosed} when nobody reads any more
+ */
 export async function writeData(chunk: string | Uint8Array): Promise<void> {
-  if (!process.stdout.write(chunk)) await once(process.stdout, 'drain');
+  await new Promise<void>((resolve, reject) => {
+    process.stdout.write(chunk, (error) => {
+      if (error === null || error === undefined) resolve();
+      else if ((error as NodeJS.ErrnoException).code === 'EPIPE') reject(new OutputClosed());
+      else reject(systemError(error, 'write to stdout'));
+    });
+  });
+}
+
+/** Collects data that comes in small pieces. */
+export class DataOutput {
+  #buffer = Buffer.allocUnsafe(2 * CLI_OUTPUT_BYTES);
+  #end = 0;
+
+  /** Enough is collected for a write. */
+  get isFull(): boolean {
+    return this.#end >= CLI_OUTPUT_BYTES;
+  }
+
+  append(source: Buffer, start: number, end: number): void {
+    this.#reserve(end - start);
+    source.copy(this.#buffer, this.#end, start, end);
+    this.#end += end - start;
+  }
+
+  appendText(text: string): void {
+    this.#reserve(3 * text.length); // The most that UTF-8 makes of a UTF-16 unit.
+    this.#end += this.#buffer.write(text, this.#end);
+  }
+
+  appendByte(byte: number): void {
+    this.#reserve(1);
+    this.#buffer[this.#end++] = byte;
+  }
+
+  /** @throws {OutputClosed} when nobody reads any more */
+  async flush(): Promise<void> {
+    if (this.#end === 0) return;
+    const end = this.#end;
+    this.#end = 0;
+    await writeData(this.#buffer.subarray(0, end));
+  }
+
+  #reserve(bytes: number): void {
+    if (this.#end + bytes <= this.#buffer.length) return;
+    const grown = Buffer.allocUnsafe(2 * (this.#end + bytes));
+    this.#buffer.copy(grown, 0, 0, this.#end);
+    this.#buffer = grown;
+  }
 }
 
 /** Writes one JSON document as one line. */
 export async function writeJson(value: unknown): Promise<void> {
-  await writeData(`${JSON.stringify(value, jsonValue)}\n`);
+  await writeData(`${JSON.stringify(value)}\n`);
 }
 
 /** A line for the person at the terminal. */
 export function say(message: string): void {
   process.stderr.write(`${message}\n`);
-}
-
-function jsonValue(_key: string, value: unknown): unknown {
-  if (typeof value === 'bigint') return Number(value);
-  if (value instanceof Map) return Object.fromEntries(value);
-  return value;
 }
 
 /** Columns aligned on the widest cell, two spaces apart; numbers to the right. */
@@ -61,6 +119,7 @@ export function formatTable(
 
 /** Prints an error as a person wants it: what failed, and what to do. Returns the exit code. */
 export function report(error: unknown): number {
+  if (error instanceof OutputClosed) return EXIT.ok;
   if (error instanceof MillraceError) {
     say(`error: ${error.message} (${error.code})`);
     say(`  fix: ${error.hint}`);

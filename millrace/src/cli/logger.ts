@@ -85,15 +85,12 @@ function textValue(value: unknown): string {
 
 function textError(error: unknown): string {
   const described = describeError(error);
-  const lines =
-    typeof described === 'string'
-      ? [described]
-      : [described['stack'] ?? described['message'], ...fixOf(described)];
+  const lines = typeof described === 'string' ? [described] : [described['stack'], ...fixOf(error)];
   return lines.join('\n').replaceAll(/^/gm, '    ');
 }
 
-function fixOf(described: Readonly<Record<string, unknown>>): string[] {
-  return described['hint'] === undefined ? [] : [`fix: ${String(described['hint'])}`];
+function fixOf(error: unknown): string[] {
+  return error instanceof MillraceError ? [`fix: ${error.hint}`] : [];
 }
 
 function describeError(error: unknown): string | Record<string, unknown> {

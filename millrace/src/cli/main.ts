@@ -3,7 +3,7 @@
  * network client that only `millrace produce` needs.
  */
 import { Command, CommanderError, Option } from 'commander';
-import { EXIT, report } from './io.ts';
+import { EXIT, report, watchOutput } from './io.ts';
 import { VERSION } from './version.ts';
 
 const BROKERS = '--brokers <host:port,...>';
@@ -11,6 +11,7 @@ const BROKERS_HELP = 'the broker to talk to (default: MILLRACE_BROKERS, else 127
 
 /** Runs one command line and sets the exit code. Never throws. */
 export async function main(argv: readonly string[]): Promise<void> {
+  watchOutput();
   const program = buildProgram();
   try {
     await program.parseAsync([...argv], { from: 'user' });
@@ -104,7 +105,7 @@ function addProduceAndConsume(program: Command): void {
     )
     .option(
       '--json',
-      'each line is {"key","value","headers","partition","timestamp"}, as consume --json prints',
+      'each line is {"key","value","headers","partition","timestamp"}, as consume --json prints it',
     )
     .option('-p, --partition <number>', 'append to this partition only')
     .option('-z, --compression <codec>', 'none, gzip, snappy, lz4 or zstd', 'none')

@@ -1,76 +1,81 @@
 /** Positions turned into offsets, partition by partition. */
-import type { Admin } from '@platformatic/kafka';
+import { messages } from '../wire/kafka/registry.ts';
+import type { Cluster, Topic } from './kafka/cluster.ts';
+import { accept } from './kafka/refusal.ts';
 import { listOffsetsTimestamp, type Position } from './positions.ts';
 
 export interface PartitionRange {
   readonly partition: number;
   readonly beginning: number;
+  /** Offset after the last record; for readers of committed data, of the last stable one. */
   readonly end: number;
 }
 
-/** How many partitions a topic has. Asks once, without creating the topic. */
-export async function partitionsOf(admin: Admin, topic: string): Promise<number[]> {
-  const metadata = await admin.metadata({
-    topics: [topic],
-    autocreateTopics: false,
-    forceUpdate: true,
-  });
-  const count = metadata.topics.get(topic)?.partitionsCount ?? 0;
-  return Array.from({ length: count }, (_, partition) => partition);
+export interface Reading {
+  readonly topic: Topic;
+  readonly partitions: readonly number[];
+  /** Whether records of open transactions count. */
+  readonly uncommitted: boolean;
 }
 
+const BEGINNING = -2;
+const END = -1;
+
+/** What ListOffsets says for one timestamp, by partition; -1 where there is no such record. */
 async function list(
-  admin: Admin,
-  topic: string,
-  partitions: readonly number[],
-  timestamp: bigint,
+  cluster: Cluster,
+  reading: Reading,
+  timestamp: number,
 ): Promise<Map<number, number>> {
-  const listed = await admin.listOffsets({
-    topics: [
-      {
-        name: topic,
-        partitions: partitions.map((partitionIndex) => ({ partitionIndex, timestamp })),
-      },
-    ],
+  return cluster.retrying(async () => {
+    const topic = await cluster.topic(reading.topic.name);
+    const offsets = new Map<number, number>();
+    for (const leader of new Set(reading.partitions.map((each) => topic.leaders[each] ?? -1))) {
+      const answer = await cluster.callOn(leader, messages[2], {
+        replicaId: -1,
+        isolationLevel: reading.uncommitted ? 0 : 1,
+        topics: [
+          {
+            name: topic.name,
+            partitions: reading.partitions
+              .filter((partition) => topic.leaders[partition] === leader)
+              .map((partitionIndex) => ({ partitionIndex, timestamp })),
+          },
+        ],
+      });
+      for (const each of answer.topics[0]?.partitions ?? []) {
+        accept(each.errorCode);
+        offsets.set(each.partitionIndex, each.offset);
+      }
+    }
+    return offsets;
   });
-  const offsets = new Map<number, number>();
-  for (const each of listed) {
-    if (each.name !== topic) continue;
-    for (const one of each.partitions) offsets.set(one.partitionIndex, Number(one.offset));
-  }
-  return offsets;
 }
 
 /** First offset, and the offset after the last, of each partition. */
-export async function rangesOf(
-  admin: Admin,
-  topic: string,
-  partitions: readonly number[],
-): Promise<PartitionRange[]> {
-  const beginning = await list(admin, topic, partitions, -2n);
-  const end = await list(admin, topic, partitions, -1n);
-  return partitions.map((partition) => ({
+export async function rangesOf(cluster: Cluster, reading: Reading): Promise<PartitionRange[]> {
+  const beginning = await list(cluster, reading, BEGINNING);
+  const end = await list(cluster, reading, END);
+  return reading.partitions.map((partition) => ({
     partition,
     beginning: beginning.get(partition) ?? 0,
     end: end.get(partition) ?? 0,
   }));
 }
 
-/** The offset of a position in each partition, kept within what the partition holds. A time later than every record is the end. */
+/**
+ * The offset of a position in each partition, kept within what the partition holds. A time later than every record is the end.
+ * @param ranges from `rangesOf` for the same reading
+ */
 export async function offsetsAt(
-  admin: Admin,
-  topic: string,
+  cluster: Cluster,
+  reading: Reading,
   ranges: readonly PartitionRange[],
   position: Position,
 ): Promise<Map<number, number>> {
   const found =
     position.kind === 'time'
-      ? await list(
-          admin,
-          topic,
-          ranges.map((range) => range.partition),
-          listOffsetsTimestamp(position),
-        )
+      ? await list(cluster, reading, listOffsetsTimestamp(position))
       : undefined;
   const offsets = new Map<number, number>();
   for (const range of ranges) offsets.set(range.partition, offsetIn(range, position, found));
@@ -91,7 +96,12 @@ function offsetIn(
       return Math.min(Math.max(position.offset, range.beginning), range.end);
     case 'time': {
       const offset = found?.get(range.partition) ?? -1;
-      return offset < 0 ? range.end : offset;
+      return offset < 0 ? range.end : Math.min(offset, range.end);
     }
   }
+}
+
+/** All partitions of a topic. */
+export function partitionsOf(topic: Topic): number[] {
+  return topic.leaders.map((_, partition) => partition);
 }

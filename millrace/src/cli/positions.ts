@@ -37,9 +37,7 @@ export function parsePosition(option: string, text: string, clock: Clock): Posit
   });
 }
 
-/** The timestamp that ListOffsets takes for a position: -2 the beginning, -1 the end. Source: KIP-79. */
-export function listOffsetsTimestamp(position: Exclude<Position, { kind: 'offset' }>): bigint {
-  if (position.kind === 'beginning') return -2n;
-  if (position.kind === 'end') return -1n;
-  return BigInt(Math.max(0, position.timeMs));
+/** The timestamp that ListOffsets takes for a time: below 0 it would mean something else. Source: KIP-79. */
+export function listOffsetsTimestamp(position: Extract<Position, { kind: 'time' }>): number {
+  return Math.max(0, position.timeMs);
 }

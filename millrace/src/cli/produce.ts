@@ -1,9 +1,14 @@
 /** `millrace produce`: lines of stdin become records. */
-import type { MessageToProduce, Producer } from '@platformatic/kafka';
+import type { Clock } from '../core/env.ts';
 import { MillraceError } from '../core/errors.ts';
+import { CLI_UNSENT_BYTES_MAX } from '../core/limits.ts';
 import { realEnv } from '../core/real-env.ts';
-import { brokersOption, clientOptions, loadLibrary, translate } from './cluster.ts';
+import { COMPRESSIONS } from '../wire/kafka/records/compression.ts';
+import type { RecordHeader } from '../wire/kafka/records/record-batch-builder.ts';
+import { withCluster } from './brokers.ts';
+import { RecordSender, type RecordToSend } from './kafka/record-sender.ts';
 import { linesOf } from './lines.ts';
+import { wholeNumber } from './numbers.ts';
 import { Progress } from './progress.ts';
 
 export interface ProduceOptions {
@@ -15,13 +20,10 @@ export interface ProduceOptions {
   readonly partition?: string;
 }
 
-type Message = MessageToProduce<Buffer, Buffer, Buffer, Buffer>;
+type Parse = (line: Buffer, lineNumber: number) => RecordToSend;
 
-/** How many bytes of lines go into one request at most: below the default max.message.bytes of 1 MiB. */
-const REQUEST_BYTES_MAX = 512 * 1024;
-const REQUEST_RECORDS_MAX = 10_000;
-
-const COMPRESSIONS = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const;
+const ACKS: Readonly<Record<string, -1 | 0 | 1>> = { all: -1, '1': 1, '0': 0 };
+const NO_HEADERS: readonly RecordHeader[] = [];
 
 export async function produce(topic: string, options: ProduceOptions): Promise<void> {
   const compression = COMPRESSIONS.find((name) => name === options.compression);
@@ -31,135 +33,154 @@ export async function produce(topic: string, options: ProduceOptions): Promise<v
       `--compression takes ${COMPRESSIONS.join(', ')}, not '${options.compression}'`,
     );
   }
-  if (!['all', '1', '0'].includes(options.acks)) {
+  const acks = ACKS[options.acks];
+  if (acks === undefined) {
     throw new MillraceError('ML_USAGE', `--acks takes all, 1 or 0, not '${options.acks}'`);
   }
-  const parse = options.json ? jsonLine : textLine(options.keySeparator);
-  const partition =
-    options.partition === undefined ? undefined : wholeNumber('--partition', options.partition);
-  const brokers = brokersOption(options.brokers);
-  const library = await loadLibrary();
-  // Records without a key go to one partition a request, in turn: large batches, even partitions (KIP-480).
-  let keyless = 0;
-  const producer: Producer<Buffer, Buffer, Buffer, Buffer> = new library.Producer({
-    ...clientOptions(brokers),
-    acks: options.acks === 'all' ? -1 : Number(options.acks),
-    // Retries after a lost answer must not write twice; that needs every answer.
-    idempotent: options.acks === 'all',
-    compression,
-    autocreateTopics: true,
-    partitioner: (message, key) =>
-      key === undefined ? keyless : library.compatibilityPartitioner(message, key),
-  });
-  const progress = new Progress(realEnv(), 'produced');
-  try {
-    await sendAll(producer, topic, parse, partition, progress, () => keyless++);
-  } catch (error) {
-    throw translate(error, brokers);
-  } finally {
-    progress.finish();
-    await producer.close();
-  }
-}
-
-async function sendAll(
-  producer: Producer<Buffer, Buffer, Buffer, Buffer>,
-  topic: string,
-  parse: (line: Buffer, lineNumber: number) => Omit<Message, 'topic'>,
-  partition: number | undefined,
-  progress: Progress,
-  onRequest: () => void,
-): Promise<void> {
-  let messages: Message[] = [];
-  let bytes = 0;
-  let lineNumber = 0;
-  const send = async (): Promise<void> => {
-    if (messages.length === 0) return;
-    await producer.send({ messages });
-    onRequest();
-    progress.add(messages.length, bytes);
-    messages = [];
-    bytes = 0;
-  };
-  for await (const lines of linesOf(process.stdin)) {
-    for (const line of lines) {
-      lineNumber++;
-      if (messages.length >= REQUEST_RECORDS_MAX || bytes + line.length > REQUEST_BYTES_MAX)
-        await send();
-      const message = parse(line, lineNumber);
-      messages.push(
-        partition === undefined ? { topic, ...message } : { topic, partition, ...message },
-      );
-      bytes += line.length;
-    }
-    // What was typed is sent when it was typed; a file arrives in large chunks anyway.
-    await send();
-  }
-  await send();
-}
-
-function textLine(separator: string | undefined): (line: Buffer) => Omit<Message, 'topic'> {
-  if (separator === undefined) return (line) => ({ value: line });
-  const bytes = Buffer.from(separator.replaceAll('\\t', '\t'));
-  return (line) => {
-    const at = line.indexOf(bytes);
-    if (at < 0) return { value: line };
-    return { key: line.subarray(0, at), value: line.subarray(at + bytes.length) };
-  };
-}
-
-interface JsonRecord {
-  readonly key?: unknown;
-  readonly value?: unknown;
-  readonly headers?: Readonly<Record<string, unknown>>;
-  readonly partition?: number;
-  readonly timestamp?: number;
-}
-
-/** One JSON object a line, in the form that `consume --json` prints. Strings are taken as text, anything else as its JSON; null, or
- * absent, is null: a record without a value is a tombstone. */
-function jsonLine(line: Buffer, lineNumber: number): Omit<Message, 'topic'> {
-  let record: JsonRecord;
-  try {
-    record = JSON.parse(line.toString()) as JsonRecord;
-  } catch (cause) {
-    throw new MillraceError('ML_USAGE', `line ${lineNumber} of the input is not JSON`, {
-      cause,
-      hint: 'With --json each line is one object: {"key":"k","value":"v","headers":{"h":"x"},"partition":0,"timestamp":0}',
+  if (options.json === true && options.keySeparator !== undefined) {
+    throw new MillraceError('ML_USAGE', '--json and --key-separator exclude each other', {
+      hint: 'With --json the key is in the field key of each line',
     });
   }
-  if (record === null || typeof record !== 'object' || Array.isArray(record)) {
-    throw new MillraceError('ML_USAGE', `line ${lineNumber} of the input is not a JSON object`);
+  const env = realEnv();
+  const partition =
+    options.partition === undefined ? undefined : wholeNumber('--partition', options.partition);
+  const parse = options.json
+    ? jsonLine(env.clock, partition)
+    : textLine(env.clock, partition, options.keySeparator);
+  await withCluster(options.brokers, async (cluster) => {
+    const progress = new Progress(env, 'produced');
+    try {
+      const onAcknowledged = (records: number, bytes: number): void => progress.add(records, bytes);
+      await sendAll(
+        await RecordSender.open(cluster, { topic, compression, acks, onAcknowledged }),
+        parse,
+      );
+    } finally {
+      progress.finish();
+    }
+  });
+}
+
+async function sendAll(sender: RecordSender, parse: Parse): Promise<void> {
+  let lineNumber = 0;
+  for await (const lines of linesOf(process.stdin)) {
+    for (const line of lines) {
+      try {
+        sender.append(parse(line, ++lineNumber));
+      } catch (error) {
+        // What came before the wrong line is appended, so that it is clear where to go on.
+        await sender.settled(0);
+        throw error;
+      }
+    }
+    // What was typed is sent when it was typed. A file comes faster than it is acknowledged, which makes the batches large.
+    sender.send();
+    await sender.settled(CLI_UNSENT_BYTES_MAX);
   }
-  const key = jsonBytes(record.key);
-  const value = jsonBytes(record.value);
-  return {
-    ...(key === undefined ? {} : { key }),
-    ...(value === undefined ? {} : { value }),
-    ...(record.headers === undefined
-      ? {}
-      : {
-          headers: new Map(
-            Object.entries(record.headers).map(([name, header]) => [
-              Buffer.from(name),
-              jsonBytes(header) ?? Buffer.alloc(0),
-            ]),
-          ),
-        }),
-    ...(record.partition === undefined ? {} : { partition: record.partition }),
-    ...(record.timestamp === undefined ? {} : { timestamp: BigInt(record.timestamp) }),
+  await sender.settled(0);
+}
+
+function textLine(clock: Clock, partition: number | undefined, separator?: string): Parse {
+  const value = (line: Buffer): RecordToSend => ({
+    partition,
+    key: null,
+    value: line,
+    headers: NO_HEADERS,
+    timestamp: clock.nowMs(),
+  });
+  if (separator === undefined) return value;
+  const bytes = Buffer.from(separator.replaceAll('\\t', '\t'));
+  if (bytes.length === 0)
+    throw new MillraceError('ML_USAGE', '--key-separator takes at least one character');
+  return (line, lineNumber) => {
+    const at = line.indexOf(bytes);
+    if (at < 0) {
+      throw new MillraceError(
+        'ML_USAGE',
+        `line ${lineNumber} of the input has no key: there is no '${separator}' in it`,
+        { hint: 'Leave out --key-separator for records without keys' },
+      );
+    }
+    return {
+      partition,
+      key: line.subarray(0, at),
+      value: line.subarray(at + bytes.length),
+      headers: NO_HEADERS,
+      timestamp: clock.nowMs(),
+    };
   };
 }
 
-function jsonBytes(value: unknown): Buffer | undefined {
-  if (value === undefined || value === null) return undefined;
-  return Buffer.from(typeof value === 'string' ? value : JSON.stringify(value));
+const JSON_HINT =
+  'With --json each line is one object: {"key":"k","value":"v","headers":{"h":"x"},"partition":0,"timestamp":0}';
+
+/**
+ * One JSON object a line, in the form that `consume --json` prints. Strings are taken as text, `{"base64":"…"}` as the bytes it
+ * says, anything else as its JSON; null, or absent, is null: a record without a value is a tombstone.
+ */
+function jsonLine(clock: Clock, partition: number | undefined): Parse {
+  return (line, lineNumber) => {
+    const record = parseObject(line, lineNumber);
+    return {
+      partition: partition ?? numberField(record, 'partition', lineNumber),
+      key: jsonBytes(record['key']),
+      value: jsonBytes(record['value']),
+      headers: jsonHeaders(record['headers'], lineNumber),
+      timestamp: numberField(record, 'timestamp', lineNumber) ?? clock.nowMs(),
+    };
+  };
 }
 
-/** @throws {MillraceError} ML_USAGE */
-export function wholeNumber(option: string, text: string): number {
-  if (!/^\d{1,15}$/.test(text)) {
-    throw new MillraceError('ML_USAGE', `${option} takes a whole number, not '${text}'`);
+function parseObject(line: Buffer, lineNumber: number): Readonly<Record<string, unknown>> {
+  let record: unknown;
+  try {
+    record = JSON.parse(line.toString());
+  } catch (cause) {
+    throw wrongLine(lineNumber, 'is not JSON', cause);
   }
-  return Number(text);
+  if (!isObject(record)) throw wrongLine(lineNumber, 'is not a JSON object');
+  return record;
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function wrongLine(lineNumber: number, what: string, cause?: unknown): MillraceError {
+  return new MillraceError('ML_USAGE', `line ${lineNumber} of the input ${what}`, {
+    cause,
+    hint: JSON_HINT,
+  });
+}
+
+function numberField(
+  record: Readonly<Record<string, unknown>>,
+  name: string,
+  lineNumber: number,
+): number | undefined {
+  const value = record[name];
+  if (value === undefined || value === null) return undefined;
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
+  throw wrongLine(lineNumber, `has a ${name} that is not a whole number`);
+}
+
+function jsonHeaders(headers: unknown, lineNumber: number): readonly RecordHeader[] {
+  if (headers === undefined || headers === null) return NO_HEADERS;
+  if (isObject(headers))
+    return Object.entries(headers).map(([key, value]) => ({ key, value: jsonBytes(value) }));
+  if (!Array.isArray(headers)) throw wrongLine(lineNumber, 'has headers that are not an object');
+  return headers.map((header: unknown) => {
+    if (!isObject(header) || typeof header['key'] !== 'string')
+      throw wrongLine(lineNumber, 'has a header without a key');
+    return { key: header['key'], value: jsonBytes(header['value']) };
+  });
+}
+
+function jsonBytes(value: unknown): Buffer | null {
+  if (value === undefined || value === null) return null;
+  if (typeof value === 'string') return Buffer.from(value);
+  if (isObject(value) && typeof value['base64'] === 'string' && Object.keys(value).length === 1)
+    return Buffer.from(value['base64'], 'base64');
+  return Buffer.from(JSON.stringify(value));
 }

@@ -1,6 +1,7 @@
 /** Progress of long commands: one line that rewrites itself on a terminal, a plain line now and then elsewhere. */
 import type { Env, Timer } from '../core/env.ts';
 import { say } from './io.ts';
+import { formatBytes, formatCount } from './numbers.ts';
 
 const TERMINAL_INTERVAL_MS = 500;
 const PLAIN_INTERVAL_MS = 10_000;
@@ -58,18 +59,9 @@ export class Progress {
   #line(): string {
     const seconds = Math.max(0.001, (this.#env.clock.monotonicMs() - this.#startMs) / 1000);
     const rate = Math.round(this.#records / seconds).toLocaleString('en-US');
-    return `${this.#verb} ${this.#records.toLocaleString('en-US')} records, ${formatBytes(this.#bytes)} in ${seconds.toFixed(1)} s (${rate} records/s, ${formatBytes(this.#bytes / seconds)}/s)`;
+    const sum = `${this.#verb} ${formatCount(this.#records, 'record')}, ${formatBytes(this.#bytes)}`;
+    // A rate over the blink of an eye says nothing.
+    if (seconds < 1) return sum;
+    return `${sum} in ${seconds.toFixed(1)} s (${rate} records/s, ${formatBytes(this.#bytes / seconds)}/s)`;
   }
-}
-
-/** `1.5 MB`: decimal units, as disks and networks are sold. */
-export function formatBytes(bytes: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1000 && unit < units.length - 1) {
-    value /= 1000;
-    unit++;
-  }
-  return `${unit === 0 ? Math.round(value) : value.toFixed(1)} ${units[unit] ?? ''}`;
 }

@@ -1,9 +1,13 @@
 /** `millrace topic create|list|describe|delete|config`. */
-import type { Admin } from '@platformatic/kafka';
 import { MillraceError } from '../core/errors.ts';
-import { withAdmin } from './cluster.ts';
+import { messages } from '../wire/kafka/registry.ts';
+import type { Infer } from '../wire/kafka/schema.ts';
+import { withCluster } from './brokers.ts';
 import { formatTable, say, writeData, writeJson } from './io.ts';
-import { rangesOf } from './offsets.ts';
+import type { Cluster } from './kafka/cluster.ts';
+import { accept } from './kafka/refusal.ts';
+import { formatCount, wholeNumber } from './numbers.ts';
+import { partitionsOf, rangesOf } from './offsets.ts';
 
 export interface TopicOptions {
   readonly brokers?: string;
@@ -21,6 +25,20 @@ interface Assignment {
   readonly value: string | undefined;
 }
 
+/** How long a broker may take to create or delete a topic. */
+const TIMEOUT_MS = 30_000;
+/** Lets the broker choose: the number of partitions, or of replicas. */
+const BROKER_DEFAULT = -1;
+/** NOTE: Kafka's config resource type: a topic. */
+const TOPIC_RESOURCE = 2;
+/** NOTE: Kafka's config source: set on this topic (KIP-226). */
+const SOURCE_TOPIC = 1;
+/** NOTE: Kafka's config operations (KIP-339). */
+const SET = 0;
+const DELETE = 1;
+
+type Config = Infer<(typeof messages)[32]['response']>['results'][number]['configs'][number];
+
 /** `retention.ms=1000` sets; `retention.ms=` goes back to the default. */
 function parseAssignment(text: string): Assignment {
   const at = text.indexOf('=');
@@ -34,90 +52,70 @@ function parseAssignment(text: string): Assignment {
 }
 
 export async function createTopic(name: string, options: CreateOptions): Promise<void> {
-  const partitions = options.partitions === undefined ? -1 : Number(options.partitions);
-  if (!Number.isInteger(partitions) || partitions === 0 || partitions < -1) {
-    throw new MillraceError(
-      'ML_USAGE',
-      `--partitions takes a whole number from 1, not '${options.partitions}'`,
-    );
-  }
-  const configs = (options.config ?? []).map(parseAssignment).map(({ name, value }) => ({
-    name,
-    value: value ?? null,
-  }));
-  await withAdmin(options.brokers, async (admin) => {
-    // One call for both: -1 lets the broker choose the number of partitions.
-    const [created] = await admin.createTopics({
-      topics: [name],
-      partitions,
-      replicas: -1,
-      configs,
+  const partitions =
+    options.partitions === undefined
+      ? BROKER_DEFAULT
+      : wholeNumber('--partitions', options.partitions, 1);
+  const configs = (options.config ?? []).map((text) => {
+    const assignment = parseAssignment(text);
+    return { name: assignment.name, value: assignment.value ?? '' };
+  });
+  await withCluster(options.brokers, async (cluster) => {
+    const { topics } = await cluster.call(messages[19], {
+      topics: [
+        {
+          name,
+          numPartitions: partitions,
+          replicationFactor: BROKER_DEFAULT,
+          assignments: [],
+          configs,
+        },
+      ],
+      timeoutMs: TIMEOUT_MS,
     });
-    if (options.json)
-      await writeJson({ topic: name, id: created?.id, partitions: created?.partitions });
-    else say(`created topic ${name} with ${created?.partitions ?? '?'} partitions`);
+    for (const each of topics) accept(each.errorCode, each.errorMessage);
+    const topic = await cluster.topic(name);
+    const count = topic.leaders.length;
+    if (options.json) await writeJson({ topic: name, id: topic.id, partitions: count });
+    else say(`created topic ${name} with ${formatCount(count, 'partition')}`);
   });
 }
 
 export async function listTopics(options: TopicOptions & { internal?: boolean }): Promise<void> {
-  await withAdmin(options.brokers, async (admin) => {
-    const names = await admin.listTopics({ includeInternals: options.internal ?? false });
-    names.sort();
-    if (options.json) await writeJson(names);
-    else await writeData(names.map((name) => `${name}\n`).join(''));
+  await withCluster(options.brokers, async (cluster) => {
+    const topics = (await cluster.topics()).filter(
+      ({ isInternal }) => options.internal === true || !isInternal,
+    );
+    if (options.json) await writeJson(topics.map(({ name }) => name));
+    else if (topics.length === 0) say('no topics; millrace topic create NAME makes one');
+    else await writeData(topics.map(({ name }) => `${name}\n`).join(''));
   });
 }
 
-async function requireTopic(
-  admin: Admin,
-  topic: string,
-): Promise<{ id: string; partitions: number[] }> {
-  const metadata = await admin.metadata({
-    topics: [topic],
-    autocreateTopics: false,
-    forceUpdate: true,
+async function configsOf(cluster: Cluster, topic: string): Promise<Config[]> {
+  const { results } = await cluster.call(messages[32], {
+    resources: [{ resourceType: TOPIC_RESOURCE, resourceName: topic, configurationKeys: null }],
   });
-  const found = metadata.topics.get(topic);
-  const count = found?.partitionsCount ?? 0;
-  return { id: found?.id ?? '', partitions: Array.from({ length: count }, (_, index) => index) };
+  for (const each of results) accept(each.errorCode, each.errorMessage);
+  return (results[0]?.configs ?? []).toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
-
-async function configsOf(
-  admin: Admin,
-  library: { ConfigResourceTypes: { TOPIC: 2 } },
-  topic: string,
-) {
-  const [described] = await admin.describeConfigs({
-    resources: [
-      {
-        resourceType: library.ConfigResourceTypes.TOPIC,
-        resourceName: topic,
-        configurationKeys: null,
-      },
-    ],
-    includeDocumentation: true,
-  });
-  return (described?.configs ?? []).toSorted((a, b) => a.name.localeCompare(b.name));
-}
-
-/** NOTE: Kafka's config source 1: set on this topic (KIP-226). */
-const SOURCE_TOPIC = 1;
 
 export async function describeTopic(name: string, options: TopicOptions): Promise<void> {
-  await withAdmin(options.brokers, async (admin, library) => {
-    const { id, partitions } = await requireTopic(admin, name);
-    const ranges = await rangesOf(admin, name, partitions);
-    const changed = (await configsOf(admin, library, name)).filter(
+  await withCluster(options.brokers, async (cluster) => {
+    const topic = await cluster.topic(name);
+    const partitions = partitionsOf(topic);
+    const ranges = await rangesOf(cluster, { topic, partitions, uncommitted: true });
+    const changed = (await configsOf(cluster, name)).filter(
       (config) => config.configSource === SOURCE_TOPIC,
     );
     if (options.json) {
       const configs = Object.fromEntries(changed.map((config) => [config.name, config.value]));
-      await writeJson({ topic: name, id, partitions: ranges, configs });
+      await writeJson({ topic: name, id: topic.id, partitions: ranges, configs });
       return;
     }
-    const records = ranges.reduce((sum, range) => sum + range.end - range.beginning, 0);
-    await writeData(`topic       ${name}\nid          ${id}\npartitions  ${partitions.length}\n`);
-    await writeData(`offsets     ${records.toLocaleString('en-US')} in all\n`);
+    const offsets = ranges.reduce((sum, range) => sum + range.end - range.beginning, 0);
+    await writeData(`topic       ${name}\nid          ${topic.id}\npartitions  ${ranges.length}\n`);
+    await writeData(`offsets     ${offsets.toLocaleString('en-US')} in all\n`);
     for (const config of changed)
       await writeData(`config      ${config.name}=${config.value ?? ''}\n`);
     await writeData('\n');
@@ -131,9 +129,16 @@ export async function describeTopic(name: string, options: TopicOptions): Promis
 }
 
 export async function deleteTopics(names: readonly string[], options: TopicOptions): Promise<void> {
-  await withAdmin(options.brokers, async (admin) => {
-    await admin.deleteTopics({ topics: [...names] });
-    for (const name of names) say(`deleted topic ${name}`);
+  await withCluster(options.brokers, async (cluster) => {
+    // One by one: of several the first that fails stops it, and what was deleted has been said.
+    for (const name of names) {
+      const { responses } = await cluster.call(messages[20], {
+        topicNames: [name],
+        timeoutMs: TIMEOUT_MS,
+      });
+      for (const each of responses) accept(each.errorCode, each.errorMessage);
+      say(`deleted topic ${name}`);
+    }
   });
 }
 
@@ -141,35 +146,36 @@ export async function deleteTopics(names: readonly string[], options: TopicOptio
 export async function configureTopic(
   name: string,
   assignments: readonly string[],
-  options: TopicOptions & { all?: boolean },
+  options: TopicOptions,
 ): Promise<void> {
   const changes = assignments.map(parseAssignment);
-  await withAdmin(options.brokers, async (admin, library) => {
-    await requireTopic(admin, name);
+  await withCluster(options.brokers, async (cluster) => {
+    await cluster.topic(name);
     if (changes.length > 0) {
-      const { SET, DELETE } = library.IncrementalAlterConfigOperationTypes;
-      await admin.incrementalAlterConfigs({
+      const { responses } = await cluster.call(messages[44], {
         resources: [
           {
-            resourceType: library.ConfigResourceTypes.TOPIC,
+            resourceType: TOPIC_RESOURCE,
             resourceName: name,
-            configs: changes.map(({ name, value }) =>
-              value === undefined
-                ? { name, configOperation: DELETE }
-                : { name, configOperation: SET, value },
-            ),
+            configs: changes.map((change) => ({
+              name: change.name,
+              configOperation: change.value === undefined ? DELETE : SET,
+              value: change.value ?? null,
+            })),
           },
         ],
+        validateOnly: false,
       });
+      for (const each of responses) accept(each.errorCode, each.errorMessage);
       say(`changed ${changes.map((change) => change.name).join(', ')} of topic ${name}`);
     }
-    const configs = await configsOf(admin, library, name);
+    const configs = await configsOf(cluster, name);
     if (options.json) {
       await writeJson(
-        configs.map(({ name, value, configSource }) => ({
-          name,
-          value,
-          changed: configSource === SOURCE_TOPIC,
+        configs.map((config) => ({
+          name: config.name,
+          value: config.value,
+          changed: config.configSource === SOURCE_TOPIC,
         })),
       );
       return;
