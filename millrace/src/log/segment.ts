@@ -203,11 +203,12 @@ export class Segment implements HoldsFile, IndexedSegment {
 
   /**
    * fdatasync of everything written so far. One at a time: of two at once on one file the kernel tells only one that it
-   * failed. After a failure every call fails, because the next fdatasync would succeed and mean nothing.
+   * failed. After a failure every call fails, because the next fdatasync would succeed and mean nothing. Of a segment that
+   * is out of use nobody needs anything: its file may be gone.
    */
   async sync(): Promise<void> {
     while (this.syncing !== undefined) await this.syncing;
-    if (this.sizeBytes === this.syncedBytes) return;
+    if (this.sizeBytes === this.syncedBytes || this.isRetired) return;
     this.syncing = this.syncOnce();
     await this.syncing;
   }

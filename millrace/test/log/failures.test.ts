@@ -1,5 +1,6 @@
 /** A disk that fails, is full, or is slow to say so. */
 import { expect, test } from 'vitest';
+import { SEGMENT_UNSYNCED_BYTES_MAX } from '../../src/core/limits.ts';
 import { SimMachine } from '../../src/core/sim/sim-machine.ts';
 import { type DiskLogStore, openLogStore } from '../../src/log/log-store.ts';
 import type { DiskLog } from '../../src/log/partition-log.ts';
@@ -255,3 +256,19 @@ async function openInside(machine: SimMachine): Promise<{ store: DiskLogStore; l
   await store.finishRecovery();
   return { store, log };
 }
+
+test('a log may be deleted while its segments wait to be synced', async () => {
+  const { machine, store, fatal } = await openOne(
+    {},
+    { journalFileBytes: 16 * 1024 * 1024, journalBytesMax: 64 * 1024 * 1024 },
+  );
+  const config = { ...SMALL, segmentBytes: 64 * 1024 * 1024, flush: 'os' } as const;
+  const batch = batchOf(['x'.repeat(SEGMENT_UNSYNCED_BYTES_MAX / 2)]);
+  const logs = [2, 3, 4, 5, 6].map((number) => store.openLog(logId(number), config));
+  machine.faults.slowSyncProbability = 1;
+  for (const log of logs) for (let count = 0; count < 3; count++) append(log, Buffer.from(batch));
+  await machine.run(Promise.all(logs.toReversed().map((log) => store.deleteLog(log.id))));
+  await machine.run(store.checkpoint());
+  expect(fatal).toEqual([]);
+  await machine.run(store.close());
+});
