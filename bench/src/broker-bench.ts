@@ -158,7 +158,8 @@ async function variantOf(
 /** Leaves out the clients that are not installed, and says so. */
 async function withAvailableClients(options: BrokerOptions): Promise<BrokerOptions> {
   const clients = [...options.clients];
-  if (clients.includes('kcat') && (await kcatVersion()) === undefined) {
+  const moves = options.scenarios.includes('produce') || options.scenarios.includes('consume');
+  if (moves && clients.includes('kcat') && (await kcatVersion()) === undefined) {
     note('kcat is not on the path: measuring without it (Debian: apt-get install kcat)');
     clients.splice(clients.indexOf('kcat'), 1);
   }

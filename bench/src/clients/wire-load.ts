@@ -39,6 +39,7 @@ const DISTINCT_BATCHES = 64;
 const FETCH_PARTITION_BYTES = 1 << 20;
 const FETCH_BYTES = 50 << 20;
 const TOPIC_READY_TIMEOUT_MS = 30_000;
+const TIMER_SLACK_MS = 5;
 const TIMESTAMP_MS = Date.UTC(2026, 0, 1);
 
 export interface TopicShape {
@@ -136,30 +137,36 @@ export async function wireProduce(options: WireProduceOptions): Promise<Rate> {
   return withConnection(options.address, async (connection) => {
     const beginMs = performance.now() + options.warmupMs;
     const endMs = beginMs + options.measureMs;
-    const timer = setTimeout(() => options.onWindow?.('begin'), options.warmupMs);
-    const cpuBefore = process.cpuUsage();
+    let clientCpuSeconds = 0;
+    let cpuBefore = process.cpuUsage();
+    const timers = [
+      setTimeout(() => {
+        cpuBefore = process.cpuUsage();
+        options.onWindow?.('begin');
+      }, options.warmupMs),
+      setTimeout(() => {
+        clientCpuSeconds = cpuSince(cpuBefore);
+        options.onWindow?.('end');
+      }, options.warmupMs + options.measureMs),
+    ];
     let records = 0;
     let next = 0;
-    let lastAckMs = beginMs;
     const lane = async (): Promise<void> => {
       while (performance.now() < endMs) {
         await produce(connection, load.bodies[next++ % load.bodies.length] ?? Buffer.alloc(0));
         const nowMs = performance.now();
-        if (nowMs >= beginMs && nowMs <= endMs) {
-          records += load.recordsPerBody;
-          lastAckMs = nowMs;
-        }
+        if (nowMs >= beginMs && nowMs <= endMs) records += load.recordsPerBody;
       }
     };
-    await Promise.all(Array.from({ length: IN_FLIGHT }, lane));
-    clearTimeout(timer);
-    options.onWindow?.('end');
+    try {
+      await Promise.all(Array.from({ length: IN_FLIGHT }, lane));
+      // When the last answers were quick, the window may still be open by the timer's clock.
+      while (performance.now() < endMs + TIMER_SLACK_MS) await sleep(TIMER_SLACK_MS);
+    } finally {
+      for (const timer of timers) clearTimeout(timer);
+    }
     if (records === 0) throw new BenchFailure('no request was acknowledged in the measured time');
-    return {
-      records,
-      seconds: (Math.max(lastAckMs, endMs) - beginMs) / 1000,
-      clientCpuSeconds: cpuSince(cpuBefore),
-    };
+    return { records, seconds: options.measureMs / 1000, clientCpuSeconds };
   });
 }
 

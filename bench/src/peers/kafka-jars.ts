@@ -4,7 +4,15 @@
  */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+} from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -115,6 +123,7 @@ async function download(folder: string, version: string): Promise<void> {
       { timeout: DOWNLOAD_TIMEOUT_MS },
     );
   } catch (error) {
+    rmSync(partial, { recursive: true, force: true });
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
       throw new BenchFailure(
         `Apache Kafka is fetched with Maven and 'mvn' is not on the path. Install it (Debian: apt-get install maven), or measure without Kafka: --peer none`,
