@@ -1,0 +1,163 @@
+/**
+ * The command as it is published, for tests that run it: bundled from the sources of now into a directory of its own, started as a
+ * process, observed from outside. What a test file leaves running, and its directories, are gone after it.
+ */
+import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll } from 'vitest';
+import { bundle } from '../../scripts/build.ts';
+
+const PACKAGE = fileURLToPath(new URL('../..', import.meta.url));
+/** Below the package's own node_modules, so that its dependencies are found. */
+const STAGES = join(PACKAGE, 'node_modules/.cache');
+
+export interface Finished {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface RunOptions {
+  /** All of stdin; default nothing. */
+  readonly input?: string | Uint8Array;
+  /** Added to the environment, from which everything of Millrace is taken out. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Another Node than the one that runs the tests. */
+  readonly node?: string;
+  /** Working directory. */
+  readonly cwd?: string;
+}
+
+/** A process of the command. */
+export class Running {
+  readonly child: ChildProcessWithoutNullStreams;
+  readonly ended: Promise<Finished>;
+  stdout = '';
+  stderr = '';
+  readonly #waiters = new Set<() => void>();
+
+  constructor(child: ChildProcessWithoutNullStreams) {
+    this.child = child;
+    child.stdin.on('error', () => {}); // It may end without reading all of it.
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      this.stdout += text;
+      this.#wake();
+    });
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      this.stderr += text;
+      this.#wake();
+    });
+    this.ended = new Promise((resolve) => {
+      child.once('close', (code, signal) => {
+        resolve({ code, signal, stdout: this.stdout, stderr: this.stderr });
+        this.#wake();
+      });
+    });
+  }
+
+  /** Resolves with the match as soon as that stream has shown it. */
+  async shows(stream: 'stdout' | 'stderr', pattern: RegExp): Promise<RegExpExecArray> {
+    for (;;) {
+      const match = pattern.exec(this[stream]);
+      if (match !== null) return match;
+      if (this.child.exitCode !== null || this.child.signalCode !== null) {
+        throw new Error(`ended without showing ${pattern}:\n${this.stdout}\n${this.stderr}`);
+      }
+      await new Promise<void>((resolve) => this.#waiters.add(resolve));
+    }
+  }
+
+  async end(signal: NodeJS.Signals): Promise<Finished> {
+    this.child.kill(signal);
+    return this.ended;
+  }
+
+  #wake(): void {
+    for (const waiter of this.#waiters) waiter();
+    this.#waiters.clear();
+  }
+}
+
+export interface BuiltMillrace {
+  /** Path of `bin/millrace.js`. */
+  readonly bin: string;
+  /** A directory that is removed after the tests of the file. */
+  directory(): Promise<string>;
+  launch(args: readonly string[], options?: RunOptions): Running;
+  /** To the end. */
+  run(args: readonly string[], options?: RunOptions): Promise<Finished>;
+  /** `millrace start` on a directory and a free port of loopback, until it is ready. */
+  start(data: string, args?: readonly string[], options?: RunOptions): Promise<Broker>;
+}
+
+export interface Broker extends Running {
+  /** `127.0.0.1:PORT` */
+  readonly address: string;
+}
+
+/** For a test file, at its top level. */
+export function builtMillrace(): BuiltMillrace {
+  const running = new Set<Running>();
+  const directories: string[] = [];
+  let stage = '';
+  beforeAll(async () => {
+    await mkdir(STAGES, { recursive: true });
+    stage = await mkdtemp(join(STAGES, 'millrace-'));
+    directories.push(stage);
+    await mkdir(join(stage, 'bin'));
+    await copyFile(join(PACKAGE, 'bin/millrace.js'), join(stage, 'bin/millrace.js'));
+    await copyFile(join(PACKAGE, 'package.json'), join(stage, 'package.json'));
+    await bundle(join(stage, 'dist'));
+  });
+  afterAll(async () => {
+    await Promise.all([...running].map((each) => each.end('SIGKILL')));
+    for (const directory of directories) await rm(directory, { recursive: true, force: true });
+  });
+
+  function launch(args: readonly string[], options: RunOptions = {}): Running {
+    const bin = join(stage, 'bin/millrace.js');
+    const child = spawn(options.node ?? process.execPath, [bin, ...args], {
+      env: { ...cleanEnvironment(), ...options.env },
+      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    });
+    const process_ = new Running(child);
+    running.add(process_);
+    void process_.ended.then(() => running.delete(process_));
+    if (options.input !== undefined) child.stdin.end(options.input);
+    return process_;
+  }
+
+  return {
+    get bin() {
+      return join(stage, 'bin/millrace.js');
+    },
+    directory: async () => {
+      const directory = await mkdtemp(join(tmpdir(), 'millrace-test-'));
+      directories.push(directory);
+      return directory;
+    },
+    launch,
+    run: (args, options = {}) => launch(args, { input: '', ...options }).ended,
+    start: async (data, args = [], options = {}) => {
+      const broker = launch(
+        ['start', '--data', data, '--kafka', '127.0.0.1:0', '--log-format', 'text', ...args],
+        options,
+      );
+      const [, address = ''] = await broker.shows('stderr', /^ {2}kafka +(\S+:\d+)$/m);
+      return Object.assign(broker, { address });
+    },
+  };
+}
+
+/** Without what the person who runs the tests has set for their own Millrace. */
+function cleanEnvironment(): Record<string, string | undefined> {
+  return Object.fromEntries(
+    Object.entries(process.env).filter(
+      ([name]) => !name.startsWith('MILLRACE_') && name !== 'NO_COLOR' && name !== 'FORCE_COLOR',
+    ),
+  );
+}
