@@ -2,11 +2,11 @@
  * A real process with a real file system under `kill -9`, and under a failing fsync: what it acknowledged over a pipe
  * before it died is there at the next start, whole and in order.
  */
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { failingSync, hasStrace } from './broker-process.ts';
 import { EXIT_FATAL } from './store-child.ts';
 import { StoreRuns } from './store-runs.ts';
 
@@ -60,26 +60,11 @@ test('a store that lost its journal is noticed', async () => {
   expect(runs.anomalies.map((anomaly) => anomaly.name)).toContain('lost-acknowledged');
 });
 
-function hasStrace(): boolean {
-  const probe = spawnSync('strace', ['-o', '/dev/null', '-e', 'trace=none', 'true']);
-  return probe.status === 0;
-}
-
-/** The n-th fdatasync of the process fails. One thread: strace counts calls per thread. */
-const failing = (nth: number): { under: readonly string[]; env: Record<string, string> } => ({
-  under: [
-    'strace',
-    ...['-f', '-o', '/dev/null', '-e', 'trace=fdatasync,fsync'],
-    ...['-e', `inject=fdatasync,fsync:error=EIO:when=${nth}`],
-  ],
-  env: { UV_THREADPOOL_SIZE: '1' },
-});
-
 // Where there is no strace, or it may not trace, only the simulated machine shows this.
 test.runIf(hasStrace())('a failed fsync ends the process, and loses nothing', async () => {
   await runs.life({ operations: 50 });
   for (const nth of [4, 12, 30]) {
-    const ending = await runs.life(failing(nth));
+    const ending = await runs.life(failingSync(nth));
     expect(ending.code).toBe(EXIT_FATAL);
     expect(runs.anomalies).toEqual([]);
   }
