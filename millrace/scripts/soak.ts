@@ -80,20 +80,20 @@ async function store(seed: number): Promise<void> {
 
 async function broker(seed: number): Promise<void> {
   const random = new SimRandom(seed);
-  const process_ = new BrokerProcess();
-  await process_.start();
-  const run = new KafkaRun(process_);
+  const served = new BrokerProcess();
+  await served.start();
+  const run = new KafkaRun(served);
   await run.begin();
   for (let kill = 0; kill < 20; kill++) {
     await run.acknowledged(1 + random.below(2000));
-    await process_.kill('SIGKILL');
-    if ((await process_.start()) !== undefined) fail(`seed ${seed}: ${process_.log}`);
+    await served.kill('SIGKILL');
+    if ((await served.start()) !== undefined) fail(`seed ${seed}: ${served.log}`);
   }
   await run.acknowledged(20);
   const { bad, counts } = await run.end();
   if (bad.length > 0) fail(`seed ${seed}: ${JSON.stringify(bad.slice(0, 10))}`);
   count({ ...counts, kills: 20 });
-  await process_.remove();
+  await served.remove();
 }
 
 const KINDS: Readonly<Record<string, (seed: number) => Promise<void>>> = { sim, store, broker };
