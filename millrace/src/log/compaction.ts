@@ -47,8 +47,7 @@ import { indexRange } from './readable-log.ts';
 import { LOG_SUFFIX } from './segment-files.ts';
 import { Segment } from './segment.ts';
 import { NO_STORED_INDEXES } from './segment-indexes.ts';
-import { NO_STORED_ABORTED } from './transaction-index.ts';
-import type { AbortedTransaction } from './types.ts';
+import { type AbortedEntry, NO_STORED_ABORTED } from './transaction-index.ts';
 
 export interface CompactionOptions {
   /** Memory of the offset map, which bounds how much one run can clean. */
@@ -177,15 +176,19 @@ export class Compactor {
     log: DiskLog,
     segments: readonly Segment[],
     range: { readonly from: number; readonly end: number },
-    aborted: readonly AbortedTransaction[],
+    aborted: readonly AbortedEntry[],
   ): Promise<OffsetMap> {
     const bytes = Math.min(this.options.mapBytesMax, OffsetMap.bytesFor(range.end - range.from));
     const map = new OffsetMap(bytes, log.context.env.random);
-    const transactions = new CleanedTransactions(aborted);
+    const dirty = segments.filter((segment) => log.endOffsetOf(segment) > range.from);
+    const first = dirty[0]?.baseOffset ?? range.from;
+    // Transactions that ended before are not met, nor are the markers that would take them out again.
+    const transactions = new CleanedTransactions(
+      aborted.filter(({ lastOffset: marker }) => marker >= first),
+    );
     const reader = new RecordReader();
     let isFull = false;
-    // Transactions are told by all batches from the first one on, also by those that are clean.
-    for (const segment of segments) {
+    for (const segment of dirty) {
       if (isFull) break;
       await this.eachBatch(log, segment, (buffer, at, end) => {
         if (isDropped(transactions, buffer, at, end) || lastOffset(buffer, at) < range.from)
@@ -374,7 +377,7 @@ class Output {
 }
 
 /** Aborted transactions that have written below `end`, wherever their markers are. */
-function abortedBelow(log: DiskLog, end: number): AbortedTransaction[] {
+function abortedBelow(log: DiskLog, end: number): AbortedEntry[] {
   return log.segments.flatMap((segment) =>
     segment.aborted.all().filter(({ firstOffset }) => firstOffset < end),
   );

@@ -5,7 +5,7 @@
  * @hot `add`, `whenDurable`
  */
 import type { FlushPolicy, LogId } from './types.ts';
-import { FlushMode } from './flush-mode.ts';
+import { FlushMode, type FlushModeOwner } from './flush-mode.ts';
 import { type EntryKey, type EntryKind, entryKey } from './journal-format.ts';
 import type { JournalLog } from './journal.ts';
 import type { LogContext } from './log-context.ts';
@@ -16,11 +16,13 @@ export interface DurabilityOwner {
   readonly logEndOffset: number;
   /** The high watermark has moved. Listeners are told afterwards. */
   onHighWatermark(): void;
+  /** Makes everything that is written so far durable, in the segments. */
+  syncAll(): Promise<void>;
 }
 
 const DURABLE = Promise.resolve();
 
-export class Durability implements JournalLog {
+export class Durability implements JournalLog, FlushModeOwner {
   readonly entryKey: EntryKey;
   journalCycle = 0;
   /** One past the last durable record. */
@@ -30,13 +32,15 @@ export class Durability implements JournalLog {
   private readonly mode: FlushMode;
   /** Everything below is in the journal group that is being written, or durable. */
   private flightEndOffset: number;
+  /** Everything below is durable as far as the journal is concerned. */
+  private confirmedOffset: number;
   private readonly listeners = new Set<() => void>();
   private isAnnouncing = false;
 
   constructor(
     context: LogContext,
     owner: DurabilityOwner,
-    state: { readonly isJournaled: boolean; readonly isEmpty: boolean },
+    isJournaled: boolean,
     policy: FlushPolicy,
   ) {
     this.context = context;
@@ -44,7 +48,8 @@ export class Durability implements JournalLog {
     this.entryKey = entryKey(owner.id.topicId, owner.id.partition);
     this.highWatermark = owner.logEndOffset;
     this.flightEndOffset = owner.logEndOffset;
-    this.mode = new FlushMode(context, state, policy, () => this.gateOpened());
+    this.confirmedOffset = owner.logEndOffset;
+    this.mode = new FlushMode(this, isJournaled, policy);
   }
 
   /** Batches go through the journal. */
@@ -57,8 +62,8 @@ export class Durability implements JournalLog {
     return this.mode.needsScan;
   }
 
-  changePolicy(policy: FlushPolicy, isEmpty: boolean): void {
-    this.mode.change(policy, isEmpty);
+  changePolicy(policy: FlushPolicy): void {
+    this.mode.change(policy);
   }
 
   /** Gives a batch, buffer[start, end), to the journal if the log uses it. */
@@ -85,10 +90,15 @@ export class Durability implements JournalLog {
     });
   }
 
-  /** Recovery is complete: all that is in the log is durable, or will be before anything behind it is confirmed. */
-  recovered(): void {
+  /**
+   * Recovery is complete. `hasScanned`: what is in the log may be neither in the journal nor on the disk, so nothing behind
+   * it is confirmed before it has been synced.
+   */
+  recovered(hasScanned: boolean): void {
     this.flightEndOffset = this.owner.logEndOffset;
+    this.confirmedOffset = this.owner.logEndOffset;
     this.move(this.owner.logEndOffset);
+    if (hasScanned && this.mode.isJournaled) this.mode.hold();
   }
 
   whenDurable(endOffset: number): Promise<void> {
@@ -116,7 +126,8 @@ export class Durability implements JournalLog {
   }
 
   committed(): void {
-    if (this.mode.gate === undefined) this.move(this.flightEndOffset);
+    this.confirmedOffset = this.flightEndOffset;
+    if (this.mode.gate === undefined) this.move(this.confirmedOffset);
   }
 
   announce(): void {
@@ -129,8 +140,18 @@ export class Durability implements JournalLog {
     }
   }
 
-  private gateOpened(): void {
-    this.move(this.flightEndOffset);
+  // ---- The flush mode's side ----------------------------------------------------------------------------------------
+
+  syncAll(): Promise<void> {
+    return this.owner.syncAll();
+  }
+
+  nextCheckpoint(): Promise<void> {
+    return this.context.nextCheckpoint();
+  }
+
+  onGateOpen(): void {
+    this.move(this.confirmedOffset);
     this.announce();
   }
 

@@ -2,11 +2,19 @@
  * Whether the appends of one log go through the journal, and how that changes while it is written to.
  *
  * Invariant: what the last checkpoint says of a log (`needsScan`) is enough to recover it. So the journal is used from the
- * moment that the policy asks for it, but nothing is confirmed before a checkpoint has covered what came before; and it
+ * moment that the policy asks for it, but nothing is confirmed before what came before has been synced where it is; and it
  * stays in use after the policy has let go of it, until a checkpoint says that the log has to be scanned.
  */
-import type { LogContext } from './log-context.ts';
 import type { FlushPolicy } from './types.ts';
+
+export interface FlushModeOwner {
+  /** Makes everything that is written so far durable, in the segments. */
+  syncAll(): Promise<void>;
+  /** Resolves when a checkpoint that began after this call is complete. */
+  nextCheckpoint(): Promise<void>;
+  /** The journal's word counts again. */
+  onGateOpen(): void;
+}
 
 export class FlushMode {
   /** Batches are given to the journal. */
@@ -14,22 +22,15 @@ export class FlushMode {
   /** Set while nothing may be confirmed by the journal alone: resolves when what came before is durable. */
   gate: Promise<void> | undefined;
   private policy: FlushPolicy;
-  private readonly context: LogContext;
-  private readonly onGateOpen: () => void;
+  private readonly owner: FlushModeOwner;
 
-  constructor(
-    context: LogContext,
-    state: { readonly isJournaled: boolean; readonly isEmpty: boolean },
-    policy: FlushPolicy,
-    onGateOpen: () => void,
-  ) {
-    this.context = context;
-    this.isJournaled = state.isJournaled;
+  constructor(owner: FlushModeOwner, isJournaled: boolean, policy: FlushPolicy) {
+    this.owner = owner;
+    this.isJournaled = isJournaled;
     this.policy = policy;
-    this.onGateOpen = onGateOpen;
-    this.change(policy, state.isEmpty);
     // A checkpoint has to know soon that the log is to be scanned, whatever its policy is by the next start.
-    if (!this.isJournaled) context.nextCheckpoint().catch(() => {});
+    if (policy !== 'commit') this.owner.nextCheckpoint().catch(() => {});
+    this.change(policy);
   }
 
   /** What is written now may be missing from the journal: for the next checkpoint. */
@@ -37,29 +38,34 @@ export class FlushMode {
     return this.policy !== 'commit';
   }
 
-  change(policy: FlushPolicy, isEmpty: boolean): void {
+  change(policy: FlushPolicy): void {
     this.policy = policy;
     const wantsJournal = policy === 'commit';
     if (wantsJournal === this.isJournaled) return;
-    if (wantsJournal) this.begin(isEmpty);
-    else this.end();
+    if (wantsJournal) {
+      this.isJournaled = true;
+      this.hold();
+    } else {
+      this.letGo();
+    }
   }
 
-  private begin(isEmpty: boolean): void {
-    this.isJournaled = true;
-    if (this.gate !== undefined || isEmpty) return;
-    const gate = this.context.nextCheckpoint().then(() => {
+  /** Confirms nothing before all that is written by now is durable: the journal does not have it. */
+  hold(): void {
+    const synced = this.owner.syncAll().then(() => {
+      if (this.gate !== gate) return;
       this.gate = undefined;
-      this.onGateOpen();
+      this.owner.onGateOpen();
     });
-    gate.catch(() => {});
+    const gate: Promise<void> = synced;
+    synced.catch(() => {});
     this.gate = gate;
   }
 
-  private end(): void {
-    this.context.nextCheckpoint().then(
+  private letGo(): void {
+    this.owner.nextCheckpoint().then(
       () => {
-        if (this.policy !== 'commit' && this.gate === undefined) this.isJournaled = false;
+        if (this.policy !== 'commit') this.isJournaled = false;
       },
       () => {},
     );

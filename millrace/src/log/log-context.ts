@@ -36,7 +36,9 @@ export interface LogContext {
   fail(error: unknown): void;
   /** The segment holds enough unsynced bytes that they should be synced ahead of the checkpoint. */
   wantsSync(segment: Segment): void;
-  /** Syncs what segments hold, and their names, in the background. */
+  /** Syncs what segments hold, and their names. A failure ends the store. */
+  sync(segments: readonly Segment[]): Promise<void>;
+  /** As `sync`, in the background. */
   flush(segments: readonly Segment[]): void;
   /** Names in `directory` must be made durable by the next checkpoint. */
   onNamesChanged(directory: string): void;

@@ -93,6 +93,7 @@ export class LogReader {
 
   async read(offset: number, options: ReadOptions): Promise<ReadResult> {
     const { log } = this;
+    if (log.isClosed) return this.empty('KAFKA_STORAGE_ERROR');
     if (offset < log.logStartOffset || offset > log.logEndOffset)
       return this.empty('OFFSET_OUT_OF_RANGE');
     const limit = log.readLimit(options.isolation);
@@ -114,7 +115,7 @@ export class LogReader {
         }
       } catch (error) {
         if (!(error instanceof MillraceError)) throw error;
-        log.context.logger.error('A read failed', { ...log.id, offset, error });
+        if (!log.isClosed) log.context.logger.error('A read failed', { ...log.id, offset, error });
         return this.empty('KAFKA_STORAGE_ERROR');
       } finally {
         segment.unpin();

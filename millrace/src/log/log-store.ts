@@ -404,8 +404,13 @@ export class DiskLogStore implements LogStore {
   }
 
   private async flushSegments(segments: readonly Segment[]): Promise<void> {
-    for (const segment of segments) await segment.sync();
-    await this.checkpointer.syncNames();
+    try {
+      for (const segment of segments) await segment.sync();
+      await this.checkpointer.syncNames();
+    } catch (error) {
+      this.fail(error);
+      throw error;
+    }
   }
 
   private makeContext(): LogContext {
@@ -428,6 +433,7 @@ export class DiskLogStore implements LogStore {
       onDiskFull: (isReserved) => this.space.onFull(isReserved),
       fail,
       wantsSync: (segment) => this.syncs.add(segment),
+      sync: (segments) => this.flushSegments(segments),
       flush: (segments) => this.background.run('flush', this.flushSegments(segments)),
       onNamesChanged: (directory) => this.checkpointer.addDirectory(directory),
       nextCheckpoint: () => this.checkpointer.next(),

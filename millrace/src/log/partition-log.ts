@@ -121,12 +121,7 @@ export class DiskLog implements PartitionLog, DurabilityOwner {
     this.compactedTo = state.compactedTo;
     this.intake = new BatchIntake();
     this.reader = new LogReader(this);
-    this.durability = new Durability(
-      context,
-      this,
-      { isJournaled: !state.isUnjournaled, isEmpty: this.isEmpty() },
-      config.flush,
-    );
+    this.durability = new Durability(context, this, !state.isUnjournaled, config.flush);
     this.refreshStableOffset();
   }
 
@@ -363,6 +358,10 @@ export class DiskLog implements PartitionLog, DurabilityOwner {
     this.refreshStableOffset();
   }
 
+  syncAll(): Promise<void> {
+    return this.context.sync(this.segments);
+  }
+
   private refreshStableOffset(): void {
     const stable = this.stable.at(this.highWatermark, this.producerState.firstOpenOffset);
     this.lastStableOffset = Math.max(stable, Math.min(this.logStartOffset, this.highWatermark));
@@ -434,12 +433,8 @@ export class DiskLog implements PartitionLog, DurabilityOwner {
 
   updateConfig(config: LogConfig): void {
     this.config = config;
-    this.durability.changePolicy(config.flush, this.isEmpty());
+    this.durability.changePolicy(config.flush);
     this.isDirty = true;
-  }
-
-  private isEmpty(): boolean {
-    return this.segments.length === 0;
   }
 
   // ---- End ----------------------------------------------------------------------------------------------------------

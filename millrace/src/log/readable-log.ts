@@ -18,6 +18,7 @@ export interface ReadableLog {
   readonly lastStableOffset: number;
   /** Below it offsets may be missing between batches; at and above it every offset is there. */
   readonly gapsBelow: number;
+  readonly isClosed: boolean;
   readLimit(isolation: Isolation): number;
 }
 

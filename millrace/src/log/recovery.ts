@@ -63,7 +63,8 @@ export interface RecoveryOptions {
 export function recoverLog(options: RecoveryOptions): DiskLog {
   const { context, directory, record } = options;
   const { fs } = context.env;
-  const bases = fs.list(directory).map(segmentBaseOffset).filter(isDefined);
+  const names = new Set(fs.list(directory));
+  const bases = [...names].map(segmentBaseOffset).filter(isDefined);
   if (fs.stat(directory) === undefined) fs.makeDirectory(directory);
   // A log that no checkpoint knows may be there in the page cache alone: its process was killed before one.
   if (record === undefined) parentNamesChanged(context, directory);
@@ -74,7 +75,7 @@ export function recoverLog(options: RecoveryOptions): DiskLog {
   const needsScan = mayNeedScan && !options.isDeleted;
   const segments = bases
     .filter((base) => base < activeBase)
-    .map((base) => sealedSegment(context, directory, base));
+    .map((base) => sealedSegment(context, directory, base, names));
   if (record !== undefined && activeBase >= 0)
     segments.push(activeSegment(options, record, needsScan));
   const unknown = bases.filter((base) => base > activeBase);
@@ -103,7 +104,7 @@ export function recoverLog(options: RecoveryOptions): DiskLog {
     else if (kind === ENTRY_LOG_START) log.applyLogStart(offset);
   });
   if (log.logStartOffset > log.logEndOffset) restartAt(log, log.logStartOffset);
-  log.durability.recovered();
+  log.durability.recovered(needsScan && log.logEndOffset > (record?.endOffset ?? 0));
   return log;
 }
 
@@ -120,10 +121,24 @@ function parentOf(path: string): string {
   return path.slice(0, path.lastIndexOf('/'));
 }
 
-function sealedSegment(context: LogContext, directory: string, base: number): Segment {
-  const stat = context.env.fs.stat(segmentPath(directory, base) + LOG_SUFFIX);
-  const state = { sizeBytes: stat?.sizeBytes ?? 0, indexes: undefined, aborted: undefined };
-  return new Segment(context.segments, { directory, baseOffset: base }, state);
+function sealedSegment(
+  context: LogContext,
+  directory: string,
+  base: number,
+  names: ReadonlySet<string>,
+): Segment {
+  const path = segmentPath(directory, base);
+  const stat = context.env.fs.stat(path + LOG_SUFFIX);
+  const hasAborted = names.has(path.slice(directory.length + 1) + TRANSACTION_INDEX_SUFFIX);
+  return new Segment(
+    context.segments,
+    { directory, baseOffset: base },
+    {
+      sizeBytes: stat?.sizeBytes ?? 0,
+      indexes: undefined,
+      aborted: hasAborted ? undefined : NO_STORED_ABORTED,
+    },
+  );
 }
 
 /** The segment that the recovery point lies in, cut back to it. */

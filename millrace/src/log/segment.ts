@@ -8,6 +8,7 @@
  * - An index entry is only a hint: who uses one checks the batch header it leads to, and calls `rebuildIndexes` when it lies.
  */
 import type { Clock, File, FileSystem } from '../core/env.ts';
+import { MillraceError } from '../core/errors.ts';
 import { readFully, writeFully } from '../core/files.ts';
 import { HEADER_BYTES, maxTimestamp } from '../wire/kafka/records/record-batch.ts';
 import type { OffsetIndex } from './offset-index.ts';
@@ -115,6 +116,9 @@ export class Segment implements HoldsFile, IndexedSegment {
   use(): File {
     this.wasUsed = true;
     if (this.file === undefined) {
+      // Another file may have the name by now.
+      if (this.isRetired)
+        throw new MillraceError('ML_FILE_CLOSED', `${this.logPath} is not in use any more`);
       this.file = this.env.fs.open(this.logPath, 'write');
       this.env.openFiles.add(this);
     }

@@ -88,6 +88,7 @@ export class AbortedTransactions {
     this.baseOffset = segment.baseOffset;
     this.takesWholeFile = stored === undefined;
     this.stored = stored ?? NO_STORED_ABORTED;
+    if (stored?.entries === 0) this.entries = [];
   }
 
   /** In the order of their markers. @throws {MillraceError} ML_LOG_DAMAGED when the file is not what was written */
