@@ -121,14 +121,15 @@ export function builtMillrace(): BuiltMillrace {
   function launch(args: readonly string[], options: RunOptions = {}): Running {
     const bin = join(stage, 'bin/millrace.js');
     const child = spawn(options.node ?? process.execPath, [bin, ...args], {
-      env: { ...cleanEnvironment(), ...options.env },
+      // The same few files over and over: compiled once.
+      env: { ...cleanEnvironment(), NODE_COMPILE_CACHE: join(stage, 'compiled'), ...options.env },
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     });
-    const process_ = new Running(child);
-    running.add(process_);
-    void process_.ended.then(() => running.delete(process_));
+    const launched = new Running(child);
+    running.add(launched);
+    void launched.ended.then(() => running.delete(launched));
     if (options.input !== undefined) child.stdin.end(options.input);
-    return process_;
+    return launched;
   }
 
   return {

@@ -30,11 +30,14 @@ export class Cluster {
   readonly #addresses = new Map<number, Address>();
   readonly #connections = new Map<string, Promise<BrokerConnection>>();
   #isClosed = false;
+  /** A broker has answered before: one that does not now may come back. */
+  #wasThere = false;
 
   /** @throws {MillraceError} ML_CONNECT_FAILED when no broker answers */
   static async connect(env: Env, bootstrap: readonly Address[]): Promise<Cluster> {
     const cluster = new Cluster(env, bootstrap);
     await cluster.#any();
+    cluster.#wasThere = true;
     return cluster;
   }
 
@@ -159,7 +162,7 @@ export class Cluster {
     const names = this.#bootstrap.map(({ host, port }) => `${host}:${port}`).join(', ');
     throw new MillraceError('ML_CONNECT_FAILED', `no broker answers at ${names}`, {
       cause: first,
-      retriable: false,
+      retriable: this.#wasThere,
       hint: 'Start one with: millrace start; or name another with --brokers host:port',
     });
   }
