@@ -7,7 +7,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { randomBytes } from './clients/wire-load.ts';
-import { track, watchOthers } from './process.ts';
+import { track, watchCores } from './process.ts';
 import { median, percentile } from './statistics.ts';
 
 export interface MachineLimits {
@@ -38,7 +38,7 @@ export interface ProbeOptions {
 }
 
 export async function probeMachine(options: ProbeOptions): Promise<MachineLimits> {
-  const others = watchOthers();
+  const cores = watchCores();
   const write = probeWrite(join(options.folder, 'probe-write'), options.writeBytes);
   const syncs = probeSync(join(options.folder, 'probe-sync'), options.syncCount);
   const loopbackMBs = await probeLoopback(options.loopbackMs);
@@ -47,7 +47,7 @@ export async function probeMachine(options: ProbeOptions): Promise<MachineLimits
     syncP50Ms: median(syncs),
     syncP99Ms: percentile(syncs, 0.99),
     loopbackMBs,
-    othersCores: others(),
+    othersCores: cores().others,
   };
 }
 

@@ -123,13 +123,23 @@ export function parseCpuSeconds(stat: string): number {
   return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) / TICKS_PER_SECOND;
 }
 
-/** Starts to watch the machine; the result says how many cores others have used since. */
-export function watchOthers(): () => number {
+/** Who kept the cores busy, on average over a time. */
+export interface CoreUse {
+  /** This process, its children and theirs. */
+  readonly ours: number;
+  /** All others, what the hypervisor took away included. */
+  readonly others: number;
+}
+
+/** Starts to watch the machine; the result says who has used how many cores since. */
+export function watchCores(): () => CoreUse {
   const startedMs = performance.now();
-  const begin = machineCpuSeconds() - ownCpuSeconds();
+  const own = ownCpuSeconds();
+  const machine = machineCpuSeconds();
   return () => {
     const seconds = (performance.now() - startedMs) / 1000;
-    return Math.max(0, machineCpuSeconds() - ownCpuSeconds() - begin) / seconds;
+    const ours = (ownCpuSeconds() - own) / seconds;
+    return { ours, others: Math.max(0, (machineCpuSeconds() - machine) / seconds - ours) };
   };
 }
 

@@ -11,7 +11,7 @@ import {
   wireConsume,
   wireProduce,
 } from './clients/wire-load.ts';
-import type { Rate } from './clients/java.ts';
+import type { Rate } from './clients/rate.ts';
 import {
   type CpuProfile,
   type Locate,
@@ -106,7 +106,6 @@ async function load(peer: RunningPeer, topic: TopicShape, options: ProfileOption
   return {
     records: sum((rate) => rate.records),
     seconds: sum((rate) => rate.seconds),
-    clientCpuSeconds: sum((rate) => rate.clientCpuSeconds),
   };
 }
 

@@ -37,6 +37,8 @@ export interface Sample {
   readonly value: number;
   /** Cores that others kept busy during the measurement, where that matters. */
   readonly othersCores?: number;
+  /** Cores that the client kept busy: near 1 for a client with one thread, it was the limit. */
+  readonly clientCores?: number;
 }
 
 /** Above this many cores of others, a measurement says little. */

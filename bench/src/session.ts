@@ -19,7 +19,7 @@ import {
 import type { PeerVariant, RunningPeer } from './peers/peer.ts';
 import { BenchFailure } from './failure.ts';
 import { DISTURBED_CORES } from './samples.ts';
-import { tail, watchOthers } from './process.ts';
+import { type CoreUse, tail, watchCores } from './process.ts';
 
 const run = promisify(execFile);
 
@@ -33,6 +33,8 @@ export interface Window {
   readonly brokerResidentBytesMax: number;
   /** Cores that processes which are not ours kept busy meanwhile, on average. */
   readonly othersCores: number;
+  /** Cores that the client kept busy. */
+  readonly clientCores: number;
 }
 
 const QUIET_PROBE_MS = 500;
@@ -70,9 +72,9 @@ export async function withSession<T>(
   await untilQuiet(place.patienceMs);
   const dataDir = mkdtempSync(join(place.folder, `${variant.name}-`));
   try {
-    const others = watchOthers();
+    const cores = watchCores();
     const peer = await variant.start(dataDir);
-    const startOthersCores = others();
+    const startOthersCores = cores().others;
     try {
       return await use(makeSession({ variant, peer, startOthersCores, place }));
     } catch (error) {
@@ -106,9 +108,9 @@ export async function warmUp(session: Session): Promise<void> {
 async function untilQuiet(patienceMs: number): Promise<boolean> {
   const deadlineMs = performance.now() + patienceMs;
   while (performance.now() < deadlineMs) {
-    const watch = watchOthers();
+    const cores = watchCores();
     await sleep(QUIET_PROBE_MS);
-    if (watch() < DISTURBED_CORES) return true;
+    if (cores().others < DISTURBED_CORES) return true;
   }
   return false;
 }
@@ -161,22 +163,30 @@ async function measure<T>(
   const sampler = setInterval(sample, MEMORY_EVERY_MS);
   let begin = peer.usage().cpuSeconds;
   let end: number | undefined;
-  let others = watchOthers();
-  let othersCores: number | undefined;
+  let cores = watchCores();
+  let used: CoreUse | undefined;
+  let beganMs = performance.now();
+  let endedMs: number | undefined;
   try {
     const result = await work((edge) => {
       sample();
       if (edge === 'begin') {
         begin = peer.usage().cpuSeconds;
-        others = watchOthers();
+        cores = watchCores();
+        beganMs = performance.now();
       } else {
         end = peer.usage().cpuSeconds;
-        othersCores = others();
+        used = cores();
+        endedMs = performance.now();
       }
     });
     const brokerCpuSeconds = (end ?? peer.usage().cpuSeconds) - begin;
-    othersCores ??= others();
-    return { result, window: { brokerCpuSeconds, brokerResidentBytesMax, othersCores } };
+    used ??= cores();
+    const seconds = ((endedMs ?? performance.now()) - beganMs) / 1000;
+    const clientCores = Math.max(0, used.ours - brokerCpuSeconds / seconds);
+    const othersCores = used.others;
+    const window = { brokerCpuSeconds, brokerResidentBytesMax, othersCores, clientCores };
+    return { result, window };
   } finally {
     clearInterval(sampler);
   }

@@ -6,16 +6,13 @@ import { execFile, spawn } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { BenchFailure } from '../failure.ts';
-import { track, usageOf } from '../process.ts';
-import type { Rate } from './java.ts';
+import { track } from '../process.ts';
+import type { Rate } from './rate.ts';
 import { type Address, WireConnection } from './wire-connection.ts';
-import { randomBytes, type TopicShape } from './wire-load.ts';
+import { makeLines, type TopicShape } from './wire-load.ts';
 import { listOffsets } from './wire-requests.ts';
 
 const run = promisify(execFile);
-
-const FEED_BYTES = 1 << 20;
-const EDGE_POLL_MS = 20;
 
 /** The version of kcat on the path, or undefined when there is none. */
 export async function kcatVersion(): Promise<string | undefined> {
@@ -34,17 +31,6 @@ export interface KcatProduceOptions {
   readonly warmupMs: number;
   readonly measureMs: number;
   readonly onWindow?: (edge: 'begin' | 'end') => void;
-}
-
-/** About a megabyte of lines of exactly `recordBytes` characters each. */
-function makeLines(recordBytes: number): Buffer {
-  const count = Math.max(1, Math.floor(FEED_BYTES / (recordBytes + 1)));
-  const lines = Array.from({ length: count }, (_, index) =>
-    randomBytes(index + 1, recordBytes)
-      .toString('base64')
-      .slice(0, recordBytes),
-  );
-  return Buffer.from(`${lines.join('\n')}\n`, 'latin1');
 }
 
 /**
@@ -77,7 +63,6 @@ export async function kcatProduce(options: KcatProduceOptions): Promise<Rate> {
   const connection = await WireConnection.open(address);
   try {
     await sleep(options.warmupMs);
-    const cpuBefore = usageOf(child.pid ?? 0).cpuSeconds;
     const before = await endOffsetSum(connection, topic);
     const beginMs = performance.now();
     options.onWindow?.('begin');
@@ -88,8 +73,7 @@ export async function kcatProduce(options: KcatProduceOptions): Promise<Rate> {
     if (child.exitCode !== null || after === before) {
       throw new BenchFailure(`kcat produced nothing in the measured time: ${stderr}`);
     }
-    const clientCpuSeconds = usageOf(child.pid ?? 0).cpuSeconds - cpuBefore;
-    return { records: after - before, seconds, clientCpuSeconds };
+    return { records: after - before, seconds };
   } finally {
     connection.close();
     child.kill('SIGKILL');
@@ -128,19 +112,11 @@ export async function kcatConsume(options: {
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
   });
-  let clientCpuSeconds = 0;
-  const sampler = setInterval(() => {
-    clientCpuSeconds = Math.max(clientCpuSeconds, usageOf(child.pid ?? 0).cpuSeconds);
-  }, EDGE_POLL_MS);
-  try {
-    const code = await new Promise<number | null>((resolve, reject) => {
-      child.once('error', reject);
-      child.once('exit', resolve);
-    });
-    if (code !== 0) throw new BenchFailure(`kcat could not consume ${topic.name}: ${stderr}`);
-    const seconds = (performance.now() - startedMs) / 1000;
-    return { records: recordCount, seconds, clientCpuSeconds };
-  } finally {
-    clearInterval(sampler);
-  }
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', resolve);
+  });
+  if (code !== 0) throw new BenchFailure(`kcat could not consume ${topic.name}: ${stderr}`);
+  const seconds = (performance.now() - startedMs) / 1000;
+  return { records: recordCount, seconds };
 }

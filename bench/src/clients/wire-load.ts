@@ -12,7 +12,7 @@ import {
   readBatches,
   skipBatches,
 } from './record-batch.ts';
-import type { Rate } from './java.ts';
+import type { Rate } from './rate.ts';
 import { type Address, WireConnection } from './wire-connection.ts';
 import {
   createTopic,
@@ -39,6 +39,7 @@ const DISTINCT_BATCHES = 64;
 const FETCH_PARTITION_BYTES = 1 << 20;
 const FETCH_BYTES = 50 << 20;
 const TOPIC_READY_TIMEOUT_MS = 30_000;
+const LINES_BYTES = 1 << 20;
 const TIMER_SLACK_MS = 5;
 const TIMESTAMP_MS = Date.UTC(2026, 0, 1);
 
@@ -58,6 +59,17 @@ export function randomBytes(seed: number, length: number): Buffer {
     bytes[index] = state & 0xff;
   }
   return bytes;
+}
+
+/** About a megabyte of lines of exactly `recordBytes` characters each. */
+export function makeLines(recordBytes: number): Buffer {
+  const count = Math.max(1, Math.floor(LINES_BYTES / (recordBytes + 1)));
+  const lines = Array.from({ length: count }, (_, index) =>
+    randomBytes(index + 1, recordBytes)
+      .toString('base64')
+      .slice(0, recordBytes),
+  );
+  return Buffer.from(`${lines.join('\n')}\n`, 'latin1');
 }
 
 /** How many records of a size the Java producer would put in one batch. */
@@ -137,17 +149,9 @@ export async function wireProduce(options: WireProduceOptions): Promise<Rate> {
   return withConnection(options.address, async (connection) => {
     const beginMs = performance.now() + options.warmupMs;
     const endMs = beginMs + options.measureMs;
-    let clientCpuSeconds = 0;
-    let cpuBefore = process.cpuUsage();
     const timers = [
-      setTimeout(() => {
-        cpuBefore = process.cpuUsage();
-        options.onWindow?.('begin');
-      }, options.warmupMs),
-      setTimeout(() => {
-        clientCpuSeconds = cpuSince(cpuBefore);
-        options.onWindow?.('end');
-      }, options.warmupMs + options.measureMs),
+      setTimeout(() => options.onWindow?.('begin'), options.warmupMs),
+      setTimeout(() => options.onWindow?.('end'), options.warmupMs + options.measureMs),
     ];
     let records = 0;
     let next = 0;
@@ -166,7 +170,7 @@ export async function wireProduce(options: WireProduceOptions): Promise<Rate> {
       for (const timer of timers) clearTimeout(timer);
     }
     if (records === 0) throw new BenchFailure('no request was acknowledged in the measured time');
-    return { records, seconds: options.measureMs / 1000, clientCpuSeconds };
+    return { records, seconds: options.measureMs / 1000 };
   });
 }
 
@@ -199,13 +203,11 @@ export async function readContent(address: Address, topic: TopicShape): Promise<
 
 /** Reads a whole topic as fast as the broker delivers, looking at batch headers only. */
 export async function wireConsume(address: Address, topic: TopicShape): Promise<Rate> {
-  const cpuBefore = process.cpuUsage();
   const startedMs = performance.now();
   const records = await readAll(address, topic, skipBatches);
   return {
     records,
     seconds: (performance.now() - startedMs) / 1000,
-    clientCpuSeconds: cpuSince(cpuBefore),
   };
 }
 
@@ -242,11 +244,6 @@ async function readAll(
     }
     return ends.reduce((sum, end, partition) => sum + end - (first[partition] ?? 0), 0);
   });
-}
-
-function cpuSince(before: NodeJS.CpuUsage): number {
-  const used = process.cpuUsage(before);
-  return (used.user + used.system) / 1e6;
 }
 
 async function withConnection<T>(

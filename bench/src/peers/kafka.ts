@@ -16,7 +16,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { BenchFailure } from '../failure.ts';
-import { start, track, usageOf } from '../process.ts';
+import { start, track } from '../process.ts';
 import { type KafkaJars, kafkaJars } from './kafka-jars.ts';
 import { freePort, type PeerVariant, type RunningPeer, untilAnswering } from './peer.ts';
 
@@ -83,11 +83,7 @@ export interface KafkaToolResult {
   readonly exitCode: number | undefined;
   readonly stdout: string;
   readonly stderr: string;
-  /** CPU time of the tool, seconds, up to the last look at it (every 50 ms). */
-  readonly cpuSeconds: number;
 }
-
-const TOOL_USAGE_EVERY_MS = 50;
 
 /**
  * Starts Apache Kafka and resolves when it has answered its first request. The files of `dataDir` are formatted
@@ -142,10 +138,6 @@ export async function runKafkaTool(
       stdio: ['ignore', 'pipe', 'pipe'],
     }),
   );
-  let cpuSeconds = 0;
-  const sampler = setInterval(() => {
-    cpuSeconds = Math.max(cpuSeconds, usageOf(child.pid ?? 0).cpuSeconds);
-  }, TOOL_USAGE_EVERY_MS);
   const end = (): void => void child.kill('SIGKILL');
   options.signal?.addEventListener('abort', end, { once: true });
   let stdout = '';
@@ -166,9 +158,8 @@ export async function runKafkaTool(
       child.once('close', (code) => resolve(code ?? undefined));
     });
     if (partialLine !== '') options.onLine?.(partialLine);
-    return { exitCode, stdout, stderr, cpuSeconds };
+    return { exitCode, stdout, stderr };
   } finally {
-    clearInterval(sampler);
     options.signal?.removeEventListener('abort', end);
   }
 }

@@ -4,7 +4,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { endToEndLatencies } from '../clients/end-to-end.ts';
-import { javaConsume, javaEndToEnd, javaProduce, type Rate } from '../clients/java.ts';
+import { javaConsume, javaEndToEnd, javaProduce } from '../clients/java.ts';
+import type { Rate } from '../clients/rate.ts';
 import { kcatConsume, kcatProduce } from '../clients/kcat.ts';
 import type { Content } from '../clients/record-batch.ts';
 import {
@@ -269,7 +270,8 @@ function rateSamples(
 ): Sample[] {
   const { cell, side, recordBytes } = of;
   const { rate, window } = measured;
-  const { othersCores } = window;
+  const { othersCores, clientCores } = window;
+  const load = { othersCores, clientCores };
   const megabytes = (rate.records * recordBytes) / MEGA;
   const value = {
     bytes: megabytes / rate.seconds,
@@ -277,8 +279,8 @@ function rateSamples(
     cpu: window.brokerCpuSeconds / (megabytes / 1000),
   };
   return [
-    { metric: `${kind}MBs`, cell, side, value: value.bytes, othersCores },
-    { metric: `${kind}Records`, cell, side, value: value.records, othersCores },
-    { metric: `${kind}Cpu`, cell, side, value: value.cpu, othersCores },
+    { metric: `${kind}MBs`, cell, side, value: value.bytes, ...load },
+    { metric: `${kind}Records`, cell, side, value: value.records, ...load },
+    { metric: `${kind}Cpu`, cell, side, value: value.cpu, ...load },
   ];
 }
