@@ -49,7 +49,7 @@ export async function consume(topic: string, options: ConsumeOptions): Promise<v
   const ask = understand(topic, options, env);
   const render = options.json ? jsonRenderer(topic) : textRenderer(options.keys ?? false);
   await withCluster(options.brokers, async (cluster) => {
-    const progress = new Progress(env, 'consumed');
+    const progress = new Progress(env, 'consumed', process.stdout.isTTY);
     const printer = new Printer(render, progress, ask.count);
     const interrupt = new Interrupt();
     if (ask.until === undefined && ask.count === Infinity && process.stdout.isTTY)

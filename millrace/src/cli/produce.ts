@@ -49,7 +49,7 @@ export async function produce(topic: string, options: ProduceOptions): Promise<v
     ? jsonLine(env.clock, partition)
     : textLine(env.clock, partition, options.keySeparator);
   await withCluster(options.brokers, async (cluster) => {
-    const progress = new Progress(env, 'produced');
+    const progress = new Progress(env, 'produced', process.stdin.isTTY);
     try {
       const onAcknowledged = (records: number, bytes: number): void => progress.add(records, bytes);
       await sendAll(

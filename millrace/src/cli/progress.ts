@@ -11,15 +11,20 @@ export class Progress {
   readonly #verb: string;
   readonly #startMs: number;
   readonly #terminal = process.stderr.isTTY;
+  readonly #isTerminalBusy: boolean;
   #records = 0;
   #bytes = 0;
   #timer: Timer | undefined;
   #drawn = false;
 
-  /** @param verb what was done to the records: `produced`, `consumed` */
-  constructor(env: Env, verb: string) {
+  /**
+   * @param verb what was done to the records: `produced`, `consumed`
+   * @param isTerminalBusy a terminal shows something else meanwhile, what is read or what is typed: only the sum is said
+   */
+  constructor(env: Env, verb: string, isTerminalBusy: boolean) {
     this.#env = env;
     this.#verb = verb;
+    this.#isTerminalBusy = isTerminalBusy;
     this.#startMs = env.clock.monotonicMs();
     this.#schedule();
   }
@@ -44,12 +49,10 @@ export class Progress {
     this.#timer = this.#env.timers.after(
       this.#terminal ? TERMINAL_INTERVAL_MS : PLAIN_INTERVAL_MS,
       () => {
+        if (this.#isTerminalBusy) return;
         if (this.#terminal) {
-          // A terminal that shows the data needs no second line about it.
-          if (!process.stdout.isTTY) {
-            process.stderr.write(`\r\x1b[K${this.#line()}`);
-            this.#drawn = true;
-          }
+          process.stderr.write(`\r\x1b[K${this.#line()}`);
+          this.#drawn = true;
         } else say(this.#line());
         this.#schedule();
       },
@@ -60,8 +63,8 @@ export class Progress {
     const seconds = Math.max(0.001, (this.#env.clock.monotonicMs() - this.#startMs) / 1000);
     const rate = Math.round(this.#records / seconds).toLocaleString('en-US');
     const sum = `${this.#verb} ${formatCount(this.#records, 'record')}, ${formatBytes(this.#bytes)}`;
-    // A rate over the blink of an eye says nothing.
-    if (seconds < 1) return sum;
+    // A rate says nothing over the blink of an eye, nor about how fast somebody types.
+    if (seconds < 1 || this.#isTerminalBusy) return sum;
     return `${sum} in ${seconds.toFixed(1)} s (${rate} records/s, ${formatBytes(this.#bytes / seconds)}/s)`;
   }
 }
