@@ -261,7 +261,9 @@ describe('transactions', () => {
     });
     await committed.commit();
     const { seen } = await consumeUntil(topic, (all) => all.length === 2, READ_COMMITTED);
-    expect(seen.map(({ value }) => value).toSorted()).toEqual(['committed 0', 'committed 1']);
+    expect(
+      seen.map(({ value }) => value).toSorted((a, b) => String(a).localeCompare(String(b))),
+    ).toEqual(['committed 0', 'committed 1']);
     const all = await consumeUntil(topic, (each) => each.length === 4, { readUncommitted: true });
     expect(all.seen.length).toBe(4);
   });

@@ -15,9 +15,9 @@ import {
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type BrokerUnderTest, startBrokerUnderTest, uniqueName } from './broker-under-test.ts';
 
-type Bytes = Message<Buffer, Buffer, Buffer, Buffer>;
-type BytesProducer = Producer<Buffer, Buffer, Buffer, Buffer>;
-type BytesConsumer = Consumer<Buffer, Buffer, Buffer, Buffer>;
+type Bytes = Message;
+type BytesProducer = Producer;
+type BytesConsumer = Consumer;
 
 let broker: BrokerUnderTest;
 let admin: Admin;

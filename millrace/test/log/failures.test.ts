@@ -262,6 +262,7 @@ test('a segment of a deleted log that somebody still wants to sync needs no file
   append(log, batchOf(['unsynced']));
   const segment = log.active;
   await machine.run(store.deleteLog(log.id));
-  await machine.run(segment?.sync() ?? Promise.reject(new Error('there is a segment')));
+  expect(segment).toBeDefined();
+  await machine.run(segment?.sync() ?? Promise.resolve());
   await machine.run(store.close());
 });

@@ -112,8 +112,8 @@ test('recycled files are replayed from their present use only, over many rounds 
       expected++;
     }
     const files = env.fs.list(`${DIRECTORY}/journal`).filter((name) => name.endsWith('.journal'));
-    expect(files.length * SMALL_STORE.journalFileBytes!).toBeLessThanOrEqual(
-      SMALL_STORE.journalBytesMax!,
+    expect(files.length * (SMALL_STORE.journalFileBytes ?? 0)).toBeLessThanOrEqual(
+      SMALL_STORE.journalBytesMax ?? 0,
     );
     if (round === 3) await machine.run(store.checkpoint());
     env = machine.reboot();
@@ -216,5 +216,6 @@ test('a full journal goes on as soon as a checkpoint has made room, however slow
     await machine.run(Promise.all(logs.map((log) => log.whenDurable(log.logEndOffset))), {
       withinMs: 60_000,
     });
+    for (const log of logs) expect(log.highWatermark).toBe(log.logEndOffset);
   }
 });
