@@ -29,7 +29,6 @@ const FETCH_WAIT_MS = 500;
 const FETCH_BYTES = 4 << 20;
 /** How long to wait for the last records once all were sent. */
 const DRAIN_TIMEOUT_MS = 20_000;
-const TIMESTAMP_MS = Date.UTC(2026, 0, 1);
 
 /**
  * Latencies in milliseconds of every record that was due in the measured time, in the order they were consumed.
@@ -71,7 +70,7 @@ async function sendOnSchedule(
       values.push(value);
     }
     if (values.length > 0) {
-      const batch = encodeBatch(values, TIMESTAMP_MS);
+      const batch = encodeBatch(values, Date.now());
       const ack = produce(connection, produceBody(options.topic, [{ partition: 0, batch }]));
       inFlight.add(ack);
       // A failure is seen by the race or by the wait for all below.

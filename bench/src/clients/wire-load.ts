@@ -40,8 +40,8 @@ const FETCH_PARTITION_BYTES = 1 << 20;
 const FETCH_BYTES = 50 << 20;
 const TOPIC_READY_TIMEOUT_MS = 30_000;
 const LINES_BYTES = 1 << 20;
+const TOUCH_RECORD_BYTES = 1000;
 const TIMER_SLACK_MS = 5;
-const TIMESTAMP_MS = Date.UTC(2026, 0, 1);
 
 export interface TopicShape {
   readonly name: string;
@@ -106,13 +106,15 @@ interface Load {
 }
 
 function makeLoad(topic: TopicShape, recordBytes: number): Load {
+  // Older ones would be deleted by a broker's retention.
+  const timestampMs = Date.now();
   const perBatch = recordsPerBatch(recordBytes);
   const batches = Array.from({ length: DISTINCT_BATCHES }, (_, batchIndex) =>
     encodeBatch(
       Array.from({ length: perBatch }, (_unused, index) =>
         randomBytes(1 + batchIndex * perBatch + index, recordBytes),
       ),
-      TIMESTAMP_MS,
+      timestampMs,
     ),
   );
   const perRequest = Math.min(
@@ -172,6 +174,15 @@ export async function wireProduce(options: WireProduceOptions): Promise<Rate> {
     if (records === 0) throw new BenchFailure('no request was acknowledged in the measured time');
     return { records, seconds: options.measureMs / 1000 };
   });
+}
+
+/**
+ * Sends one batch to every partition: brokers make files at the first append, and Kafka takes seconds to do so for
+ * hundreds of partitions.
+ */
+export async function touchPartitions(address: Address, topic: TopicShape): Promise<void> {
+  const recordCount = topic.partitionCount * recordsPerBatch(TOUCH_RECORD_BYTES);
+  await preload(address, topic, { recordBytes: TOUCH_RECORD_BYTES, recordCount });
 }
 
 /** Fills a topic with at least `recordCount` records, and returns what it then holds. */

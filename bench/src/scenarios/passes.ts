@@ -11,6 +11,7 @@ import type { Content } from '../clients/record-batch.ts';
 import {
   preload,
   readContent,
+  touchPartitions,
   type TopicShape,
   wireConsume,
   wireProduce,
@@ -114,17 +115,13 @@ function producePass(options: BrokerOptions, partitionCount: number): Pass {
       for (const client of options.clients) {
         for (const recordBytes of options.recordSizes) {
           const topic = { name: `produce-${client}-${recordBytes}`, partitionCount };
-          const { result, window } = await session.withTopic(topic, () =>
-            session.measured((onWindow) =>
-              produceWith(client, {
-                session,
-                topic,
-                recordBytes,
-                measureMs: options.seconds * 1000,
-                onWindow,
-              }),
-            ),
-          );
+          const measureMs = options.seconds * 1000;
+          const { result, window } = await session.withTopic(topic, async () => {
+            await touchPartitions(session.peer, topic);
+            return session.measured((onWindow) =>
+              produceWith(client, { session, topic, recordBytes, measureMs, onWindow }),
+            );
+          });
           const cell = cellName(client, recordBytes, partitionCount);
           const of = { cell, side: session.variant.name, recordBytes };
           samples.push(...rateSamples('produce', of, { rate: result, window }));
