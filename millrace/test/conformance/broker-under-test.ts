@@ -69,7 +69,16 @@ interface Running {
 }
 
 async function launch(dir: string, port: number, settings: readonly string[]): Promise<Running> {
-  const args = [MAIN, 'start', '--data', dir, '--kafka', `127.0.0.1:${port}`, '--log-format', 'text'];
+  const args = [
+    MAIN,
+    'start',
+    '--data',
+    dir,
+    '--kafka',
+    `127.0.0.1:${port}`,
+    '--log-format',
+    'text',
+  ];
   for (const setting of settings) args.push('--set', setting);
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });
   let seen = '';
