@@ -218,7 +218,7 @@ describe('a power cut', () => {
     const steps = { count: 0 };
     for (let step = 1, isThrough = false; !isThrough; step++) {
       steps.count = step;
-      for (let seed = 1; seed <= 4 && !isThrough; seed++) {
+      for (let seed = 1; seed <= 10 && !isThrough; seed++) {
         const { machine, store } = await ready(seed);
         machine.cutAtStep(machine.stepCount + step, seed % 2 === 0 ? 'kill' : 'power');
         isThrough = await machine.run(store.runCompaction()).then(

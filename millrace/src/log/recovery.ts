@@ -166,6 +166,7 @@ function activeSegment(options: RecoveryOptions, record: LogRecord, needsScan: b
   }
   if (!options.isClean) {
     segment.indexes.cutFiles();
+    segment.aborted.cutFile();
     if (!needsScan) segment.cut(segmentBytes);
   }
   return segment;
@@ -202,6 +203,7 @@ function scan(log: DiskLog, unknown: readonly number[], options: RecoveryOptions
       { sizeBytes: 0, indexes: NO_STORED_INDEXES, aborted: NO_STORED_ABORTED },
     );
     segment.indexes.cutFiles();
+    segment.aborted.cutFile();
     allowGap(log, base);
     log.list.adopt(segment);
     context.onNamesChanged(directory);

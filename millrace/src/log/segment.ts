@@ -106,6 +106,8 @@ export class Segment implements HoldsFile, IndexedSegment {
   create(): void {
     const file = this.env.fs.open(this.logPath, 'open');
     if (file.size() > 0) file.truncate(0);
+    // The output of a compaction is not in place yet: that file is still of the segment that it will replace.
+    if (this.logPath === this.path + LOG_SUFFIX) this.aborted.cutFile();
     this.file = file;
     this.env.openFiles.add(this);
     this.sizeBytes = 0;

@@ -131,6 +131,20 @@ export class AbortedTransactions {
     return true;
   }
 
+  /**
+   * Cuts the file to what is known of it: a tail of the log that was lost may have left entries behind, which would be
+   * taken for good once the segment is sealed.
+   */
+  cutFile(): void {
+    const bytes = this.stored.entries * ABORTED_ENTRY_BYTES;
+    const stat = this.fs.stat(this.path);
+    if (stat === undefined || stat.sizeBytes <= bytes) return;
+    const file = this.fs.open(this.path, 'write');
+    file.truncate(bytes);
+    file.close();
+    this.isUnsynced = true;
+  }
+
   async sync(): Promise<void> {
     if (!this.isUnsynced) return;
     this.isUnsynced = false;
