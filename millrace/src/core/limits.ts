@@ -158,6 +158,8 @@ export const RETENTION_INTERVAL_MS = 5 * 60 * 1000;
 export const COMPACTION_INTERVAL_MS = 15_000;
 /** Space kept for internal topics and checkpoints when the disk is full. */
 export const RESERVE_BYTES = 16 * 1024 * 1024;
+/** Pause between two pieces of a file that is filled with zeros. */
+export const PREALLOCATE_PAUSE_MS = 10;
 /** How often a full disk is looked at for room. */
 export const DISK_FULL_POLL_MS = 1_000;
 /** A producer that has not written for so long is forgotten. Kafka: producer.id.expiration.ms */

@@ -6,11 +6,9 @@
  */
 import type { Env, File, Timer } from '../core/env.ts';
 import { MillraceError } from '../core/errors.ts';
-import { writeManyFullyAsync } from '../core/files.ts';
 import { DISK_FULL_POLL_MS } from '../core/limits.ts';
 import type { Logger } from '../core/log.ts';
-
-const ZEROS = Buffer.alloc(1024 * 1024);
+import { preallocate } from './preallocate.ts';
 
 /** Whether a call failed because the device has no room. */
 export function isDiskFull(error: unknown): boolean {
@@ -83,12 +81,7 @@ export class DiskSpace {
   private async fill(file: File): Promise<void> {
     const { reserveBytes } = this.options;
     try {
-      for (let position = 0; position < reserveBytes && !this.isClosed; position += ZEROS.length) {
-        const bytes = Math.min(ZEROS.length, reserveBytes - position);
-        await writeManyFullyAsync(file, [ZEROS.subarray(0, bytes)], position);
-      }
-      await file.sync();
-      this.hasReserve = !this.isClosed;
+      this.hasReserve = await preallocate(this.env, file, reserveBytes, () => this.isClosed);
     } catch (error) {
       if (!isDiskFull(error)) throw error;
       file.truncate(0);

@@ -9,7 +9,6 @@
  * Invariant: a file is reused only after `release` was called with a position behind everything in it.
  */
 import type { Env, File } from '../core/env.ts';
-import { writeManyFullyAsync } from '../core/files.ts';
 import { isDiskFull } from './disk-space.ts';
 import {
   BATCH_PREFIX_BYTES,
@@ -17,6 +16,7 @@ import {
   GROUP_HEADER_BYTES,
   SECTOR_BYTES,
 } from './journal-format.ts';
+import { preallocate } from './preallocate.ts';
 
 /** Where a replay begins. */
 export interface JournalPosition {
@@ -50,9 +50,6 @@ export interface JournalRingOptions {
   readonly onLeave: () => void;
 }
 
-/** Zeros written per call when a file is prepared: 1 MiB. */
-const ZEROS = Buffer.alloc(1024 * 1024);
-
 export class JournalRing {
   /** Byte where the next group goes. The first group of a file goes behind the header sector. */
   position = SECTOR_BYTES;
@@ -74,6 +71,7 @@ export class JournalRing {
   private nextNumber = 0;
   private solidOnly = false;
   private isPreparing = false;
+  private isClosed = false;
   private waiting: { resolve: () => void; reject: (error: unknown) => void } | undefined;
   private failure: unknown;
 
@@ -180,11 +178,10 @@ export class JournalRing {
     try {
       const slot = this.opened(this.env.fs.open(this.newPath(), 'create'), 0, true);
       try {
-        for (let position = 0; position < this.capacityBytes; position += ZEROS.length) {
-          const bytes = Math.min(ZEROS.length, this.capacityBytes - position);
-          await writeManyFullyAsync(slot.file, [ZEROS.subarray(0, bytes)], position);
+        if (!(await preallocate(this.env, slot.file, this.capacityBytes, () => this.isClosed))) {
+          slot.file.close();
+          return;
         }
-        await slot.file.sync();
         await this.syncName(slot);
         slot.isSolid = true;
         this.free.push(slot);
@@ -199,7 +196,13 @@ export class JournalRing {
     }
   }
 
+  /** Ends work in the background. */
+  stop(): void {
+    this.isClosed = true;
+  }
+
   close(): void {
+    this.stop();
     for (const slot of [...this.free, ...this.used]) slot.file.close();
     this.current?.file.close();
   }

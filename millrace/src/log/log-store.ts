@@ -282,6 +282,7 @@ export class DiskLogStore implements LogStore {
       for (const log of this.logs.values()) await log.maintenance;
       await this.syncs.close();
       this.space.close();
+      this.ring.stop();
       await this.background.settled();
       if (this.failure === undefined) {
         await this.journal.settled();
