@@ -338,7 +338,14 @@ export class Life implements ClientSide {
   private async lookUp(known: KnownLog, log: PartitionLog): Promise<void> {
     const timestampMs = this.nowMs() - this.world.random.below(200);
     const before = [log.logStartOffset, log.highWatermark] as const;
-    const found = await log.offsetForTimestamp(timestampMs, 'read_uncommitted');
+    let found: Awaited<ReturnType<PartitionLog['offsetForTimestamp']>>;
+    try {
+      found = await log.offsetForTimestamp(timestampMs, 'read_uncommitted');
+    } catch (error) {
+      // The log was deleted under the question.
+      if (!this.isRunning() || !this.open.has(known)) return;
+      throw error;
+    }
     if (!this.isRunning() || !this.open.has(known)) return;
     this.record({
       kind: 'lookup',
