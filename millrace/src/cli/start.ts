@@ -24,6 +24,8 @@ export async function start(flags: StartFlags): Promise<void> {
     logger.warn('the environment has a name that means nothing here', { name });
   }
   watchForBugs(logger);
+  // Before the banner invites anybody to send one.
+  const stopped = stopSignal(logger);
   const broker = await startBroker({
     env,
     data: options.data,
@@ -38,7 +40,7 @@ export async function start(flags: StartFlags): Promise<void> {
     },
   });
   announce(options, broker, logger);
-  await stopSignal(logger);
+  await stopped;
   await broker.close();
   logger.info('stopped');
   // Idle sockets of clients and timers that are due later hold nothing that is needed.

@@ -34,11 +34,6 @@ export const ERRORS = {
     retriable: false,
     hint: 'Report it with the message and the stack',
   },
-  ML_BROKER_CLOSED: {
-    summary: 'The broker is stopping',
-    retriable: true,
-    hint: 'Ask again when it runs',
-  },
   ML_BROKER_REFUSED: {
     summary: 'The broker answered a request with an error',
     retriable: false,
