@@ -135,22 +135,6 @@ export function choice<const Word extends string>(
   };
 }
 
-/** Any text up to a length. */
-export function text(
-  name: string,
-  options: KeyOptions & { readonly default: string; readonly charactersMax: number },
-): ConfigKey<string> {
-  const { charactersMax } = options;
-  return {
-    ...common(name, options),
-    type: 'string',
-    default: options.default,
-    allowed: `text of at most ${charactersMax} characters`,
-    parse: (value) => (value.length <= charactersMax ? value : undefined),
-    format: (value) => value,
-  };
-}
-
 /** A list of words, separated by commas, without repetition. An empty `words` allows any. */
 export function list<const Word extends string>(
   name: string,

@@ -52,12 +52,3 @@ export const API_KEYS = {
 /** Kafka's name of an API: `OffsetCommit`. */
 export type ApiName = keyof typeof API_KEYS;
 export type ApiKey = (typeof API_KEYS)[ApiName];
-
-const NAMES: ReadonlyMap<number, ApiName> = new Map(
-  Object.entries(API_KEYS).map(([name, key]) => [key, name as ApiName]),
-);
-
-/** The name of a key, or undefined when Millrace does not know it. */
-export function apiName(key: number): ApiName | undefined {
-  return NAMES.get(key);
-}

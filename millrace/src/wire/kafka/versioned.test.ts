@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest';
 import { MillraceError } from '../../core/errors.ts';
 import { consumerProtocolSubscription } from './internal/consumer-protocol.ts';
-import { CONTROL_TYPE_COMMIT, controlRecordKey, endTxnMarker } from './internal/control-record.ts';
+import { controlRecordKey, endTxnMarker } from './internal/control-record.ts';
 import { groupMetadataKey } from './internal/group-metadata.ts';
 import { offsetCommitKey, offsetCommitValue } from './internal/offset-commit.ts';
+import { CONTROL_COMMIT } from './records/control-records.ts';
 import { decodeVersioned, encodeVersioned, versionOf } from './versioned.ts';
 
 test('keys of __consumer_offsets tell offsets from groups by their version', () => {
@@ -36,7 +37,7 @@ test('values of any version are read, with defaults for what they lack', () => {
 });
 
 test('a commit marker is the bytes that Kafka writes', () => {
-  const key = encodeVersioned(controlRecordKey, 0, { type: CONTROL_TYPE_COMMIT });
+  const key = encodeVersioned(controlRecordKey, 0, { type: CONTROL_COMMIT });
   const value = encodeVersioned(endTxnMarker, 0, { coordinatorEpoch: 9 });
   expect(key.toString('hex')).toBe('00000001');
   expect(value.toString('hex')).toBe('000000000009');

@@ -5,10 +5,6 @@
  */
 import { int16, int32, message, type Infer } from '../schema.ts';
 
-/** `type` of a control record's key. Others are for Kafka's own quorum: readers skip them. */
-export const CONTROL_TYPE_ABORT = 0;
-export const CONTROL_TYPE_COMMIT = 1;
-
 export const controlRecordKey = message({
   name: 'ControlRecordTypeSchema',
   versions: '0',
