@@ -151,10 +151,31 @@ async function sendNew(life: ClientSide, producer: Producer, log: KnownLog): Pro
     producer.nextSequence.set(log, addSequence(sequence, batch.records.length));
     if (life.world.random.chance(0.05)) provoke(life, producer, log, batch);
   }
+  if (producer.producerId < 0 && life.world.random.chance(0.15)) {
+    sendPair(life, log, batch, newBatch(life, producer, log));
+    return;
+  }
   const attempt: Attempt = { batch, isSent: false };
   attempts.push(attempt);
   send(life, producer, log, attempt);
   if (life.world.random.chance(0.3)) await acknowledged(life, producer, log);
+}
+
+/** Two batches in one append, as the brokers own logs may be written. */
+function sendPair(life: ClientSide, log: KnownLog, first: NewBatch, second: NewBatch): void {
+  const bytes = [encode(first), encode(second)] as const;
+  const all = Buffer.concat(bytes);
+  if (all.length > log.config.segmentBytes) return;
+  const { leaderEpoch } = life;
+  const result = life.append(log, all, 'internal', (baseOffset) => [
+    expectedFact(first, bytes[0].length, { baseOffset, leaderEpoch }),
+    expectedFact(second, bytes[1].length, {
+      baseOffset: baseOffset + first.records.length,
+      leaderEpoch,
+    }),
+  ]);
+  if (result?.ok === true) life.whenDurable(log, result.lastOffset + 1, () => {});
+  else if (result !== undefined) life.refused(log, result.error);
 }
 
 function newBatch(life: ClientSide, producer: Producer, log: KnownLog): NewBatch {

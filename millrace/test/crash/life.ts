@@ -240,7 +240,14 @@ export class Life implements ClientSide {
   }
 
   private async recovered(known: KnownLog, log: PartitionLog): Promise<RecoveredLog> {
+    const epochEnds: [number, number, number][] = [];
+    for (let epoch = 0; epoch < log.leaderEpoch; epoch++) {
+      const { leaderEpoch, endOffset } = log.endOffsetForEpoch(epoch);
+      epochEnds.push([epoch, leaderEpoch, endOffset]);
+    }
     return {
+      epochEnds,
+      maxTimestampOffset: (await log.maxTimestamp())?.offset ?? -1,
       log: known.name,
       logEndOffset: log.logEndOffset,
       uncommitted: await this.readAll(log, 'read_uncommitted'),

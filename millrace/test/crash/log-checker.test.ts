@@ -114,6 +114,8 @@ interface Recovery {
   readonly producers?: typeof PRODUCERS;
   readonly leaderEpoch?: number;
   readonly log?: string;
+  readonly epochEnds?: readonly (readonly [number, number, number])[];
+  readonly maxTimestampOffset?: number;
 }
 
 const recovered = (change: Recovery = {}): LogEvent => ({
@@ -126,6 +128,8 @@ const recovered = (change: Recovery = {}): LogEvent => ({
       uncommitted: view(change.batches ?? BATCHES, { ...STABLE, complete: true, ...change.more }),
       committed: change.committed ?? { ...COMMITTED, complete: true },
       producers: change.producers ?? PRODUCERS,
+      epochEnds: change.epochEnds ?? [[1, 1, change.end ?? 12]],
+      maxTimestampOffset: change.maxTimestampOffset ?? (change.end ?? 12) - 1,
     },
   ],
 });
@@ -210,6 +214,7 @@ const PLANTED: Readonly<Record<LogAnomalyName, LogEvent[]>> = {
     CUT,
     recovered({ end: 13, batches: [...BATCHES, batch(12, 1)] }),
   ],
+  'epoch-end-wrong': crash({ epochEnds: [[1, 1, 11]] }),
   'epoch-went-back': crash({ leaderEpoch: 1 }),
   'inconsistent-offset': seen([
     { ...batch(0, 3), records: [{ ...batch(1, 1).records[0], offset: 0 } as RecordFact] },

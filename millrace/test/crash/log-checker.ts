@@ -60,6 +60,9 @@ interface Model {
   seenEnd: number;
   start: number;
   startAsked: number;
+  /** The log, not flushed at every commit, lost all that it had up to its log start: of what was written below nobody
+   * knows how much the log still remembers in the state of its producers. */
+  startedAnew: boolean;
   highWatermark: number;
   lastStableOffset: number;
   compacted: boolean;
@@ -263,9 +266,7 @@ export class LogChecker {
     const { start, highWatermark, timestampMs, offset } = event;
     const first = (from: number): number => {
       for (let at = from; at < highWatermark[1]; at++) {
-        // Markers have times too, and Kafka answers with them.
-        const atMs = model.recordAt[at]?.timestampMs ?? model.batchAt[at]?.fact.markerMs ?? -1;
-        if (atMs >= timestampMs) return at;
+        if (timeAt(model, at) >= timestampMs) return at;
       }
       return -1;
     };
@@ -364,7 +365,8 @@ export class LogChecker {
     if (model.batchAt[view.highWatermark - 1]?.durablePolicy === true)
       model.seenEnd = Math.max(model.seenEnd, view.highWatermark);
     const stable = stableOffset(model, view.highWatermark, view.logStartOffset);
-    if (view.lastStableOffset !== stable)
+    const isUnknown = model.startedAnew && view.lastStableOffset <= view.highWatermark;
+    if (view.lastStableOffset !== stable && !isUnknown)
       this.report(
         'stable-offset-wrong',
         log,
@@ -532,6 +534,7 @@ export class LogChecker {
     const last = model.batchAt[end - 1];
     // A log that lost all that it had up to its log start goes on from there, wherever that is.
     const isEmpty = recovered.uncommitted.logStartOffset === end;
+    if (isEmpty && end > 0) model.startedAnew = true;
     if (end > 0 && !isEmpty && last !== undefined && last.fact.lastOffset !== end - 1)
       this.report('end-inside-a-batch', log, `ends at ${end}`);
     if (recovered.uncommitted.highWatermark !== end)
@@ -548,7 +551,48 @@ export class LogChecker {
     model.lastStableOffset = 0;
     this.view(model, recovered.uncommitted);
     this.view(model, recovered.committed);
-    this.producers(model, recovered.producers);
+    if (!model.startedAnew) this.producers(model, recovered.producers);
+    this.epochEnds(model, recovered);
+    if (!model.compacted) this.maxTimestamp(model, recovered.maxTimestampOffset);
+  }
+
+  /** KIP-320: an epoch ends where the first batch of a later one begins. Asked only for epochs that are in the log. */
+  private epochEnds(model: Model, recovered: RecoveredLog): void {
+    const firsts = new Map<number, number>();
+    for (let offset = model.start; offset < model.batchAt.length; offset++) {
+      const epoch = model.batchAt[offset]?.fact.leaderEpoch ?? -1;
+      if (!firsts.has(epoch)) firsts.set(epoch, offset);
+    }
+    const epochs = [...firsts.keys()];
+    for (const [epoch, known, endOffset] of recovered.epochEnds) {
+      const index = epochs.indexOf(epoch);
+      if (index < 0) continue;
+      const next = epochs[index + 1];
+      const expected = next === undefined ? recovered.logEndOffset : firsts.get(next);
+      if (known !== epoch || endOffset !== expected)
+        this.report(
+          'epoch-end-wrong',
+          model.log,
+          `epoch ${epoch} answered with ${known}, ${endOffset}; it ends at ${expected}`,
+        );
+    }
+  }
+
+  private maxTimestamp(model: Model, told: number): void {
+    let most = -1;
+    let expected = -1;
+    for (let offset = model.start; offset < model.batchAt.length; offset++) {
+      const timestampMs = timeAt(model, offset);
+      if (timestampMs <= most) continue;
+      most = timestampMs;
+      expected = offset;
+    }
+    if (told !== expected)
+      this.report(
+        'lookup-wrong',
+        model.log,
+        `the largest timestamp is said to be at ${told}, it is at ${expected}`,
+      );
   }
 
   /** What was not on disk never happened. */
@@ -631,6 +675,7 @@ function newModel(log: string, config: ConfigFact): Model {
     seenEnd: 0,
     start: 0,
     startAsked: 0,
+    startedAnew: false,
     highWatermark: 0,
     lastStableOffset: 0,
     compacted: false,
@@ -640,6 +685,11 @@ function newModel(log: string, config: ConfigFact): Model {
     deleteRetentionMs: Number.POSITIVE_INFINITY,
     minCompactionLagMs: Number.POSITIVE_INFINITY,
   };
+}
+
+/** Markers have times too, and Kafka answers with them. */
+function timeAt(model: Model, offset: number): number {
+  return model.recordAt[offset]?.timestampMs ?? model.batchAt[offset]?.fact.markerMs ?? -1;
 }
 
 /** -1 means no limit. */

@@ -83,6 +83,10 @@ export interface RecoveredLog {
   readonly uncommitted: View;
   readonly committed: View;
   readonly producers: readonly ProducerFact[];
+  /** What the log answers for each leader epoch up to its own: the epoch that it knows, and where that one ends. */
+  readonly epochEnds: readonly (readonly [epoch: number, known: number, endOffset: number])[];
+  /** The offset that has the largest timestamp; -1 for none. */
+  readonly maxTimestampOffset: number;
 }
 
 export type LogEvent =
@@ -148,6 +152,7 @@ export type LogAnomalyName =
   | 'deleted-log-is-back'
   | 'duplicate'
   | 'end-inside-a-batch'
+  | 'epoch-end-wrong'
   | 'epoch-went-back'
   | 'inconsistent-offset'
   | 'lookup-wrong'
