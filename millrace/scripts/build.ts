@@ -1,6 +1,6 @@
 /**
  * Builds what is published, into `millrace/dist`: the sources bundled into few files, because a start that reads 250 modules
- * spends most of its time finding them (docs/decisions/0001-start-up.md), and the type declarations of the public entry points.
+ * spends most of its time finding them (docs/decisions/start-up.md), and the type declarations of the public entry points.
  * Dependencies stay outside the bundle: npm installs, audits and deduplicates them.
  *
  *     node millrace/scripts/build.ts            everything

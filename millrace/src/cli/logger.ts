@@ -2,7 +2,7 @@
  * The logger of the command line: one JSON object a line for machines, or one readable line for people. On stderr: stdout is for
  * data. Lines are written when they are logged, so that the last one before an end is there; data paths do not log.
  *
- * Not a library: it is on the way of every start (docs/decisions/0001-start-up.md).
+ * Not a library: it is on the way of every start (docs/decisions/start-up.md).
  */
 import type { Clock } from '../core/env.ts';
 import { MillraceError } from '../core/errors.ts';

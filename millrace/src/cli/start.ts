@@ -1,5 +1,6 @@
 /** `millrace start`: a broker on a directory, until it is told to stop. */
 import { startBroker } from '../broker.ts';
+import type { Clock } from '../core/env.ts';
 import { MillraceError } from '../core/errors.ts';
 import { readWholeFile } from '../core/files.ts';
 import type { Logger } from '../core/log.ts';
@@ -25,7 +26,7 @@ export async function start(flags: StartFlags): Promise<void> {
   }
   watchForBugs(logger);
   // Before the banner invites anybody to send one.
-  const stopped = stopSignal(logger);
+  const stopped = stopSignal(logger, env.clock);
   const broker = await startBroker({
     env,
     data: options.data,
@@ -92,16 +93,24 @@ function announce(options: StartOptions, broker: Announced, logger: Logger): voi
   say(`  try    kcat -b ${address} -L`);
 }
 
+/**
+ * A signal that follows the first within this time is the same one: Ctrl-C reaches every process of a terminal, and `npm` passes on
+ * to its child what the child has got already.
+ */
+const SAME_SIGNAL_MS = 500;
+
 /** Resolves at the first SIGTERM or SIGINT; a second one ends the process there and then, which loses nothing acknowledged. */
-function stopSignal(logger: Logger): Promise<void> {
+function stopSignal(logger: Logger, clock: Clock): Promise<void> {
   return new Promise((resolve) => {
-    let stopping = false;
+    let stoppingSinceMs: number | undefined;
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       process.on(signal, () => {
-        if (stopping) process.exit(EXIT.interrupted);
-        stopping = true;
-        logger.info('stopping', { signal });
-        resolve();
+        const nowMs = clock.monotonicMs();
+        if (stoppingSinceMs === undefined) {
+          stoppingSinceMs = nowMs;
+          logger.info('stopping', { signal });
+          resolve();
+        } else if (nowMs - stoppingSinceMs > SAME_SIGNAL_MS) process.exit(EXIT.interrupted);
       });
     }
   });

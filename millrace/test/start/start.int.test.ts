@@ -85,12 +85,20 @@ describe('a stop', () => {
     },
   );
 
+  test('by a signal that comes twice, as through npm, is graceful all the same', async () => {
+    const broker = await millrace.start(await millrace.directory());
+    broker.child.kill('SIGINT');
+    const stopped = await broker.end('SIGINT');
+    expect(stopped).toMatchObject({ code: 0, signal: null });
+    expect(stopped.stderr).toMatch(/stopped\n$/);
+  });
+
   test('in the middle of a read answers it', async () => {
     const broker = await millrace.start(await millrace.directory());
     await millrace.run(['topic', 'create', 'orders', '--brokers', broker.address]);
     const reader = millrace.launch(['consume', 'orders', '--brokers', broker.address]);
-    const [input] = ['hello\n'];
-    await millrace.run(['produce', 'orders', '--brokers', broker.address], { input });
+    const produce = ['produce', 'orders', '--brokers', broker.address];
+    await millrace.run(produce, { input: 'hello\n' });
     await reader.shows('stdout', /hello/);
     expect(await broker.end('SIGTERM')).toMatchObject({ code: 0 });
     await reader.end('SIGKILL');
