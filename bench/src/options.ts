@@ -62,12 +62,12 @@ export const HELP = `usage: npm run bench -- <command> [options]
     --only LIST          of ${SCENARIOS.join(', ')}
     --peer kafka|none    what to compare with (default kafka)
     --sides LIST         of ${SIDES.join(', ')} (default: all that --peer allows)
-    --clients LIST       of ${CLIENTS.join(', ')}; docs/how-to/benchmarks.md says what each can tell
+    --clients LIST       of ${CLIENTS.join(', ')}; default wire,kcat; docs/how-to/benchmarks.md says why
     --partitions LIST    numbers of partitions (default 1,32,256; quick 32)
     --sizes LIST         bytes of a record (default 100,1024)
     --rates LIST         records per second of the latency scenario (default 1000,10000; quick 1000)
     --repeats N          (default 3; quick 1)
-    --seconds N          length of one measurement (default 3; quick 2)
+    --seconds N          length of one measurement (default 2; quick 1)
     --patience SECONDS   before each measurement, wait up to so long for a quiet machine (default: do not)
     --no-build           measure what is in millrace/dist
 
@@ -81,10 +81,10 @@ const FULL = {
   partitionCounts: [1, 32, 256],
   recordSizes: [100, 1024],
   rates: [1000, 10_000],
-  clients: CLIENTS,
+  clients: ['wire', 'kcat'],
   repeats: 3,
-  seconds: 3,
-  consumeBytes: 600e6,
+  seconds: 2,
+  consumeBytes: 250e6,
 } as const;
 
 const QUICK = {
@@ -93,8 +93,8 @@ const QUICK = {
   rates: [1000],
   clients: ['wire', 'kcat'],
   repeats: 1,
-  seconds: 2,
-  consumeBytes: 150e6,
+  seconds: 1,
+  consumeBytes: 100e6,
 } as const;
 
 /** @throws {BenchFailure} on an argument that means nothing */
