@@ -11,7 +11,7 @@ if (major < 24) {
   );
   process.exitCode = 2;
 } else {
-  import('../dist/cli.js').then(function (cli) {
+  void import('../dist/cli.js').then(function (cli) {
     return cli.main(process.argv.slice(2));
   });
 }

@@ -59,7 +59,7 @@ function consumer(
     maxWaitTime: 100,
     autocommit: false,
     ...more,
-  } as ConsumerOptions<Buffer, Buffer, Buffer, Buffer>);
+  });
   closers.push(() => made.close(true));
   return made;
 }
@@ -174,7 +174,9 @@ describe('groups', () => {
       messages: values.map((value, i) => ({ topic, partition: i % 4, value: Buffer.from(value) })),
     });
     await until(() => seen.size === 40);
-    await second.leaveGroup(true);
+    await new Promise<void>((resolve, reject) => {
+      second.leaveGroup(true, (error) => (error ? reject(error) : resolve()));
+    });
     await until(() => assigned(first) === 4);
   });
 
@@ -182,7 +184,7 @@ describe('groups', () => {
     const topic = await topicWith(2);
     const groupId = uniqueName('static');
     const join = async (): Promise<BytesConsumer> => {
-      const member = new Consumer({
+      const member: BytesConsumer = new Consumer({
         clientId: 'spec',
         bootstrapBrokers: [broker.address],
         groupId,
@@ -190,7 +192,7 @@ describe('groups', () => {
         sessionTimeout: 20_000,
         maxWaitTime: 100,
         autocommit: false,
-      }) as unknown as BytesConsumer;
+      });
       await open(member, topic);
       await until(() => (member.assignments?.length ?? 0) > 0);
       return member;

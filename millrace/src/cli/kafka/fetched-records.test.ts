@@ -69,7 +69,7 @@ function write(events: readonly Event[]): Log {
     };
     add(encodeBatch(input, options), each.records);
   }
-  for (const id of [...open.keys()]) finish(id, true);
+  for (const id of open.keys()) finish(id, true);
   return { batches, visible: visible.toSorted((a, b) => a - b), aborted, end };
 }
 
