@@ -88,6 +88,7 @@ describe('a stop', () => {
   test('by a signal that comes twice, as through npm, is graceful all the same', async () => {
     const broker = await millrace.start(await millrace.directory());
     broker.child.kill('SIGINT');
+    await broker.shows('stderr', /stopping/);
     const stopped = await broker.end('SIGINT');
     expect(stopped).toMatchObject({ code: 0, signal: null });
     expect(stopped.stderr).toMatch(/stopped\n$/);
