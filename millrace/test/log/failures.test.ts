@@ -104,7 +104,7 @@ test('a full disk refuses appends retriably, changes nothing, and heals by itsel
 
 test('internal logs go on from the reserve while users are refused', async () => {
   const machine = new SimMachine(31);
-  const { store } = await openStore(machine, machine.boot());
+  const { store } = await openStore(machine, machine.boot(), { reserveBytes: 256 * 1024 });
   const user = store.openLog(logId(1), SMALL);
   const internal = store.openLog(logId(2), SMALL, { reserved: true });
   await machine.run(store.finishRecovery());
@@ -115,7 +115,7 @@ test('internal logs go on from the reserve while users are refused', async () =>
   while (user.append(batchOf(['u'.repeat(1000)]), { origin: 'client' }).ok);
   await machine.run(user.whenDurable(user.logEndOffset));
   for (let number = 0; number < 20; number++) {
-    append(internal, batchOf([`i${number}`]), 'internal');
+    append(internal, batchOf([`i${number} ${'i'.repeat(900)}`]), 'internal');
     await machine.run(internal.whenDurable(internal.logEndOffset));
   }
   expect(user.append(batchOf(['u']), { origin: 'client' }).ok).toBe(false);

@@ -167,10 +167,11 @@ test('a batch sent twice is answered with its first offsets, before and after a 
   const opened = await openOne();
   const { machine, log } = opened;
   for (let sequence = 0; sequence < 7; sequence++) append(log, data(1, sequence));
-  expect(log.append(data(1, 3), { origin: 'client' })).toMatchObject({
+  // Five batches are remembered: 2 to 6.
+  expect(log.append(data(1, 2), { origin: 'client' })).toMatchObject({
     duplicate: true,
-    baseOffset: 3,
-    lastOffset: 3,
+    baseOffset: 2,
+    lastOffset: 2,
   });
   // Older than what is remembered.
   expect(refusal(log, data(1, 1))).toBe('OUT_OF_ORDER_SEQUENCE_NUMBER');
@@ -209,6 +210,20 @@ test('the last stable offset waits for the oldest open transaction, and moves on
   expect(committed.abortedTransactions).toEqual([{ producerId: 2, firstOffset: 2 }]);
   const from = await machine.run(log.read(5, { ...options, isolation: 'read_committed' }));
   expect(from.abortedTransactions).toEqual([]);
+});
+
+test('a transaction whose marker is not durable yet is not decided, though its records are durable', async () => {
+  const { machine, log } = await openOne();
+  append(log, transactional(1, 0));
+  const first = log.whenDurable(1);
+  await machine.runUntil(() => log.context.journal.flightDurable() !== undefined);
+  append(log, marker(1, false), 'control');
+  append(log, data(9, 0, 'plain'));
+  await machine.runUntil(() => log.highWatermark === 1);
+  expect(log.lastStableOffset).toBe(0);
+  await first;
+  await machine.run(log.whenDurable(3));
+  expect(log.lastStableOffset).toBe(3);
 });
 
 test('reads stop at the last stable offset when they should see committed records only', async () => {
