@@ -98,7 +98,7 @@ export class Life implements ClientSide {
   }
 
   isRunning(): boolean {
-    return !this.isOver && !this.isFatal && !this.world.hasFailed();
+    return !this.isOver && !this.isCut && !this.isFatal && !this.world.hasFailed();
   }
 
   takeOperation(): boolean {
@@ -189,7 +189,9 @@ export class Life implements ClientSide {
   }
 
   private record(event: LogEvent): void {
-    if (!this.isOver) this.world.record(event);
+    // What a stopped process still says to itself is not heard, except for the append that it was stopped in.
+    if (this.isOver || (this.isCut && event.kind !== 'appended')) return;
+    this.world.record(event);
   }
 
   private async start(): Promise<void> {
