@@ -1,5 +1,5 @@
 /** `npm run bench -- profile produce|consume`: a load on Millrace under V8's profiler, and where the time went. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { SourceMap, type SourceMapPayload } from 'node:module';
 import { dirname, join, relative, resolve } from 'node:path';
@@ -7,25 +7,16 @@ import { fileURLToPath } from 'node:url';
 import {
   makeTopic,
   preload,
+  touchPartitions,
   type TopicShape,
   wireConsume,
   wireProduce,
 } from './clients/wire-load.ts';
 import type { Rate } from './clients/rate.ts';
-import {
-  type CpuProfile,
-  type Locate,
-  type ProfileSummary,
-  summariseProfile,
-} from './cpu-profile.ts';
-import { BenchFailure } from './failure.ts';
+import { type Locate, type ProfileSummary, summariseProfile } from './cpu-profile.ts';
+import { INSPECT_OPTION, profileWhile } from './inspector.ts';
 import type { ProfileOptions } from './options.ts';
-import {
-  type MillraceProgram,
-  prepareMillrace,
-  startMillrace,
-  type StartMillraceOptions,
-} from './peers/millrace.ts';
+import { type MillraceProgram, prepareMillrace, startMillrace } from './peers/millrace.ts';
 import type { RunningPeer } from './peers/peer.ts';
 import { formatNumber, formatTable } from './table.ts';
 
@@ -38,92 +29,64 @@ export async function runProfile(options: ProfileOptions): Promise<number> {
   const folder = mkdtempSync(
     join(process.env['MILLRACE_BENCH_DIR'] ?? tmpdir(), 'millrace-bench-'),
   );
-  const dataDir = join(folder, 'broker');
-  const profiles = join(folder, 'profiles');
-  const topic: TopicShape = { name: 'profile', partitionCount: options.partitionCount };
   try {
-    // What has to be there before the load is made by a process of its own, so that it is not in the profile.
-    await withPeer({ dataDir, program }, (peer) => prepareTopic(peer, topic, options));
-    const nodeArgs = [
-      '--cpu-prof',
-      `--cpu-prof-dir=${profiles}`,
-      `--cpu-prof-interval=${PROFILE_INTERVAL_US}`,
-    ];
-    const rate = await withPeer({ dataDir, program, nodeArgs }, (peer) =>
-      load(peer, topic, options),
-    );
-    const megabytes = (rate.records * options.recordBytes) / 1e6;
-    process.stdout.write(
-      `${options.load}, ${options.recordBytes} B, ${options.partitionCount} partitions, flush ${options.flush}: ` +
-        `${formatNumber(megabytes / rate.seconds)} MB/s under the profiler\n`,
-    );
-    const locate = makeLocator(program);
-    for (const { name, profile } of readProfiles(profiles)) {
-      const summary = summariseProfile(profile, locate);
-      process.stdout.write(`\n${formatProfile(name, summary, options.top)}\n`);
+    const peer = await startMillrace({
+      dataDir: join(folder, 'broker'),
+      program,
+      nodeArgs: [INSPECT_OPTION],
+    });
+    try {
+      const topic: TopicShape = { name: 'profile', partitionCount: options.partitionCount };
+      await prepareTopic(peer, topic, options);
+      const { result: rate, profile } = await profileWhile(peer.logFile, PROFILE_INTERVAL_US, () =>
+        load(peer, topic, options),
+      );
+      const megabytes = (rate.records * options.recordBytes) / 1e6;
+      process.stdout.write(
+        `${options.load}, ${options.recordBytes} B, ${options.partitionCount} partitions, flush ${options.flush}: ` +
+          `${formatNumber(megabytes / rate.seconds)} MB/s under the profiler\n`,
+      );
+      const summary = summariseProfile(profile, makeLocator(program));
+      process.stdout.write(`${formatProfile(summary, options.top)}\n`);
+      return 0;
+    } finally {
+      await peer.stop();
     }
-    return 0;
   } finally {
     rmSync(folder, { recursive: true, force: true });
     program.remove();
   }
 }
 
-async function withPeer<T>(
-  start: StartMillraceOptions,
-  use: (peer: RunningPeer) => Promise<T>,
-): Promise<T> {
-  const peer = await startMillrace(start);
-  try {
-    return await use(peer);
-  } finally {
-    await peer.stop();
-  }
-}
-
+/** The topic, what a consumer reads, and code that is compiled. */
 async function prepareTopic(
   peer: RunningPeer,
   topic: TopicShape,
   options: ProfileOptions,
 ): Promise<void> {
   await makeTopic(peer, { ...topic, config: { 'millrace.flush': options.flush } });
-  if (options.load === 'produce') return;
+  await touchPartitions(peer, topic);
   const { recordBytes } = options;
+  if (options.load === 'produce') {
+    await wireProduce({ address: peer, topic, recordBytes, warmupMs: 0, measureMs: WARM_UP_MS });
+    return;
+  }
   await preload(peer, topic, { recordBytes, recordCount: Math.ceil(CONSUME_BYTES / recordBytes) });
+  await wireConsume(peer, topic);
 }
 
 async function load(peer: RunningPeer, topic: TopicShape, options: ProfileOptions): Promise<Rate> {
   const { recordBytes } = options;
   if (options.load === 'produce') {
     const measureMs = options.seconds * 1000;
-    return wireProduce({ address: peer, topic, recordBytes, warmupMs: WARM_UP_MS, measureMs });
+    return wireProduce({ address: peer, topic, recordBytes, warmupMs: 0, measureMs });
   }
   const rates: Rate[] = [];
   const endMs = performance.now() + options.seconds * 1000;
   while (performance.now() < endMs) rates.push(await wireConsume(peer, topic));
   const sum = (pick: (rate: Rate) => number): number =>
     rates.reduce((total, rate) => total + pick(rate), 0);
-  return {
-    records: sum((rate) => rate.records),
-    seconds: sum((rate) => rate.seconds),
-  };
-}
-
-/** One profile per thread. */
-function readProfiles(folder: string): { readonly name: string; readonly profile: CpuProfile }[] {
-  let names: string[];
-  try {
-    names = readdirSync(folder).filter((name) => name.endsWith('.cpuprofile'));
-  } catch {
-    names = [];
-  }
-  if (names.length === 0) {
-    throw new BenchFailure('Millrace left no profile: it did not stop in an orderly way');
-  }
-  return names.map((name) => ({
-    name,
-    profile: JSON.parse(readFileSync(join(folder, name), 'utf8')) as CpuProfile,
-  }));
+  return { records: sum((rate) => rate.records), seconds: sum((rate) => rate.seconds) };
 }
 
 /** Finds the source line of a place in the bundle by its source map, relative to the package. */
@@ -150,18 +113,18 @@ function readSourceMap(file: string): SourceMap | undefined {
   }
 }
 
-function formatProfile(name: string, summary: ProfileSummary, top: number): string {
+function formatProfile(summary: ProfileSummary, top: number): string {
   const percent = (ms: number): string => `${((ms / summary.busyMs) * 100).toFixed(1)}%`;
   const rows = summary.functions
     .slice(0, top)
-    .map(({ name: functionName, place, selfMs, totalMs }) => [
-      `${functionName}  ${place}`,
+    .map(({ name, place, selfMs, totalMs }) => [
+      `${name}  ${place}`,
       percent(selfMs),
       percent(totalMs),
       formatNumber(selfMs),
     ]);
   return [
-    `${name}: busy ${formatNumber(summary.busyMs)} ms, idle ${formatNumber(summary.idleMs)} ms`,
+    `busy ${formatNumber(summary.busyMs)} ms, idle ${formatNumber(summary.idleMs)} ms`,
     formatTable(['function', 'self', 'total', 'self ms'], rows),
   ].join('\n');
 }
