@@ -76,6 +76,13 @@ export class Running {
     return this.ended;
   }
 
+  /** Ends the process group that it leads, when it was started `detached`. */
+  async endAll(signal: NodeJS.Signals): Promise<Finished> {
+    const { pid } = this.child;
+    if (pid !== undefined) process.kill(-pid, signal);
+    return this.ended;
+  }
+
   #wake(): void {
     for (const waiter of this.#waiters) waiter();
     this.#waiters.clear();
