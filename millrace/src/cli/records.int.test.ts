@@ -1,6 +1,7 @@
 /** `millrace produce` and `millrace consume` against a running broker. */
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { Kafka, logLevel } from 'kafkajs';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { builtMillrace, type Broker, type Finished } from '../../test/start/built-millrace.ts';
 import { COMPRESSIONS } from '../wire/kafka/records/compression.ts';
@@ -346,6 +347,31 @@ describe('reading', () => {
     expect(reader.stdout).toBe('before\nafter\n');
     await reader.end('SIGINT');
     await other.end('SIGTERM');
+  });
+
+  test('leaves out what was aborted and what is open, and still comes to the end', async () => {
+    const name = await topic(1);
+    const kafka = new Kafka({ brokers: [broker.address], logLevel: logLevel.NOTHING });
+    const producer = kafka.producer({
+      transactionalId: name,
+      idempotent: true,
+      maxInFlightRequests: 1,
+    });
+    await producer.connect();
+    for (const outcome of ['commit', 'abort', 'commit', 'abort'] as const) {
+      const transaction = await producer.transaction();
+      await transaction.send({ topic: name, messages: [{ value: outcome }] });
+      await transaction[outcome]();
+    }
+    // The log ends in a marker, which no reader sees: the end is known from positions, not from records.
+    expect(await consumed(name)).toBe('commit\ncommit\n');
+    expect(await consumed(name, '--uncommitted')).toBe('commit\nabort\ncommit\nabort\n');
+    const open = await producer.transaction();
+    await open.send({ topic: name, messages: [{ value: 'open' }] });
+    expect(await consumed(name)).toBe('commit\ncommit\n');
+    expect(await consumed(name, '--uncommitted')).toContain('open\n');
+    await open.abort();
+    await producer.disconnect();
   });
 
   test.each([
