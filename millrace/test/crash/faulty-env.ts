@@ -3,6 +3,13 @@
  * not have done. What the crash test does not notice here it would not notice in the store either.
  */
 import type { Env, File, FileSystem, OpenMode } from '../../src/core/env.ts';
+import {
+  batchBytes,
+  HEADER_BYTES,
+  MAGIC_V2,
+  magic,
+  setCrc,
+} from '../../src/wire/kafka/records/record-batch.ts';
 
 /** What is done in the place of a call; `real` does it. */
 export interface FileFaults {
@@ -178,6 +185,14 @@ export const PLANTED_ENV: Readonly<Record<string, FileFaults>> = {
   'cuts a byte too much': {
     truncate: (path, sizeBytes, real) =>
       real(isSegment(path) && sizeBytes > 0 ? sizeBytes - 1 : sizeBytes),
+  },
+  'takes a torn batch for a whole one': {
+    // Whatever is read as one batch has the checksum that its bytes ask for: as if nobody had looked at it.
+    read: (path, bytes) => {
+      const batch = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+      if (!isSegment(path) || batch.length < HEADER_BYTES) return;
+      if (magic(batch, 0) === MAGIC_V2 && batchBytes(batch, 0) === batch.length) setCrc(batch, 0);
+    },
   },
   'reads the journal to its end but for the last sectors': {
     read: (path, bytes) => {

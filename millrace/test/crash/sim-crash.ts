@@ -21,6 +21,8 @@ export interface CrashRunOptions {
   readonly keeps?: boolean;
   /** Chance that a sync fails in a life. 0 to 1, default 0.2. */
   readonly syncFailureChance?: number;
+  /** Share of logs that are not flushed at every commit. Default 0.3. */
+  readonly lossyChance?: number;
 }
 
 export interface CrashRun {
@@ -50,6 +52,7 @@ export async function crashRun(options: CrashRunOptions): Promise<CrashRun> {
   const events: LogEvent[] = [];
   const world = new World({
     seed: options.seed,
+    lossyChance: options.lossyChance ?? 0.3,
     record: (event) => {
       if (options.keeps === true) events.push(event);
       checker.observe(event);

@@ -55,6 +55,8 @@ export interface WorldOptions {
   readonly onLogs?: (logs: readonly KnownLog[]) => void;
   /** Logs of earlier runs. Default: none. */
   readonly logs?: readonly KnownLog[];
+  /** Share of logs that are not flushed at every commit. Default 0.3. */
+  readonly lossyChance?: number;
   /** Number of the first producer, and of the first record. Default 0. */
   readonly firstId?: number;
 }
@@ -98,7 +100,8 @@ export class World {
   }
 
   addLog(): KnownLog {
-    const kind = { keyed: this.random.chance(0.5), lossy: this.random.chance(0.3) };
+    const { lossyChance = 0.3 } = this.options;
+    const kind = { keyed: this.random.chance(0.5), lossy: this.random.chance(lossyChance) };
     const log: KnownLog = {
       id: { topicId: this.random.uuid(), partition: this.random.below(3) },
       name: `log-${this.id()}`,
