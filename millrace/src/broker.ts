@@ -27,6 +27,9 @@ export interface StartBrokerOptions {
   };
   /** Allows to listen beyond this machine although everybody who reaches the port may read and write. Default false. */
   readonly insecure?: boolean;
+  /** After damage that a start refuses (ML_JOURNAL_DAMAGED, ML_CHECKPOINT_DAMAGED): reads everything, keeps what is good, and
+   * logs what is lost. Default false: a person decides. */
+  readonly repair?: boolean;
   /** By name, as in docs/reference/settings.md, or parsed by `parseSettings`. */
   readonly settings?: BrokerSettings | Readonly<Record<string, string | number | boolean>>;
   /** Default: says nothing. */
@@ -67,6 +70,7 @@ export async function startBroker(options: StartBrokerOptions): Promise<RunningB
     settings,
     logger,
     onFatal: options.onFatal ?? rethrow,
+    ...(options.repair === true ? { store: { repair: true } } : {}),
   });
   try {
     const advertised = options.kafka?.advertised;

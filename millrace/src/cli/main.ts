@@ -47,6 +47,7 @@ function addStart(program: Command): void {
     .option('-c, --config <file>', 'settings, one `name = value` a line')
     .option('-s, --set <name=value...>', 'a setting, over the file and the environment')
     .option('--insecure', 'allow a bind that other machines can reach, without authentication')
+    .option('--repair', 'start although files are damaged: keep what is good, log what is lost')
     .addOption(new Option('--log-level <level>').choices(['debug', 'info', 'warn', 'error']))
     .addOption(
       new Option(

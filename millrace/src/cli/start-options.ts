@@ -13,6 +13,7 @@ export interface StartFlags {
   readonly config?: string;
   readonly set?: readonly string[];
   readonly insecure?: boolean;
+  readonly repair?: boolean;
   readonly logLevel?: string;
   readonly logFormat?: string;
 }
@@ -21,6 +22,8 @@ export interface StartOptions {
   readonly data: string;
   readonly kafka: { readonly host: string; readonly port: number };
   readonly insecure: boolean;
+  /** Only by the command line: a decision for one start. */
+  readonly repair: boolean;
   readonly logLevel: LogLevel;
   readonly logFormat: 'text' | 'json';
   readonly settings: BrokerSettings;
@@ -68,6 +71,7 @@ export function resolveStart(sources: Sources): StartOptions {
   return {
     data: merged.get('data') ?? DEFAULT_DATA,
     kafka: parseAddress(merged.get('kafka') ?? DEFAULT_KAFKA),
+    repair: flags.repair === true,
     insecure: oneOf('insecure', merged.get('insecure') ?? 'false', ['true', 'false']) === 'true',
     logLevel: oneOf('log.level', merged.get('log.level') ?? 'info', [
       'debug',

@@ -32,6 +32,7 @@ export async function start(flags: StartFlags): Promise<void> {
     data: options.data,
     kafka: options.kafka,
     insecure: options.insecure,
+    repair: options.repair,
     settings: options.settings,
     logger,
     // What is on disk is uncertain from here on: nothing more may be acknowledged, and nothing tidied up.

@@ -120,6 +120,24 @@ describe('a stop', () => {
 });
 
 describe('a refusal', () => {
+  test('of damaged files says how to go on, and that way keeps what is good', async () => {
+    const data = await millrace.directory();
+    const first = await millrace.start(data);
+    const produce = ['produce', 'orders', '--partition', '0', '--brokers', first.address];
+    await millrace.run(produce, { input: 'kept\n' });
+    await first.end('SIGTERM');
+    for (const copy of ['a', 'b']) await writeFile(join(data, `checkpoint.${copy}`), 'rotten');
+    const start = ['start', '--data', data, '--kafka', '127.0.0.1:0', '--log-format', 'text'];
+    const refused = await millrace.run(start);
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain('ML_CHECKPOINT_DAMAGED');
+    expect(refused.stderr).toContain('--repair');
+    const second = await millrace.start(data, ['--repair']);
+    const read = ['consume', 'orders', '--until', 'end', '--brokers', second.address];
+    expect((await millrace.run(read)).stdout).toBe('kept\n');
+    await second.end('SIGTERM');
+  });
+
   test('of a directory that is in use names the process that uses it', async () => {
     const data = await millrace.directory();
     const first = await millrace.start(data);
