@@ -1,6 +1,7 @@
 /** Consumer groups on the command line: `millrace consume --group` and `millrace group …`. */
 import { beforeAll, expect, test } from 'vitest';
 import { builtMillrace, type Broker, type Finished } from '../../test/start/built-millrace.ts';
+import { createTopic } from '../../test/start/create-topic.ts';
 
 const millrace = builtMillrace();
 let broker: Broker;
@@ -18,7 +19,7 @@ function lines(from: number, to: number): string {
 }
 
 async function filled(topic: string, partitions: number, count: number): Promise<void> {
-  await run(['topic', 'create', topic, '--partitions', String(partitions)]);
+  await createTopic(broker.address, topic, partitions);
   const each = Math.ceil(count / partitions);
   for (let partition = 0; partition < partitions; partition++) {
     const some = lines(partition * each, Math.min(count, (partition + 1) * each));
@@ -74,7 +75,7 @@ test('Ctrl-C commits what was printed and leaves the group at once', async () =>
 });
 
 test('members share the partitions, and one takes over when another leaves', async () => {
-  await run(['topic', 'create', 'shared', '--partitions', '4']);
+  await createTopic(broker.address, 'shared', 4);
   const args = ['consume', 'shared', '--group', 'sharing', '--brokers', broker.address];
   const first = millrace.launch(args);
   await expect.poll(async () => (await described('sharing')).members.length).toBe(1);

@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { Kafka, logLevel } from 'kafkajs';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { builtMillrace, type Broker, type Finished } from '../../test/start/built-millrace.ts';
+import { createTopic } from '../../test/start/create-topic.ts';
 import { COMPRESSIONS } from '../wire/kafka/records/compression.ts';
 
 const millrace = builtMillrace();
@@ -21,7 +22,7 @@ function run(args: readonly string[], input: string | Uint8Array = ''): Promise<
 /** A topic of its own. */
 async function topic(partitions = 1): Promise<string> {
   const name = `topic-${topics++}`;
-  await run(['topic', 'create', name, '--partitions', String(partitions)]);
+  await createTopic(broker.address, name, partitions);
   return name;
 }
 
