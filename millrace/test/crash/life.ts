@@ -421,7 +421,8 @@ export class Life implements ClientSide {
     let start = -1;
     if (!(await this.tolerant(async () => (start = await log.deleteRecordsBefore(offset))))) return;
     if (!this.open.has(known)) return;
-    this.record({ kind: 'delete-records', log: known.name, phase: 'ok', offset: start });
+    const atMs = this.nowMs();
+    this.record({ kind: 'delete-records', log: known.name, phase: 'ok', offset: start, atMs });
   }
 
   private reconfigure(known: KnownLog): void {

@@ -136,7 +136,8 @@ export class LogChecker {
       case 'delete-records': {
         const model = this.model(event.log);
         if (event.phase === 'invoke') model.startAsked = Math.max(model.startAsked, event.offset);
-        else if (event.phase === 'ok') this.moveStart(model, event.offset, 0, event.offset);
+        else if (event.phase === 'ok')
+          this.moveStart(model, event.offset, event.atMs ?? 0, event.offset);
         break;
       }
       case 'drop':

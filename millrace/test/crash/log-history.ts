@@ -126,8 +126,10 @@ export type LogEvent =
       readonly kind: 'delete-records';
       readonly log: string;
       readonly phase: 'invoke' | 'ok' | 'fail';
-      /** As asked (invoke) or as answered (ok). */
+      /** As asked (invoke) or as answered (ok): retention that ran meanwhile shows in the answer. */
       readonly offset: number;
+      /** Wall clock of the answer (ok). */
+      readonly atMs?: number;
     }
   | { readonly kind: 'drop'; readonly log: string; readonly phase: 'invoke' | 'ok' }
   /** A checkpoint, or a clean stop, resolved: everything up to these ends, which were read before it began, is on disk
