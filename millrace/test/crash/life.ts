@@ -247,13 +247,19 @@ export class Life implements ClientSide {
       const { leaderEpoch, endOffset } = log.endOffsetForEpoch(epoch);
       epochEnds.push([epoch, leaderEpoch, endOffset]);
     }
+    const start = log.logStartOffset;
+    const largest = (await log.maxTimestamp())?.offset ?? -1;
+    const { logEndOffset } = log;
+    const uncommitted = await this.readAll(log, 'read_uncommitted');
+    const committed = await this.readAll(log, 'read_committed');
     return {
-      epochEnds,
-      maxTimestampOffset: (await log.maxTimestamp())?.offset ?? -1,
       log: known.name,
-      logEndOffset: log.logEndOffset,
-      uncommitted: await this.readAll(log, 'read_uncommitted'),
-      committed: await this.readAll(log, 'read_committed'),
+      logEndOffset,
+      uncommitted,
+      committed,
+      epochEnds,
+      // Retention, which runs beside this, may have taken it since.
+      maxTimestampOffset: log.logStartOffset === start ? largest : undefined,
       producers: log.producers().map((producer) => ({
         producerId: producer.producerId,
         producerEpoch: producer.producerEpoch,

@@ -554,7 +554,9 @@ export class LogChecker {
     this.view(model, recovered.committed);
     if (!model.startedAnew) this.producers(model, recovered.producers);
     this.epochEnds(model, recovered);
-    if (!model.compacted) this.maxTimestamp(model, recovered.maxTimestampOffset);
+    const { maxTimestampOffset } = recovered;
+    if (!model.compacted && maxTimestampOffset !== undefined)
+      this.maxTimestamp(model, maxTimestampOffset);
   }
 
   /** KIP-320: an epoch ends where the first batch of a later one begins. Asked only for epochs that are in the log. */

@@ -85,8 +85,8 @@ export interface RecoveredLog {
   readonly producers: readonly ProducerFact[];
   /** What the log answers for each leader epoch up to its own: the epoch that it knows, and where that one ends. */
   readonly epochEnds: readonly (readonly [epoch: number, known: number, endOffset: number])[];
-  /** The offset that has the largest timestamp; -1 for none. */
-  readonly maxTimestampOffset: number;
+  /** The offset that has the largest timestamp; -1 for none, undefined when it could not be asked for. */
+  readonly maxTimestampOffset: number | undefined;
 }
 
 export type LogEvent =
