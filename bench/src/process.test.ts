@@ -36,7 +36,7 @@ test('stops a process by its id, and keeps what it said', async () => {
     const logFile = join(folder, 'log');
     const program = "console.log('ready'); setInterval(() => {}, 1000);";
     const started = start({ command: process.execPath, args: ['-e', program], logFile });
-    await expect.poll(() => readFileSync(logFile, 'utf8')).toContain('ready');
+    await expect.poll(() => readFileSync(logFile, 'utf8'), { timeout: 20_000 }).toContain('ready');
     expect(started.usage().residentBytes).toBeGreaterThan(0);
     expect(started.hasExited()).toBe(false);
     await started.stop();
