@@ -20,7 +20,8 @@ export interface ProduceOptions {
   readonly partition?: string;
 }
 
-type Parse = (line: Buffer, lineNumber: number) => RecordToSend;
+/** @param nowMs what a record has as its time unless it says another */
+type Parse = (line: Buffer, lineNumber: number, nowMs: number) => RecordToSend;
 
 const ACKS: Readonly<Record<string, -1 | 0 | 1>> = { all: -1, '1': 1, '0': 0 };
 const NO_HEADERS: readonly RecordHeader[] = [];
@@ -45,9 +46,7 @@ export async function produce(topic: string, options: ProduceOptions): Promise<v
   const env = realEnv();
   const partition =
     options.partition === undefined ? undefined : wholeNumber('--partition', options.partition);
-  const parse = options.json
-    ? jsonLine(env.clock, partition)
-    : textLine(env.clock, partition, options.keySeparator);
+  const parse = options.json ? jsonLine(partition) : textLine(partition, options.keySeparator);
   await withCluster(options.brokers, async (cluster) => {
     const progress = new Progress(env, 'produced', process.stdin.isTTY);
     try {
@@ -55,6 +54,7 @@ export async function produce(topic: string, options: ProduceOptions): Promise<v
       await sendAll(
         await RecordSender.open(cluster, { topic, compression, acks, onAcknowledged }),
         parse,
+        env.clock,
       );
     } finally {
       progress.finish();
@@ -62,12 +62,13 @@ export async function produce(topic: string, options: ProduceOptions): Promise<v
   });
 }
 
-async function sendAll(sender: RecordSender, parse: Parse): Promise<void> {
+async function sendAll(sender: RecordSender, parse: Parse, clock: Clock): Promise<void> {
   let lineNumber = 0;
   for await (const lines of linesOf(process.stdin)) {
+    const nowMs = clock.nowMs();
     for (const line of lines) {
       try {
-        sender.append(parse(line, ++lineNumber));
+        sender.append(parse(line, ++lineNumber, nowMs));
       } catch (error) {
         // What came before the wrong line is appended, so that it is clear where to go on.
         await sender.settled(0);
@@ -81,19 +82,19 @@ async function sendAll(sender: RecordSender, parse: Parse): Promise<void> {
   await sender.settled(0);
 }
 
-function textLine(clock: Clock, partition: number | undefined, separator?: string): Parse {
-  const value = (line: Buffer): RecordToSend => ({
+function textLine(partition: number | undefined, separator?: string): Parse {
+  const value: Parse = (line, _lineNumber, nowMs) => ({
     partition,
     key: null,
     value: line,
     headers: NO_HEADERS,
-    timestamp: clock.nowMs(),
+    timestamp: nowMs,
   });
   if (separator === undefined) return value;
   const bytes = Buffer.from(separator.replaceAll('\\t', '\t'));
   if (bytes.length === 0)
     throw new MillraceError('ML_USAGE', '--key-separator takes at least one character');
-  return (line, lineNumber) => {
+  return (line, lineNumber, nowMs) => {
     const at = line.indexOf(bytes);
     if (at < 0) {
       throw new MillraceError(
@@ -107,7 +108,7 @@ function textLine(clock: Clock, partition: number | undefined, separator?: strin
       key: line.subarray(0, at),
       value: line.subarray(at + bytes.length),
       headers: NO_HEADERS,
-      timestamp: clock.nowMs(),
+      timestamp: nowMs,
     };
   };
 }
@@ -119,15 +120,15 @@ const JSON_HINT =
  * One JSON object a line, in the form that `consume --json` prints. Strings are taken as text, `{"base64":"…"}` as the bytes it
  * says, anything else as its JSON; null, or absent, is null: a record without a value is a tombstone.
  */
-function jsonLine(clock: Clock, partition: number | undefined): Parse {
-  return (line, lineNumber) => {
+function jsonLine(partition: number | undefined): Parse {
+  return (line, lineNumber, nowMs) => {
     const record = parseObject(line, lineNumber);
     return {
       partition: partition ?? numberField(record, 'partition', lineNumber),
       key: jsonBytes(record['key']),
       value: jsonBytes(record['value']),
       headers: jsonHeaders(record['headers'], lineNumber),
-      timestamp: numberField(record, 'timestamp', lineNumber) ?? clock.nowMs(),
+      timestamp: numberField(record, 'timestamp', lineNumber) ?? nowMs,
     };
   };
 }
