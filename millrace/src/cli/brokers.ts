@@ -2,8 +2,8 @@
 import type { Env } from '../core/env.ts';
 import { MillraceError } from '../core/errors.ts';
 import { realEnv } from '../core/real-env.ts';
-import { Cluster } from './kafka/cluster.ts';
-import type { Address } from './kafka/connection.ts';
+import { Cluster } from '../client/kafka/cluster.ts';
+import type { Address } from '../client/kafka/connection.ts';
 
 export const DEFAULT_BROKERS = '127.0.0.1:9092';
 

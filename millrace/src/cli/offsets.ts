@@ -1,7 +1,7 @@
 /** Positions turned into offsets, partition by partition. */
 import { messages } from '../wire/kafka/registry.ts';
-import type { Cluster, Topic } from './kafka/cluster.ts';
-import { accept } from './kafka/refusal.ts';
+import type { Cluster, Topic } from '../client/kafka/cluster.ts';
+import { accept } from '../client/kafka/refusal.ts';
 import { listOffsetsTimestamp, type Position } from './positions.ts';
 
 export interface PartitionRange {

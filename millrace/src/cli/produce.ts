@@ -6,7 +6,7 @@ import { realEnv } from '../core/real-env.ts';
 import { COMPRESSIONS } from '../wire/kafka/records/compression.ts';
 import type { RecordHeader } from '../wire/kafka/records/record-batch-builder.ts';
 import { withCluster } from './brokers.ts';
-import { RecordSender, type RecordToSend } from './kafka/record-sender.ts';
+import { RecordSender, type RecordToSend } from '../client/kafka/record-sender.ts';
 import { linesOf } from './lines.ts';
 import { wholeNumber } from './numbers.ts';
 import { Progress } from './progress.ts';

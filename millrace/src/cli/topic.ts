@@ -4,8 +4,8 @@ import { messages } from '../wire/kafka/registry.ts';
 import type { Infer } from '../wire/kafka/schema.ts';
 import { withCluster } from './brokers.ts';
 import { formatTable, say, writeData, writeJson } from './io.ts';
-import type { Cluster } from './kafka/cluster.ts';
-import { accept } from './kafka/refusal.ts';
+import type { Cluster } from '../client/kafka/cluster.ts';
+import { accept } from '../client/kafka/refusal.ts';
 import { formatCount, wholeNumber } from './numbers.ts';
 import { partitionsOf, rangesOf } from './offsets.ts';
 

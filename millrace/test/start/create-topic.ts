@@ -1,7 +1,7 @@
 /** A topic for a test that is about something else, without a process of its own. */
-import { Cluster } from '../../src/cli/kafka/cluster.ts';
+import { Cluster } from '../../src/client/kafka/cluster.ts';
 import { brokersOption } from '../../src/cli/brokers.ts';
-import { accept } from '../../src/cli/kafka/refusal.ts';
+import { accept } from '../../src/client/kafka/refusal.ts';
 import { realEnv } from '../../src/core/real-env.ts';
 import { messages } from '../../src/wire/kafka/registry.ts';
 

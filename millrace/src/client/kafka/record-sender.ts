@@ -20,7 +20,7 @@ import {
 import { addSequence } from '../../wire/kafka/records/record-batch.ts';
 import { messages } from '../../wire/kafka/registry.ts';
 import type { Cluster, Topic } from './cluster.ts';
-import { partitionOf } from './partitioner.ts';
+import { partitionOf } from '../../core/murmur2.ts';
 import { accept, refusal } from './refusal.ts';
 
 export interface SenderOptions {

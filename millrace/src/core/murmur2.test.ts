@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { murmur2, partitionOf } from './partitioner.ts';
+import { murmur2, partitionOf } from './murmur2.ts';
 
 // The values that the tests of Kafka's Java client expect (UtilsTest.testMurmur2).
 test.each([
