@@ -34,6 +34,11 @@ export const ERRORS = {
     retriable: false,
     hint: 'Report it with the message and the stack',
   },
+  ML_BROADCAST_TOO_LARGE: {
+    summary: 'The side of a broadcast does not fit into the memory of a task',
+    retriable: false,
+    hint: "Raise --memory, or join with another strategy: `{ strategy: 'sort-merge' }`",
+  },
   ML_BROKER_REFUSED: {
     summary: 'The broker answered a request with an error',
     retriable: false,
@@ -48,6 +53,16 @@ export const ERRORS = {
     summary: 'The package for a compression codec cannot be loaded on this machine',
     retriable: false,
     hint: 'Install the package that the message names, or use a codec that Node has itself: gzip or zstd',
+  },
+  ML_COLUMN_UNKNOWN: {
+    summary: 'A column is named that the input does not have',
+    retriable: false,
+    hint: 'The message lists the columns that there are',
+  },
+  ML_COMMIT_BUSY: {
+    summary: 'Another job is writing to the same output',
+    retriable: true,
+    hint: 'Wait for the job that the message names, or write to another path',
   },
   ML_CONFIG_INVALID: {
     summary: 'A setting has an unknown name or a value that is not allowed',
@@ -99,10 +114,25 @@ export const ERRORS = {
     retriable: false,
     hint: 'Check that the file that the message names is the one it should be',
   },
+  ML_FLOW_INVALID: {
+    summary: 'The program describes a flow that cannot be run',
+    retriable: false,
+    hint: 'Correct the operator that the message names',
+  },
   ML_FSYNC_FAILED: {
     summary: 'The device could not confirm that data is safe',
     retriable: false,
     hint: 'Look for disk errors with `dmesg`, repair or replace the device, then start again: what was not confirmed is written anew',
+  },
+  ML_INPUT_MALFORMED: {
+    summary: 'A record of the input cannot be decoded',
+    retriable: false,
+    hint: 'Correct the input where the message says, or skip such records: flow(name, { onError: skipTo(sink) }, …)',
+  },
+  ML_INPUT_MISSING: {
+    summary: 'No input file matches',
+    retriable: false,
+    hint: 'Check the path or the pattern, and the directory that the program is run in',
   },
   ML_INSECURE_BIND: {
     summary: 'Listening beyond this machine needs authentication, which is not configured',
@@ -114,11 +144,21 @@ export const ERRORS = {
     retriable: false,
     hint: 'Look for disk errors with `dmesg`; the cause names the failing call',
   },
+  ML_JOB_UNKNOWN: {
+    summary: 'There is no job with that id',
+    retriable: false,
+    hint: '`millrace job list` shows those that there are',
+  },
   ML_JOURNAL_DAMAGED: {
     summary:
       'The journal is damaged in the middle: records that were acknowledged cannot be read from it',
     retriable: false,
     hint: 'Restore the data directory from a backup, or start once with `--repair`: what is good is kept, what is lost is logged',
+  },
+  ML_KEY_INVALID: {
+    summary: 'A value cannot be a key',
+    retriable: false,
+    hint: 'Keys are strings, numbers, bigints, booleans, dates, bytes, null, and arrays of these',
   },
   ML_LINE_TOO_LONG: {
     summary: 'A line of the input is longer than the limit',
@@ -135,15 +175,45 @@ export const ERRORS = {
     retriable: false,
     hint: 'Look at the log lines before: the first failure says why; start again when it is repaired',
   },
+  ML_MEMORY_TOO_SMALL: {
+    summary: 'The memory that is allowed does not hold what a task needs at once',
+    retriable: false,
+    hint: 'Raise --memory',
+  },
   ML_OFFSET_OUT_OF_RANGE: {
     summary: 'The offset is outside of what the partition holds',
     retriable: false,
     hint: '`millrace topic describe` shows the offsets that the partition holds',
   },
+  ML_OUTPUT_EXISTS: {
+    summary: 'The output exists already',
+    retriable: false,
+    hint: 'Remove it, write to another path, or replace it with --overwrite',
+  },
+  ML_OUTPUT_IS_INPUT: {
+    summary: 'An output path is one of the inputs, or holds one',
+    retriable: false,
+    hint: 'Write to another path',
+  },
+  ML_PACKAGE_MISSING: {
+    summary: 'A package that this feature needs is not installed',
+    retriable: false,
+    hint: 'Install the package that the message names: `npm install NAME`',
+  },
+  ML_PARAMETER_INVALID: {
+    summary: 'A parameter of the program is unknown or has a value of the wrong type',
+    retriable: false,
+    hint: 'The message lists the parameters that the program has; set them with --set name=value',
+  },
   ML_PERMISSION: {
     summary: 'The operating system refuses access',
     retriable: false,
     hint: '`ls -ld` shows the owner and the mode: give them to the user that runs Millrace (`chown`, `chmod`); ports below 1024 need a privilege or another port',
+  },
+  ML_PROGRAM_INVALID: {
+    summary: 'The file is not a program: it exports no flow, or fails when it is loaded',
+    retriable: false,
+    hint: "Export one: export default flow('name', (f) => { … })",
   },
   ML_READ_ONLY: {
     summary: 'The file system is mounted read-only',
@@ -165,20 +235,50 @@ export const ERRORS = {
     retriable: false,
     hint: 'Look at the version and the settings of the client that the message names',
   },
+  ML_SINK_VALUE_INVALID: {
+    summary: 'A record cannot be written in the format of the sink',
+    retriable: false,
+    hint: 'Map the record to what the message asks for before it is written',
+  },
   ML_STATE_DAMAGED: {
     summary: "The broker's own records are damaged on disk",
     retriable: false,
     hint: 'Look for disk errors with `dmesg`, then restore the data directory from a copy',
+  },
+  ML_TABLE_DAMAGED: {
+    summary: 'A file of a table does not hold what was written',
+    retriable: false,
+    hint: 'Write the table anew with the job that made it',
+  },
+  ML_TASK_FAILED: {
+    summary: 'A task failed as often as it may be tried',
+    retriable: false,
+    hint: 'The cause is that of the last attempt; correct the program or the input',
   },
   ML_TOO_MANY_FILES: {
     summary: 'The limit of open files is reached',
     retriable: true,
     hint: 'Raise the limit: `ulimit -n 65536` in the shell, or `LimitNOFILE=65536` in the systemd unit',
   },
+  ML_TOO_MANY_SKIPPED: {
+    summary: 'More records were skipped than the program allows',
+    retriable: false,
+    hint: 'Look at the dead letters that the message counts; raise `recordsMax` when they are expected',
+  },
   ML_USAGE: {
     summary: 'The command line is wrong',
     retriable: false,
     hint: 'See millrace COMMAND --help',
+  },
+  ML_USER_FUNCTION: {
+    summary: 'A function of the program threw',
+    retriable: false,
+    hint: 'Correct the function; the message names the record, the stack the line',
+  },
+  ML_VALUE_INVALID: {
+    summary: 'A value cannot go from one task to another',
+    retriable: false,
+    hint: 'Use plain data: objects, arrays, strings, numbers, bigints, booleans, dates, bytes, Map, Set, null, undefined',
   },
   ML_WIRE_MALFORMED: {
     summary: 'Bytes that are not the message they claim to be',
@@ -189,6 +289,11 @@ export const ERRORS = {
     summary: 'A value that a message of this version cannot hold',
     retriable: false,
     hint: 'Use a newer version of the request, or leave the field at its default',
+  },
+  ML_WORKER_LOST: {
+    summary: 'A worker process ended in the middle of a task',
+    retriable: true,
+    hint: 'The task is tried again; if it repeats, look at the output of the worker, and at the memory of the machine',
   },
 } as const satisfies Record<string, ErrorEntry>;
 

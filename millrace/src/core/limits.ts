@@ -197,3 +197,41 @@ export const CLI_OUTPUT_BYTES = 64 * 1024;
 
 /** Transactional ids that are remembered at the same time; more are refused until old ones expire. */
 export const TRANSACTIONAL_IDS_MAX = 100_000;
+
+// flow ------------------------------------------------------------------------------------------------------------
+
+/** Nodes of one plan. */
+export const PLAN_NODES_MAX = 10_000;
+/** Rounds of one iterate. */
+export const ITERATE_ROUNDS_MAX = 1_000_000;
+
+// engine/batch ----------------------------------------------------------------------------------------------------
+
+/** `--memory`: what all processes of a job may hold together, besides what a process needs to be there at all. */
+export const JOB_MEMORY_BYTES = 512 * 1024 * 1024;
+export const JOB_MEMORY_BYTES_MIN = 16 * 1024 * 1024;
+/** Input bytes of a split, about. */
+export const SPLIT_BYTES = 64 * 1024 * 1024;
+/** Attempts at one task. */
+export const TASK_ATTEMPTS = 4;
+/** Exchange bytes that one partition of a hash exchange is made for… */
+export const PARTITION_BYTES = 64 * 1024 * 1024;
+/** …and the most partitions that are chosen by themselves. */
+export const PARTITIONS_MAX = 256;
+/** Records in the sample of one exchange. */
+export const SAMPLE_RECORDS = 4_096;
+/** A join's side up to this size is broadcast when nobody says otherwise. */
+export const BROADCAST_BYTES_MAX = 10 * 1024 * 1024;
+/** Jobs whose input is up to this size run in the process of the driver when nobody asks for workers. */
+export const IN_PROCESS_INPUT_BYTES_MAX = 4 * 1024 * 1024;
+/** Promises of user functions that are waited for together. */
+export const ASYNC_RECORDS_MAX = 256;
+
+// connect/files ---------------------------------------------------------------------------------------------------
+
+/** Longest line, unless the source says otherwise. */
+export const LINE_BYTES_MAX = 16 * 1024 * 1024;
+/** Read at once from a file. */
+export const FILE_READ_BYTES = 1024 * 1024;
+/** Held by one sink writer before it is written. */
+export const SINK_BUFFER_BYTES = 256 * 1024;

@@ -1,0 +1,94 @@
+/**
+ * The port of bounded sources: what the language and the engines know of a place where records come from. Implemented in
+ * `connect/`. A source is frozen data plus functions; it holds nothing open.
+ *
+ * Work is cut into splits. A split is plain JSON, so that it can go to a worker process; reading the same split twice gives the
+ * same records in the same order, whatever else was read.
+ */
+import type { Env } from '../core/env.ts';
+import type { ColumnLayout } from './columns.ts';
+
+// eslint-disable-next-line typescript/no-unused-vars -- Value and Key carry types only
+export interface Source<Value = unknown, Key = unknown> {
+  readonly kind: 'source';
+  /** `lines`, `ndjson`, `csv`, `delimited`, `parquet`, `topic`… */
+  readonly format: string;
+  /** For people: `lines logs/*.log`. */
+  readonly label: string;
+  /** Carries the types; never set. */
+  readonly types?: { readonly value: Value; readonly key: Key };
+  /** Paths that are read, as the user wrote them: an output must not be among them. Empty where there are none. */
+  readonly paths: readonly string[];
+  /** How columns lie in the bytes, for engines that compute on bytes; undefined: records only. */
+  readonly columns: ColumnLayout | undefined;
+  /**
+   * Lists what there is to read, in order. Called once per job, by the driver.
+   * @throws {MillraceError} ML_INPUT_MISSING, ML_PERMISSION, … before anything is read
+   */
+  plan(context: PlanContext): Promise<SourcePlan>;
+  /** Opens one split. */
+  open(split: Split, context: ReadContext): SplitReader<Value, Key>;
+}
+
+/** What `f.read()` takes: a place that can be read, such as `files.lines('a.log')` or a topic. */
+export interface Readable<Value = unknown, Key = unknown> {
+  source(): Source<Value, Key>;
+}
+
+export interface PlanContext {
+  readonly env: Env;
+  /** Directory that relative paths start from. */
+  readonly directory: string;
+  /** Aim at splits of about this many bytes of input. */
+  readonly splitBytes: number;
+  /** `--brokers`, for sources that are topics. */
+  readonly brokers: string | undefined;
+}
+
+export interface SourcePlan {
+  readonly splits: readonly Split[];
+  /** Absolute paths of the files behind the source (to refuse outputs that are inputs). */
+  readonly files: readonly string[];
+}
+
+export interface Split {
+  /** 0, 1, 2, … in the order of the source. */
+  readonly index: number;
+  /** Input bytes, about: for packing, progress and estimates. 0 when unknown (stdin). */
+  readonly bytes: number;
+  /** For people: `logs/a.log [0, 67108864)`. */
+  readonly label: string;
+  /** What the source needs to find it again: plain JSON. */
+  readonly data: unknown;
+}
+
+export interface ReadContext {
+  readonly env: Env;
+  readonly directory: string;
+  readonly brokers: string | undefined;
+  /**
+   * A record that cannot be decoded. Throws under `fail`; returns under `skip`, and the reader goes on with the next record.
+   * @param raw its text, as far as it is known (cut to a bound)
+   */
+  malformed(error: Error, raw: string): void;
+}
+
+/**
+ * Reads one split. Synchronous inside: `emit` is called once per record from one loop, without a promise per record.
+ */
+export interface SplitReader<Value = unknown, Key = unknown> {
+  /**
+   * Reads on and calls `emit` for each record until about one chunk is done, or `emit` returns false (pause: the record was
+   * taken; the next call goes on behind it). Resolves to, or is, true when the split has been read to its end.
+   * @throws {MillraceError} with file, line and column in message and fields
+   */
+  read(emit: (value: Value, key: Key) => boolean): boolean | Promise<boolean>;
+  /** Bytes of input that were consumed so far, for progress: never more than the split's `bytes`, where that is known. */
+  readonly consumedBytes: number;
+  /** Where the record is that was emitted last (or is being decoded): `path:line` or `path@byte`. May be slow: for errors only. */
+  position(): string;
+  /** A number for the place of the record emitted last, for later: cheap. `locate` turns it into words. */
+  mark(): number;
+  locate(mark: number): string;
+  close(): void | Promise<void>;
+}
