@@ -1,4 +1,5 @@
 /** The benchmarks' command line: `npm run bench -- <command>`. */
+import { runBatchBench } from './batch/batch-bench.ts';
 import { runBrokerBench } from './broker-bench.ts';
 import { runDumpLog } from './dump-log.ts';
 import { BenchFailure } from './failure.ts';
@@ -10,6 +11,7 @@ async function main(args: readonly string[]): Promise<number> {
   stopChildrenOnExit();
   const options: Options = parseOptions(args);
   if (options.kind === 'broker') return runBrokerBench(options);
+  if (options.kind === 'batch') return runBatchBench(options);
   if (options.kind === 'profile') return runProfile(options);
   if (options.kind === 'dump-log') return runDumpLog(options.directory);
   process.stdout.write(HELP);

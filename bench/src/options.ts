@@ -5,6 +5,8 @@ import { BenchFailure } from './failure.ts';
 const SCENARIOS = ['start', 'memory', 'produce', 'consume', 'latency'] as const;
 export type ScenarioName = (typeof SCENARIOS)[number];
 
+const BATCH_SCENARIOS = ['top-urls', 'word-count', 'sort', 'join', 'shuffle'] as const;
+
 const SIDES = ['millrace', 'millrace-os', 'kafka', 'kafka-sync'] as const;
 export type SideName = (typeof SIDES)[number];
 
@@ -44,6 +46,21 @@ export interface ProfileOptions {
   readonly build: boolean;
 }
 
+export interface BatchOptions {
+  readonly kind: 'batch';
+  readonly scenarios: readonly string[];
+  /** Only these sides; undefined: all. */
+  readonly sides: readonly string[] | undefined;
+  /** Of the data: 1 is what the titles say. */
+  readonly scale: number;
+  readonly repeats: number;
+  /** What sorts and shuffles may use, such as 256M. */
+  readonly memory: string;
+  /** Where outputs and temporary files go; undefined: the system's folder for those. */
+  readonly directory: string | undefined;
+  readonly build: boolean;
+}
+
 interface DumpLogOptions {
   readonly kind: 'dump-log';
   readonly directory: string;
@@ -53,7 +70,7 @@ interface HelpOptions {
   readonly kind: 'help';
 }
 
-export type Options = BrokerOptions | ProfileOptions | DumpLogOptions | HelpOptions;
+export type Options = BrokerOptions | BatchOptions | ProfileOptions | DumpLogOptions | HelpOptions;
 
 export const HELP = `usage: npm run bench -- <command> [options]
 
@@ -69,6 +86,15 @@ export const HELP = `usage: npm run bench -- <command> [options]
     --repeats N          (default 3; quick 1)
     --seconds N          length of one measurement (default 2; quick 1)
     --patience SECONDS   before each measurement, wait up to so long for a quiet machine (default: do not)
+    --no-build           measure what is in millrace/dist
+
+  batch                  the batch engine beside awk, sort, mawk and DuckDB on the same data; results are compared
+    --only LIST          of ${BATCH_SCENARIOS.join(', ')}
+    --sides LIST         by their names in the table (default: all)
+    --scale NUMBER       size of the data (default 1: up to 4 GiB; 0.01 for a try)
+    --repeats N          (default 3)
+    --memory SIZE        of sorts and shuffles (default 256M)
+    --directory PATH     for outputs and temporary files
     --no-build           measure what is in millrace/dist
 
   profile produce|consume    where Millrace spends its time under a load
@@ -103,6 +129,7 @@ export function parseOptions(args: readonly string[]): Options {
   const [command, target] = positionals;
   if (values.help === true || command === undefined || command === 'help') return { kind: 'help' };
   if (command === 'broker') return brokerOptions(values);
+  if (command === 'batch') return batchOptions(values);
   if (command === 'profile') {
     return {
       kind: 'profile',
@@ -146,6 +173,9 @@ function readArguments(args: readonly string[]) {
         patience: { type: 'string' },
         flush: { type: 'string' },
         top: { type: 'string' },
+        scale: { type: 'string' },
+        memory: { type: 'string' },
+        directory: { type: 'string' },
         'no-build': { type: 'boolean' },
       },
     });
@@ -172,6 +202,22 @@ function brokerOptions(values: Values): BrokerOptions {
     consumeBytes: base.consumeBytes,
     quick,
     patienceSeconds: values.patience === undefined ? 0 : positive('--patience', values.patience),
+    build: values['no-build'] !== true,
+  };
+}
+
+function batchOptions(values: Values): BatchOptions {
+  const scale = Number(values.scale ?? '1');
+  if (!(scale > 0))
+    throw new BenchFailure(`--scale is a number above 0, not '${values.scale ?? ''}'`);
+  return {
+    kind: 'batch',
+    scenarios: listOf('--only', values.only, BATCH_SCENARIOS, BATCH_SCENARIOS),
+    sides: values.sides?.split(',').map((name) => name.trim()),
+    scale,
+    repeats: positive('--repeats', values.repeats ?? '3'),
+    memory: values.memory ?? '256M',
+    directory: values.directory,
     build: values['no-build'] !== true,
   };
 }
