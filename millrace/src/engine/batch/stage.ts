@@ -22,16 +22,23 @@ export interface PlanFacts {
 export interface StageGraph {
   /** In an order in which they can run. `stages[i].id === i`. */
   readonly stages: readonly Stage[];
+  /** `exchanges[i].id === i`. */
   readonly exchanges: readonly Exchange[];
 }
 
-/** Records on their way from one stage to another. */
+/**
+ * Records on their way from the stages that make them to those that use them. A lane is one way to get there: an exchange of a
+ * union has one for each input, in order, and the records of a lane come before those of the next.
+ */
 export interface Exchange {
   readonly id: number;
-  /** The stateful operator that needs it. */
+  /** The stateful operator that needs it: its name, its node, and which of the node's inputs this is. */
   readonly name: string;
-  readonly producer: number;
-  readonly consumer: number;
+  readonly node: number;
+  readonly input: number;
+  /** Stages by lane: `producers[lane]`. A stage may fill several lanes. */
+  readonly producers: readonly number[];
+  readonly consumers: readonly number[];
   /** `hash`: partition = murmur2(key) mod partitions, as Kafka does. `range`: one sorted sequence, cut by sampled keys.
    * `gather`: one partition, in stream order. `broadcast`: one partition, read whole by every task of the consumer. */
   readonly kind: 'hash' | 'range' | 'gather' | 'broadcast';
@@ -48,7 +55,7 @@ export interface Stage {
   readonly label: string;
   /** Plan nodes that run in it, in order. */
   readonly nodes: readonly number[];
-  /** Source nodes that it reads; with `exchangesIn` empty. Tasks are packs of splits. */
+  /** Source nodes that it reads (one at most); with `exchangesIn` empty. Tasks are packs of splits. */
   readonly sources: readonly number[];
   /** Exchanges whose partitions are its tasks (two for a join), in input order. */
   readonly exchangesIn: readonly number[];
@@ -57,6 +64,9 @@ export interface Stage {
   readonly exchangesOut: readonly number[];
   /** Write nodes that end in it. */
   readonly writes: readonly number[];
+  /** How records flow: `steps[0]` is the root (a source node, or the node whose exchanges are read), others come after their
+   * parents. A node behind a union may occur several times, once for each way to it. */
+  readonly steps: readonly Step[];
   /** A single task, whatever its input (gather, iterate, sinks that need one part). */
   readonly isSingle: boolean;
   /** For joins: how, and why: shown by `millrace plan`. */
@@ -65,6 +75,19 @@ export interface Stage {
     readonly strategy: JoinStrategy;
     readonly reason: string;
   }[];
+}
+
+/** A node of the plan in one stage: it takes the records of the step `parent`. */
+export interface Step {
+  readonly node: number;
+  /** -1 for the root. */
+  readonly parent: number;
+  /** Which of the node's inputs comes from the parent; 0 for the root. */
+  readonly input: number;
+  /** The step ends the stage: its records go into this exchange. */
+  readonly exchange: number | undefined;
+  /** Of the exchange, or of the write node: which of the ways to it this is. */
+  readonly lane: number;
 }
 
 /** One attempt at one task. */
@@ -92,9 +115,13 @@ export interface TaskSpec {
 export interface TaskWrite {
   readonly node: number;
   readonly directory: string;
-  /** Number of this task among all tasks that write to the node, in the order of the output. */
+  /** Number of this task among all tasks that write to the node, in the order of the output, from 0; not dense: lane ×
+   * TASKS_PER_LANE + number in the stage. A task that writes to a node by two ways has two of these. */
   readonly task: number;
 }
+
+/** More tasks than a stage can have. */
+export const TASKS_PER_LANE = 1_000_000;
 
 /** A part of an exchange that a task reads: runs in stream order, and of each the segment of one partition. */
 export interface ExchangeRead {
@@ -132,6 +159,8 @@ export interface Run {
 
 export interface ExchangeOutput {
   readonly exchange: number;
+  /** Set by who runs the task; an exchange writer says 0. */
+  readonly lane: number;
   /** In stream order. */
   readonly runs: readonly Run[];
   readonly records: number;
@@ -143,7 +172,12 @@ export interface ExchangeOutput {
 
 export interface TaskResult {
   readonly exchanges: readonly ExchangeOutput[];
-  readonly writes: readonly { readonly node: number; readonly parts: readonly Part[] }[];
+  /** One for each TaskWrite: `node` and `task` are its. Sorted by `task`, the parts of all are the output. */
+  readonly writes: readonly {
+    readonly node: number;
+    readonly task: number;
+    readonly parts: readonly Part[];
+  }[];
   /** Dead letters of this attempt. */
   readonly skipped: { readonly records: number; readonly parts: readonly Part[] };
   readonly counters: Readonly<Record<string, number>>;
