@@ -55,7 +55,19 @@ export interface ColumnField {
   readonly type: ColumnType;
 }
 
-/** How the rows of a text source are written. Every row is one line, unless `quoting` lets a field hold line ends. */
+/**
+ * How the rows of a text source are written. Every row is one line, unless quotes let a field hold line ends. A line ends at LF; a CR
+ * before it, or before the end of the file, does not belong to it. All readers of these layouts keep to the same rules:
+ *
+ * - The bytes of a string become text by `decodeText` of `core/text-escape.ts`: invalid UTF-8 survives.
+ * - A `number` is what `parseNumber` of `column-text.ts` takes, a `boolean` what `parseBoolean` takes.
+ * - `delimited`: a line that has fewer fields than a column's position has '' there. A number or boolean that is none is null ('-' is
+ *   how logs write "nothing"). An empty line is a row. Repeated separators: those at the start and end of the line separate nothing.
+ * - `csv`: an empty line is no row. A row with more or fewer fields than the header (without one: than `fields`), a quote inside a field
+ *   that does not begin with one, and text behind a closing quote are errors. With a header `fields` are found by name, and only
+ *   those are in the row; without one they are all fields in order. A typed field that is empty is null; one that is not of its type is
+ *   an error. Blanks belong to the field.
+ */
 export type ColumnLayout =
   /** The whole line is the one column `line`. */
   | { readonly kind: 'line'; readonly lineBytesMax: number }
@@ -73,6 +85,7 @@ export type ColumnLayout =
   | {
       readonly kind: 'csv';
       readonly separator: number;
+      /** -1: no quoting. */
       readonly quote: number;
       readonly hasHeader: boolean;
       readonly fields: readonly ColumnField[] | undefined;

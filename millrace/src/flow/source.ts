@@ -28,6 +28,8 @@ export interface Source<Value = unknown, Key = unknown> {
   plan(context: PlanContext): Promise<SourcePlan>;
   /** Opens one split. */
   open(split: Split, context: ReadContext): SplitReader<Value, Key>;
+  /** Opens the bytes of one split, for engines that compute on bytes. There for every `columns` but `parquet`. */
+  openBytes?(split: Split, context: ReadContext): ChunkReader;
 }
 
 /** What `f.read()` takes: a place that can be read, such as `files.lines('a.log')` or a topic. */
@@ -43,6 +45,9 @@ export interface PlanContext {
   readonly splitBytes: number;
   /** `--brokers`, for sources that are topics. */
   readonly brokers: string | undefined;
+  /** Exists, private to the job, removed with it, seen by all workers: what can be read only once (stdin) is copied here while the
+   * source is planned. Without it such sources are refused. */
+  readonly spoolDirectory?: string | undefined;
 }
 
 export interface SourcePlan {
@@ -91,4 +96,38 @@ export interface SplitReader<Value = unknown, Key = unknown> {
   mark(): number;
   locate(mark: number): string;
   close(): void | Promise<void>;
+}
+
+/**
+ * The bytes of one split: decompressed, without the byte order mark of a file and without its CSV header, in chunks of whole rows.
+ *
+ * Every row of a chunk ends behind its LF (CRLF), but the last of a file may lack it. A row of `line` and `delimited` is a line; a row
+ * of `csv` ends at an LF with an even number of quotes before it in the file. Rows may be longer than `lineBytesMax` when several fit
+ * into a chunk: who computes on them checks that, as for everything inside a row; only a row that alone exceeds chunk and limit is
+ * refused here.
+ *
+ * @example
+ * for (let chunk = await reader.next(); chunk !== undefined; chunk = await reader.next())
+ *   scan(chunk.buffer, chunk.start, chunk.end);
+ */
+export interface ChunkReader {
+  /**
+   * The next chunk, never empty; undefined at the end. Its bytes, and the object itself, are valid until the next call. A promise only
+   * where the reader has to wait (compressed files): test with `instanceof Promise`.
+   * @throws {MillraceError} ML_LINE_TOO_LONG, ML_INPUT_MALFORMED, ML_INPUT_MISSING, ML_IO
+   */
+  next(): ByteChunk | undefined | Promise<ByteChunk | undefined>;
+  /** csv with a header: the names of the file's columns, from the first call of `next` on; undefined otherwise. */
+  readonly header: readonly string[] | undefined;
+  /** As in SplitReader. */
+  readonly consumedBytes: number;
+  /** `path:line` of the byte at `at` in the buffer of the current chunk. May be slow: for errors only. */
+  locate(at: number): string;
+  close(): void | Promise<void>;
+}
+
+export interface ByteChunk {
+  readonly buffer: Buffer;
+  readonly start: number;
+  readonly end: number;
 }
