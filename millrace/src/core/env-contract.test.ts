@@ -290,6 +290,98 @@ describe.each([real, simulated, hostile])('files of a $name machine', ({ run }) 
       expect(env.fs.list(root)).toEqual([]);
     }));
 
+  test('a symbolic link leads on, from where it is and through others', () =>
+    run(async ({ env, root }) => {
+      const { fs } = env;
+      fs.makeDirectory(`${root}/d/e`);
+      create(env, `${root}/d/e/f`, 'deep');
+      fs.symlink('d/e', `${root}/to-e`);
+      fs.symlink('to-e', `${root}/again`);
+      fs.symlink(`${fs.realPath(root)}/d/e/f`, `${root}/to-f`);
+      fs.symlink('../.././d', `${root}/d/e/up`);
+      expect(text(env, `${root}/again/f`)).toBe('deep');
+      expect(text(env, `${root}/to-f`)).toBe('deep');
+      expect(text(env, `${root}/to-e/up/e/f`)).toBe('deep');
+      expect(fs.list(`${root}/again`)).toEqual(['f', 'up']);
+      expect(fs.list(root)).toEqual(['again', 'd', 'to-e', 'to-f']);
+      expect(fs.stat(`${root}/again`)?.kind).toBe('directory');
+      expect(fs.stat(`${root}/to-f`)).toMatchObject({ kind: 'file', sizeBytes: 4 });
+      expect(fs.readLink(`${root}/again`)).toBe('to-e');
+      expect(fs.readLink(`${root}/d/e`)).toBeUndefined();
+      expect(fs.readLink(`${root}/d/e/f`)).toBeUndefined();
+      expect(fs.readLink(`${root}/none`)).toBeUndefined();
+      expect(fs.readLink(`${root}/d/e/f/none`)).toBeUndefined();
+      expect(fs.realPath(`${root}/again/up/e/f`)).toBe(`${fs.realPath(root)}/d/e/f`);
+      expect(await codeOf(() => fs.realPath(`${root}/none`))).toBe('ML_FILE_NOT_FOUND');
+      expect(await codeOf(() => fs.symlink('d', `${root}/to-e`))).toBe('ML_FILE_EXISTS');
+      expect(await codeOf(() => fs.symlink('d', `${root}/d`))).toBe('ML_FILE_EXISTS');
+      create(env, `${root}/again/new`, 'through a link');
+      fs.makeDirectory(`${root}/to-e/g/h`);
+      expect(fs.list(`${root}/d/e`)).toEqual(['f', 'g', 'new', 'up']);
+      await fs.syncDirectory(`${root}/again`);
+    }));
+
+  test('a link that leads nowhere is nothing, but in the way', () =>
+    run(async ({ env, root }) => {
+      const { fs } = env;
+      fs.symlink('none', `${root}/a`);
+      fs.symlink('b', `${root}/b`);
+      expect(fs.stat(`${root}/a`)).toBeUndefined();
+      expect(fs.readLink(`${root}/a`)).toBe('none');
+      expect(await codeOf(() => fs.open(`${root}/a`, 'read'))).toBe('ML_FILE_NOT_FOUND');
+      expect(await codeOf(() => fs.open(`${root}/a`, 'create'))).toBe('ML_FILE_EXISTS');
+      expect(await codeOf(() => fs.makeDirectory(`${root}/a`))).toMatch(/ML_FILE_EXISTS|_FOUND/);
+      expect(await codeOf(() => fs.open(`${root}/b`, 'read'))).toBe('ML_IO');
+      fs.open(`${root}/a`, 'open').close();
+      expect(fs.list(root)).toEqual(['a', 'b', 'none']);
+    }));
+
+  test('rename and remove mean the link, not what it leads to', () =>
+    run(async ({ env, root }) => {
+      const { fs } = env;
+      for (const name of ['v1', 'v2']) {
+        fs.makeDirectory(`${root}/${name}`);
+        create(env, `${root}/${name}/f`, name);
+      }
+      fs.symlink('v1', `${root}/out`);
+      fs.symlink('v2', `${root}/next`);
+      fs.rename(`${root}/next`, `${root}/out`);
+      expect(text(env, `${root}/out/f`)).toBe('v2');
+      create(env, `${root}/file`, 'a file');
+      expect(await codeOf(() => fs.rename(`${root}/out`, `${root}/v1`))).toBe('ML_IO');
+      expect(await codeOf(() => fs.rename(`${root}/v1`, `${root}/out`))).toBe('ML_IO');
+      fs.rename(`${root}/out`, `${root}/file`);
+      expect(text(env, `${root}/file/f`)).toBe('v2');
+      create(env, `${root}/other`, 'other');
+      fs.rename(`${root}/other`, `${root}/file`);
+      expect(text(env, `${root}/file`)).toBe('other');
+      fs.symlink('v1', `${root}/v2/link`);
+      fs.symlink('../v1', `${root}/v2/up`);
+      await fs.remove(`${root}/v2/link`);
+      await fs.removeDirectory(`${root}/v2`);
+      fs.symlink('v1', `${root}/last`);
+      await fs.removeDirectory(`${root}/last`);
+      expect(fs.list(root)).toEqual(['file', 'v1']);
+      expect(text(env, `${root}/v1/f`)).toBe('v1');
+    }));
+
+  test('device and inode tell whether two paths lead to the same thing', () =>
+    run(async ({ env, root }) => {
+      const { fs } = env;
+      fs.makeDirectory(`${root}/d`);
+      create(env, `${root}/d/f`, 'f');
+      create(env, `${root}/d/g`, 'g');
+      fs.symlink('d', `${root}/link`);
+      const [d, f, g, link, through] = ['d', 'd/f', 'd/g', 'link', 'link/f'].map((name) => {
+        const { device = -1, inode = -1 } = fs.stat(`${root}/${name}`) ?? {};
+        return `${device}:${inode}`;
+      });
+      expect(link).toBe(d);
+      expect(through).toBe(f);
+      expect(new Set([d, f, g]).size).toBe(3);
+      expect(fs.stat(`${root}/d`)?.device).toBe(fs.stat(root)?.device);
+    }));
+
   test('there is room on the device', () =>
     run(async ({ env, root }) => {
       expect(await env.fs.freeBytes(root)).toBeGreaterThan(0);

@@ -84,6 +84,9 @@ export interface FileStat {
   readonly kind: 'file' | 'directory';
   readonly sizeBytes: number;
   readonly modifiedMs: number;
+  /** Two paths with the same device and inode lead to the same thing, as long as it exists. */
+  readonly device: number;
+  readonly inode: number;
 }
 
 /** Held until `release` or the end of the process, however it ends. */
@@ -91,21 +94,29 @@ export interface DirectoryLock {
   release(): void;
 }
 
-/** Paths are absolute, joined with '/'. A new name (create, rename, mkdir, remove) survives a power cut only after
- * `syncDirectory` of the directory that holds it. */
+/** Paths are absolute, joined with '/'. A new name (create, rename, mkdir, symlink, remove) survives a power cut only after
+ * `syncDirectory` of the directory that holds it. Symbolic links are followed everywhere in a path, at its end by all calls
+ * but `rename`, `remove`, `removeDirectory`, `symlink` and `readLink`: those mean the link. */
 export interface FileSystem {
   open(path: string, mode: OpenMode): File;
-  /** undefined when there is nothing at the path. */
+  /** undefined when there is nothing at the path, or a link that leads nowhere. */
   stat(path: string): FileStat | undefined;
   /** Names in a directory, sorted; empty when the directory does not exist. */
   list(path: string): string[];
   /** Creates the directory and its missing parents. */
   makeDirectory(path: string): void;
-  /** Atomic; replaces an existing target file. */
+  /** Atomic; replaces an existing target file, link or empty directory; a directory replaces no file or link, nor they it. */
   rename(from: string, to: string): void;
-  /** Removes a file, beside the event loop; no error when it does not exist. */
+  /** Makes a symbolic link. `target` need not exist; a relative one starts from the directory that holds the link.
+   * @throws {MillraceError} ML_FILE_EXISTS when there is anything at `path` */
+  symlink(target: string, path: string): void;
+  /** What the link at `path` says; undefined when nothing is there, or something that is no link. */
+  readLink(path: string): string | undefined;
+  /** The absolute path of the same thing without links in it. @throws {MillraceError} ML_FILE_NOT_FOUND */
+  realPath(path: string): string;
+  /** Removes a file or link, beside the event loop; no error when it does not exist. */
   remove(path: string): Promise<void>;
-  /** Removes a directory and all in it; no error when it does not exist. */
+  /** Removes a directory and all in it (links, not what they lead to); no error when it does not exist. */
   removeDirectory(path: string): Promise<void>;
   /** fsync of a directory: its names survive a power cut. Code ML_FSYNC_FAILED as for files. */
   syncDirectory(path: string): Promise<void>;

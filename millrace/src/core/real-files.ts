@@ -41,6 +41,8 @@ export class RealFileSystem implements FileSystem {
         kind: stat.isDirectory() ? 'directory' : 'file',
         sizeBytes: stat.size,
         modifiedMs: stat.mtimeMs,
+        device: stat.dev,
+        inode: stat.ino,
       };
     } catch (error) {
       if (errnoName(error) === 'ENOTDIR') return undefined;
@@ -70,6 +72,34 @@ export class RealFileSystem implements FileSystem {
       nodeFs.renameSync(from, to);
     } catch (error) {
       throw systemError(error, `rename ${from} to ${to}`, undefined, { path: from, to });
+    }
+  }
+
+  symlink(target: string, path: string): void {
+    try {
+      nodeFs.symlinkSync(target, path);
+    } catch (error) {
+      throw systemError(error, `make link ${path}`, undefined, { path });
+    }
+  }
+
+  readLink(path: string): string | undefined {
+    try {
+      return nodeFs.readlinkSync(path);
+    } catch (error) {
+      const name = errnoName(error);
+      // EINVAL: there is something that is no link (UNKNOWN on Windows).
+      if (name === 'EINVAL' || name === 'ENOENT' || name === 'ENOTDIR' || name === 'UNKNOWN')
+        return undefined;
+      throw systemError(error, `read link ${path}`, undefined, { path });
+    }
+  }
+
+  realPath(path: string): string {
+    try {
+      return nodeFs.realpathSync.native(path);
+    } catch (error) {
+      throw systemError(error, `follow ${path}`, undefined, { path });
     }
   }
 

@@ -55,6 +55,18 @@ class FaultyFileSystem implements FileSystem {
     this.real.rename(from, to);
   }
 
+  symlink(target: string, path: string): void {
+    this.real.symlink(target, path);
+  }
+
+  readLink(path: string): string | undefined {
+    return this.real.readLink(path);
+  }
+
+  realPath(path: string): string {
+    return this.real.realPath(path);
+  }
+
   remove(path: string): Promise<void> {
     return this.real.remove(path);
   }

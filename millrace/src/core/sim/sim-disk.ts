@@ -11,6 +11,7 @@ import { PAGE_BYTES, SimInode } from './sim-inode.ts';
 import type { SimRandom } from './sim-random.ts';
 
 export interface SimDirectory {
+  readonly id: number;
   live: Map<string, SimNode>;
   readonly disk: Map<string, SimNode>;
   linkCount: number;
@@ -18,7 +19,8 @@ export interface SimDirectory {
 
 export type SimNode =
   | { readonly kind: 'file'; readonly inode: SimInode }
-  | { readonly kind: 'directory'; readonly directory: SimDirectory };
+  | { readonly kind: 'directory'; readonly directory: SimDirectory }
+  | { readonly kind: 'symlink'; readonly target: string };
 
 type NameChange =
   | {
@@ -43,12 +45,25 @@ export interface SimPlace {
   readonly name: string;
 }
 
+/** Links that one path may lead through, as on Linux. */
+const LINKS_MAX = 40;
+
+/** Where a path has led: its last name may name nothing. */
+interface Walk {
+  /** The directories on the way, from the root, and the names that were followed: `names[i]` is in `directories[i]`. */
+  readonly directories: SimDirectory[];
+  readonly names: string[];
+  /** What is there. */
+  node: SimNode | undefined;
+}
+
 const ERROR_TEXTS: Readonly<Record<string, string>> = {
   EBADF: 'bad file descriptor',
   EBUSY: 'resource busy or locked',
   EEXIST: 'file already exists',
   EIO: 'i/o error',
   EISDIR: 'illegal operation on a directory',
+  ELOOP: 'too many symbolic links encountered',
   ENOENT: 'no such file or directory',
   ENOSPC: 'no space left on device',
   ENOTDIR: 'not a directory',
@@ -70,7 +85,7 @@ export class SimDisk {
   /** Bytes that files occupy, whether they still have a name or are only open. */
   usedBytes = 0;
   private readonly random: SimRandom;
-  private readonly root: SimDirectory = { live: new Map(), disk: new Map(), linkCount: 1 };
+  private readonly root: SimDirectory = { id: 0, live: new Map(), disk: new Map(), linkCount: 1 };
   private pending: NameChange[] = [];
   private nextInodeId = 1;
   /** Files without a name that a process still has open. */
@@ -85,16 +100,14 @@ export class SimDisk {
     return Math.max(0, this.capacityBytes - this.usedBytes);
   }
 
-  /** undefined when nothing is there. */
+  /** undefined when nothing is there, or only a link that leads nowhere. */
   find(path: string): SimNode | undefined {
-    let node: SimNode = { kind: 'directory', directory: this.root };
-    for (const name of namesOf(path)) {
-      if (node.kind !== 'directory') return undefined;
-      const next = node.directory.live.get(name);
-      if (next === undefined) return undefined;
-      node = next;
-    }
-    return node;
+    return this.walk(path, true)?.node;
+  }
+
+  /** As `find`, but a link at the end of the path is what is found. */
+  findLink(path: string): SimNode | undefined {
+    return this.walk(path, false)?.node;
   }
 
   directory(path: string): SimDirectory {
@@ -104,11 +117,32 @@ export class SimDisk {
     return node.directory;
   }
 
-  place(path: string): SimPlace {
-    const names = namesOf(path);
-    const name = names.pop();
-    if (name === undefined) throw new SimDiskError('EBUSY');
-    return { directory: this.directory(`/${names.join('/')}`), name };
+  /** Where the last name of the path is, or will be. @param follows a link there counts as what it leads to */
+  place(path: string, follows = false): SimPlace {
+    const walk = this.walk(path, follows);
+    if (walk === undefined) {
+      // Something on the way is missing, or no directory: say which.
+      const parent = path.slice(0, path.lastIndexOf('/'));
+      this.directory(parent === '' ? '/' : parent);
+      throw new SimDiskError('ENOENT');
+    }
+    const name = walk.names.at(-1);
+    const directory = walk.directories.at(-1);
+    if (name === undefined || directory === undefined) throw new SimDiskError('EBUSY');
+    return { directory, name };
+  }
+
+  /** The path of what is there, without links. */
+  realPath(path: string): string {
+    const walk = this.walk(path, true);
+    if (walk?.node === undefined) throw new SimDiskError('ENOENT');
+    return `/${walk.names.join('/')}`;
+  }
+
+  symlink(target: string, path: string): void {
+    const place = this.place(path);
+    if (place.directory.live.has(place.name)) throw new SimDiskError('EEXIST');
+    this.link(place, { kind: 'symlink', target });
   }
 
   createFile(place: SimPlace): SimInode {
@@ -119,18 +153,16 @@ export class SimDisk {
 
   /** Creates a directory and its missing parents. */
   makeDirectory(path: string): void {
-    let { root: directory } = this;
+    let made = '';
     for (const name of namesOf(path)) {
-      let node = directory.live.get(name);
-      if (node === undefined) {
-        node = {
-          kind: 'directory',
-          directory: { live: new Map(), disk: new Map(), linkCount: 0 },
-        };
-        this.link({ directory, name }, node);
-      }
-      if (node.kind !== 'directory') throw new SimDiskError('EEXIST');
-      ({ directory } = node);
+      made += `/${name}`;
+      const node = this.find(made);
+      if (node?.kind === 'directory') continue;
+      // A link that leads nowhere is in the way, too.
+      if (node !== undefined || this.findLink(made) !== undefined) throw new SimDiskError('EEXIST');
+      const id = this.nextInodeId++;
+      const directory = { id, live: new Map(), disk: new Map(), linkCount: 0 };
+      this.link(this.place(made), { kind: 'directory', directory });
     }
   }
 
@@ -139,7 +171,7 @@ export class SimDisk {
     if (node === undefined) throw new SimDiskError('ENOENT');
     const replaced = to.directory.live.get(to.name);
     if (replaced === node) return;
-    if (replaced !== undefined && replaced.kind !== node.kind)
+    if (replaced !== undefined && (replaced.kind === 'directory') !== (node.kind === 'directory'))
       throw new SimDiskError(replaced.kind === 'directory' ? 'EISDIR' : 'ENOTDIR');
     if (replaced?.kind === 'directory' && replaced.directory.live.size > 0)
       throw new SimDiskError('ENOTEMPTY');
@@ -256,10 +288,42 @@ export class SimDisk {
     });
   }
 
+  /** Follows a path name by name. undefined when a name before the last leads to no directory. */
+  private walk(path: string, followsLast: boolean): Walk | undefined {
+    const rest = namesOf(path).reverse();
+    const root: SimNode = { kind: 'directory', directory: this.root };
+    const walk: Walk = { directories: [], names: [], node: root };
+    let linkCount = 0;
+    for (let name = rest.pop(); name !== undefined; name = rest.pop()) {
+      if (walk.node?.kind !== 'directory') return undefined;
+      if (name === '..') {
+        walk.names.pop();
+        const parent = walk.directories.pop();
+        if (parent !== undefined) walk.node = { kind: 'directory', directory: parent };
+        continue;
+      }
+      const { directory }: { directory: SimDirectory } = walk.node;
+      const next = directory.live.get(name);
+      if (next?.kind === 'symlink' && (followsLast || rest.length > 0)) {
+        if (++linkCount > LINKS_MAX) throw new SimDiskError('ELOOP');
+        rest.push(...partsOf(next.target).reverse());
+        if (!next.target.startsWith('/')) continue;
+        walk.names.length = 0;
+        walk.directories.length = 0;
+        walk.node = root;
+        continue;
+      }
+      walk.directories.push(directory);
+      walk.names.push(name);
+      walk.node = next;
+    }
+    return walk;
+  }
+
   private link({ directory, name }: SimPlace, node: SimNode): void {
     directory.live.set(name, node);
     if (node.kind === 'file') node.inode.linkCount++;
-    else node.directory.linkCount++;
+    else if (node.kind === 'directory') node.directory.linkCount++;
     this.pending.push({ kind: 'link', directory, name, node });
   }
 
@@ -268,6 +332,7 @@ export class SimDisk {
       node.directory.linkCount--;
       return;
     }
+    if (node.kind === 'symlink') return;
     node.inode.linkCount--;
     if (node.inode.openCount > 0) this.orphans.add(node.inode);
     else this.reclaim(node.inode);
@@ -286,7 +351,7 @@ export class SimDisk {
   ): void {
     for (const node of directory.live.values()) {
       if (node.kind === 'directory') this.forEachInode(node.directory, seen, visit);
-      else if (!seen.has(node.inode)) {
+      else if (node.kind === 'file' && !seen.has(node.inode)) {
         seen.add(node.inode);
         visit(node.inode);
       }
@@ -296,9 +361,13 @@ export class SimDisk {
 
 function namesOf(path: string): string[] {
   assert(path.startsWith('/'), `not an absolute path: ${path}`);
-  const names = path.split('/').filter((name) => name !== '');
-  assert(!names.includes('..') && !names.includes('.'), `not a plain path: ${path}`);
+  const names = partsOf(path);
+  assert(!names.includes('..') && !/\/\.(?:\/|$)/.test(path), `not a plain path: ${path}`);
   return names;
+}
+
+function partsOf(path: string): string[] {
+  return path.split('/').filter((name) => name !== '' && name !== '.');
 }
 
 function touches(change: NameChange, directories: ReadonlySet<SimDirectory>): boolean {
@@ -330,7 +399,7 @@ function restore(directory: SimDirectory): void {
     if (node.kind === 'directory') {
       node.directory.linkCount = 1;
       restore(node.directory);
-    } else {
+    } else if (node.kind === 'file') {
       node.inode.linkCount = 1;
     }
   }

@@ -33,7 +33,8 @@ export class SimFileSystem implements FileSystem {
       if (node !== undefined && mode === 'create') throw new SimDiskError('EEXIST');
       if (node === undefined && (mode === 'read' || mode === 'write'))
         throw new SimDiskError('ENOENT');
-      const inode = node === undefined ? disk.createFile(disk.place(path)) : node.inode;
+      if (mode === 'create' && disk.findLink(path) !== undefined) throw new SimDiskError('EEXIST');
+      const inode = node?.kind === 'file' ? node.inode : disk.createFile(disk.place(path, true));
       inode.modifiedMs ||= process.core.wallMs();
       disk.open(inode);
       return new SimFile(process, path, inode, mode !== 'read');
@@ -44,10 +45,13 @@ export class SimFileSystem implements FileSystem {
     const { process } = this;
     return process.call(`stat ${path}`, path, () => {
       const node = process.core.disk.find(path);
-      if (node === undefined) return undefined;
-      if (node.kind === 'directory') return { kind: 'directory', sizeBytes: 4096, modifiedMs: 0 };
-      const { liveBytes, modifiedMs } = node.inode;
-      return { kind: 'file', sizeBytes: liveBytes, modifiedMs };
+      if (node?.kind === 'directory') {
+        const { id } = node.directory;
+        return { kind: 'directory', sizeBytes: 4096, modifiedMs: 0, device: 1, inode: id };
+      }
+      if (node?.kind !== 'file') return undefined;
+      const { id, liveBytes, modifiedMs } = node.inode;
+      return { kind: 'file', sizeBytes: liveBytes, modifiedMs, device: 1, inode: id };
     });
   }
 
@@ -56,7 +60,7 @@ export class SimFileSystem implements FileSystem {
     return process.call(`list ${path}`, path, () => {
       const node = process.core.disk.find(path);
       if (node === undefined) return [];
-      if (node.kind === 'file') throw new SimDiskError('ENOTDIR');
+      if (node.kind !== 'directory') throw new SimDiskError('ENOTDIR');
       return [...node.directory.live.keys()].sort();
     });
   }
@@ -74,11 +78,29 @@ export class SimFileSystem implements FileSystem {
     });
   }
 
+  symlink(target: string, path: string): void {
+    const { process } = this;
+    process.call(`link ${path} to ${target}`, path, () => process.core.disk.symlink(target, path));
+  }
+
+  readLink(path: string): string | undefined {
+    const { process } = this;
+    return process.call(`read link ${path}`, path, () => {
+      const node = process.core.disk.findLink(path);
+      return node?.kind === 'symlink' ? node.target : undefined;
+    });
+  }
+
+  realPath(path: string): string {
+    const { process } = this;
+    return process.call(`follow ${path}`, path, () => process.core.disk.realPath(path));
+  }
+
   remove(path: string): Promise<void> {
     const { process } = this;
     const { disk } = process.core;
     return process.callAsync(`remove ${path}`, path, 'metadata', () => () => {
-      const node = disk.find(path);
+      const node = disk.findLink(path);
       if (node?.kind === 'directory') throw new SimDiskError('EISDIR');
       if (node !== undefined) disk.unlink(disk.place(path));
     });
@@ -86,13 +108,13 @@ export class SimFileSystem implements FileSystem {
 
   async removeDirectory(path: string): Promise<void> {
     const { disk } = this.process.core;
-    const node = disk.find(path);
+    const node = disk.findLink(path);
     // One name after the other, as rm does: a power cut may leave any part.
     if (node?.kind === 'directory')
       for (const name of [...node.directory.live.keys()].sort())
         await this.removeDirectory(`${path}/${name}`);
     await this.process.callAsync(`remove ${path}`, path, 'metadata', () => () => {
-      if (disk.find(path) !== undefined) disk.unlink(disk.place(path));
+      if (disk.findLink(path) !== undefined) disk.unlink(disk.place(path));
     });
   }
 
