@@ -20,6 +20,12 @@ export const LISTEN_BACKLOG_CONNECTIONS = 511;
 export const RECEIVE_BYTES = 256 * 1024;
 /** Calls in a row that may write less than asked, and nothing at all, before a write counts as failed. */
 export const EMPTY_WRITES_MAX = 8;
+/** Arrays inside arrays of one key. */
+export const KEY_DEPTH_MAX = 32;
+/** Objects, arrays, maps and sets inside one another in one value; more is taken for a cycle. */
+export const VALUE_DEPTH_MAX = 256;
+/** Key lists of objects that the value codec remembers; beyond, it forgets them all and learns anew. */
+export const VALUE_SHAPES_MAX = 1_024;
 
 // wire/kafka/records ----------------------------------------------------------------------------------------------
 
@@ -224,8 +230,33 @@ export const SAMPLE_RECORDS = 4_096;
 export const BROADCAST_BYTES_MAX = 10 * 1024 * 1024;
 /** Jobs whose input is up to this size run in the process of the driver when nobody asks for workers. */
 export const IN_PROCESS_INPUT_BYTES_MAX = 4 * 1024 * 1024;
+/** Ways by which the records of a plan may come to one node: unions of unions multiply. */
+export const PLAN_LANES_MAX = 1_000;
+/** The name of a stage is cut at this length. */
+export const STAGE_LABEL_CHARACTERS_MAX = 160;
 /** Promises of user functions that are waited for together. */
 export const ASYNC_RECORDS_MAX = 256;
+
+// engine/batch, the control plane ---------------------------------------------------------------------------------
+
+/** Body of one frame between driver and worker: a task names the runs that it reads, a result those that it wrote. */
+export const FRAME_BYTES_MAX = 64 * 1024 * 1024;
+/** Worker processes of one job. */
+export const WORKERS_MAX = 256;
+/** Workers in a row that end before they are ready: then something is wrong with all of them. */
+export const WORKER_START_FAILURES_MAX = 3;
+/** How long a cancelled worker may take to put away what it has open, before it is killed. */
+export const WORKER_CANCEL_MS = 300;
+/** A line that a program writes to its standard output or error is cut here. */
+export const WORKER_LINE_BYTES_MAX = 8 * 1024;
+/** The last lines of a worker that are kept, to say why it ended. */
+export const WORKER_LAST_LINES = 20;
+/** A job that runs for so long is watched: when its driver is killed, so are workers that do not notice. */
+export const REAPER_DELAY_MS = 1_000;
+/** Jobs of which the history keeps a record. */
+export const JOBS_KEPT = 100;
+/** The largest record of a job that is read. */
+export const JOB_RECORD_BYTES_MAX = 64 * 1024 * 1024;
 
 // connect/files ---------------------------------------------------------------------------------------------------
 

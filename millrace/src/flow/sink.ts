@@ -18,6 +18,8 @@ export interface Sink<Value = never, Key = never> {
   /** How records must be arranged before they are written. `any`: as they come. `single`: one part holds all of them.
    * `by-key`: hash partitions over the raw key, each sorted by key (a table). */
   readonly arrangement: 'any' | 'single' | 'by-key';
+  /** `by-key`: how many partitions; undefined: the engine chooses. */
+  readonly partitions?: number | undefined;
   /** A part is closed and the next one begun when it has about so many bytes; undefined: one part per task. */
   readonly partBytes: number | undefined;
   /** Opens the writer of one task. */
