@@ -26,6 +26,8 @@ export const KEY_DEPTH_MAX = 32;
 export const VALUE_DEPTH_MAX = 256;
 /** Key lists of objects that the value codec remembers; beyond, it forgets them all and learns anew. */
 export const VALUE_SHAPES_MAX = 1_024;
+/** Tries to take the lock of an output whose staging directory is removed again and again by jobs that end. */
+export const STAGING_LOCK_ATTEMPTS = 16;
 
 // wire/kafka/records ----------------------------------------------------------------------------------------------
 
@@ -257,6 +259,27 @@ export const REAPER_DELAY_MS = 1_000;
 export const JOBS_KEPT = 100;
 /** The largest record of a job that is read. */
 export const JOB_RECORD_BYTES_MAX = 64 * 1024 * 1024;
+
+// engine/batch/joins ----------------------------------------------------------------------------------------------
+
+/** A side is broadcast only when its sources have at most this part of the memory of the job: 1/32. */
+export const BROADCAST_MEMORY_SHARE = 32;
+/** Pairs, or records passed over, before a join lets everything else have its turn. */
+export const JOIN_CHUNK_RECORDS = 4_096;
+/** Rows of one key that do not fit into memory are written and read in pieces of about this size. */
+export const JOIN_SPILL_BUFFER_BYTES = 64 * 1024;
+/** What a decoded value takes besides its content. */
+export const JOIN_VALUE_OVERHEAD_BYTES = 64;
+/** The largest table of a hash join: its positions have 31 bits. */
+export const JOIN_TABLE_BYTES_MAX = 1024 * 1024 * 1024;
+/** A key is hot when its rows in the side that is split have about so many bytes; each slice gets about as much… */
+export const JOIN_HOT_KEY_BYTES = 16 * 1024 * 1024;
+/** …and this is the most slices of one key. */
+export const JOIN_HOT_KEY_SLICES_MAX = 64;
+/** Hot keys of one partition that are split; further ones stay whole. */
+export const JOIN_HOT_KEYS_MAX = 16;
+/** Copied at once when parts of an output are put together. */
+export const COMMIT_COPY_BYTES = 1024 * 1024;
 
 // connect/files ---------------------------------------------------------------------------------------------------
 

@@ -48,7 +48,7 @@ export interface WriteContext {
   /** Where parts go: exists, empty, private to the attempt. */
   readonly directory: string;
   /** Number of the task among those that write to this sink, in the order of the output. Parts of a file target are
-   * concatenated in that order: only task 0 writes a header. */
+   * concatenated in that order; headers but the first are left out (`Part.head`). */
   readonly task: number;
 }
 
@@ -72,6 +72,9 @@ export interface Part {
   readonly path: string;
   readonly bytes: number;
   readonly records: number;
+  /** What stands at its beginning and may be there only once in a file, such as the header of a CSV file: when parts are
+   * concatenated only the first one keeps its head. `key` must be equal in all parts of an output. */
+  readonly head?: { readonly bytes: number; readonly key: string };
   /** What `complete` needs to know of it. */
   readonly extra?: unknown;
 }

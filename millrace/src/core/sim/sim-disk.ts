@@ -290,7 +290,7 @@ export class SimDisk {
 
   /** Follows a path name by name. undefined when a name before the last leads to no directory. */
   private walk(path: string, followsLast: boolean): Walk | undefined {
-    const rest = namesOf(path).reverse();
+    const rest = namesOf(path).toReversed();
     const root: SimNode = { kind: 'directory', directory: this.root };
     const walk: Walk = { directories: [], names: [], node: root };
     let linkCount = 0;
@@ -306,7 +306,7 @@ export class SimDisk {
       const next = directory.live.get(name);
       if (next?.kind === 'symlink' && (followsLast || rest.length > 0)) {
         if (++linkCount > LINKS_MAX) throw new SimDiskError('ELOOP');
-        rest.push(...partsOf(next.target).reverse());
+        rest.push(...partsOf(next.target).toReversed());
         if (!next.target.startsWith('/')) continue;
         walk.names.length = 0;
         walk.directories.length = 0;
