@@ -17,3 +17,12 @@ test('a key is in the partition of its hash without sign', () => {
   expect(partitionOf(Buffer.from('foobar'), 100)).toBe(((-790332482 & 0x7fffffff) >>> 0) % 100);
   expect(partitionOf(Buffer.from(''), 1)).toBe(0);
 });
+
+test('a part of a buffer has the hash that it has by itself', () => {
+  const key = Buffer.from('abcdefg');
+  for (let start = 0; start <= key.length; start++)
+    for (let end = start; end <= key.length; end++) {
+      expect(murmur2(key, start, end)).toBe(murmur2(key.subarray(start, end)));
+      expect(partitionOf(key, 7, start, end)).toBe(partitionOf(key.subarray(start, end), 7));
+    }
+});

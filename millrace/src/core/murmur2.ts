@@ -8,12 +8,11 @@ const SEED = 0x9747b28c;
 const M = 0x5bd1e995;
 const R = 24;
 
-/** The hash as a signed 32-bit integer. */
-export function murmur2(bytes: Uint8Array): number {
-  const length = bytes.length;
-  let hash = SEED ^ length;
-  let at = 0;
-  for (; length - at >= 4; at += 4) {
+/** The hash of bytes[start, end) as a signed 32-bit integer. */
+export function murmur2(bytes: Uint8Array, start = 0, end: number = bytes.length): number {
+  let hash = SEED ^ (end - start);
+  let at = start;
+  for (; end - at >= 4; at += 4) {
     let k =
       byte(bytes, at) |
       (byte(bytes, at + 1) << 8) |
@@ -23,7 +22,7 @@ export function murmur2(bytes: Uint8Array): number {
     k ^= k >>> R;
     hash = Math.imul(hash, M) ^ Math.imul(k, M);
   }
-  const rest = length - at;
+  const rest = end - at;
   if (rest >= 3) hash ^= byte(bytes, at + 2) << 16;
   if (rest >= 2) hash ^= byte(bytes, at + 1) << 8;
   if (rest >= 1) hash = Math.imul(hash ^ byte(bytes, at), M);
@@ -32,9 +31,14 @@ export function murmur2(bytes: Uint8Array): number {
   return hash ^ (hash >>> 15);
 }
 
-/** @param partitions how many there are, at least 1 */
-export function partitionOf(key: Uint8Array, partitions: number): number {
-  return (murmur2(key) & 0x7fffffff) % partitions;
+/** The partition of the key bytes[start, end). @param partitions how many there are, at least 1 */
+export function partitionOf(
+  key: Uint8Array,
+  partitions: number,
+  start = 0,
+  end: number = key.length,
+): number {
+  return (murmur2(key, start, end) & 0x7fffffff) % partitions;
 }
 
 function byte(bytes: Uint8Array, index: number): number {
