@@ -212,6 +212,8 @@ export const TRANSACTIONAL_IDS_MAX = 100_000;
 export const PLAN_NODES_MAX = 10_000;
 /** Rounds of one iterate. */
 export const ITERATE_ROUNDS_MAX = 1_000_000;
+/** Records that `top` keeps: they are held in memory. */
+export const TOP_RECORDS_MAX = 1_000_000;
 
 // engine/batch ----------------------------------------------------------------------------------------------------
 
@@ -234,6 +236,8 @@ export const BROADCAST_BYTES_MAX = 10 * 1024 * 1024;
 export const IN_PROCESS_INPUT_BYTES_MAX = 4 * 1024 * 1024;
 /** Ways by which the records of a plan may come to one node: unions of unions multiply. */
 export const PLAN_LANES_MAX = 1_000;
+/** The value of a record is cut at this length where it is shown in an error. */
+export const FAILED_VALUE_CHARACTERS_MAX = 200;
 /** The name of a stage is cut at this length. */
 export const STAGE_LABEL_CHARACTERS_MAX = 160;
 /** Promises of user functions that are waited for together. */
@@ -241,6 +245,14 @@ export const ASYNC_RECORDS_MAX = 256;
 
 // engine/batch, the control plane ---------------------------------------------------------------------------------
 
+/** Splits that sources are asked for when nobody says how large; tasks are packs of them. */
+export const SPLIT_UNIT_BYTES = 8 * 1024 * 1024;
+/** Tasks that each worker gets of a stage that reads sources, about: so many that all are busy to the end… */
+export const TASKS_PER_WORKER = 8;
+/** …but none with less input than this. */
+export const TASK_BYTES_MIN = 4 * 1024 * 1024;
+/** Of the memory of a worker, what its task may count on; the rest is for read buffers and for garbage. */
+export const TASK_MEMORY_SHARE = 0.75;
 /** Body of one frame between driver and worker: a task names the runs that it reads, a result those that it wrote. */
 export const FRAME_BYTES_MAX = 64 * 1024 * 1024;
 /** Worker processes of one job. */
@@ -289,3 +301,5 @@ export const LINE_BYTES_MAX = 16 * 1024 * 1024;
 export const FILE_READ_BYTES = 1024 * 1024;
 /** Held by one sink writer before it is written. */
 export const SINK_BUFFER_BYTES = 256 * 1024;
+/** Text that is collected before it is encoded. */
+export const SINK_TEXT_CHARS = 32 * 1024;

@@ -6,6 +6,8 @@
 export interface ProgramRef {
   /** Absolute path of the module. */
   readonly path: string;
+  /** `--flow`: the name of the flow, or of the export; undefined: the default export, or the only one. */
+  readonly flow?: string | undefined;
   /** `--set`. */
   readonly settings: Readonly<Record<string, string>>;
 }

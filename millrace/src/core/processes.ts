@@ -1,0 +1,95 @@
+/**
+ * Other processes of this machine: whether one still lives, and a reaper that ends some when this one is killed.
+ */
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { errnoName } from './system-error.ts';
+
+/** Names one process, also after its number has been given to another one. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  readonly host: string;
+  /** When it started, in the words of the operating system; empty where that is not known. */
+  readonly started: string;
+}
+
+/** This process. */
+export function ownIdentity(): ProcessIdentity {
+  return { pid: process.pid, host: hostname(), started: startOf(process.pid) };
+}
+
+/** False only when it has surely ended: a process of another machine counts as alive. */
+export function isAlive(identity: ProcessIdentity): boolean {
+  if (identity.host !== hostname()) return true;
+  try {
+    process.kill(identity.pid, 0);
+  } catch (error) {
+    // Others' processes may not be signalled, but are there.
+    if (errnoName(error) !== 'EPERM') return false;
+  }
+  const started = startOf(identity.pid);
+  return started === '' || identity.started === '' || started === identity.started;
+}
+
+/** Field 22 of /proc/PID/stat, behind the name, which may hold blanks and brackets. Source: proc(5). */
+function startOf(pid: number): string {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    // A zombie has ended; only its parent has not looked yet.
+    return fields[0] === 'Z' ? 'ended' : (fields[19] ?? '');
+  } catch (error) {
+    if (errnoName(error) === undefined) throw error;
+    return '';
+  }
+}
+
+export interface Reaper {
+  /** Ends this process too, when ours is killed. */
+  watch(pid: number): void;
+  /** It has ended: its number may be given to another one. */
+  forget(pid: number): void;
+  /** Nothing is to be ended any more. */
+  close(): void;
+}
+
+/** Reads `+ PID` and `- PID`; at the end of its input, which is the end of this process, those that are left are killed. */
+const REAPER_SCRIPT = `trap '' INT TERM HUP; pids=' '
+while read -r op pid; do case $op in
+  +) pids="$pids$pid ";;
+  -) pids="\${pids%%" $pid "*} \${pids#*" $pid "}";;
+esac; done
+[ "$pids" = ' ' ] || kill -9 $pids 2>/dev/null`;
+
+/**
+ * Starts a reaper: a shell that waits for this process to end. Processes that look at a pipe notice by themselves when the other
+ * side has gone, but not while they are stuck in a loop.
+ */
+export function startReaper(): Reaper {
+  // Windows has no such shell: there the pipe has to do.
+  if (process.platform === 'win32') return { watch: () => {}, forget: () => {}, close: () => {} };
+  const child = spawn('/bin/sh', ['-c', REAPER_SCRIPT], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  });
+  child.on('error', () => {});
+  child.stdin.on('error', () => {});
+  child.unref();
+  const tell = (line: string): void => {
+    if (!child.stdin.destroyed) child.stdin.write(`${line}\n`);
+  };
+  return {
+    watch: (pid) => {
+      tell(`+ ${pid}`);
+    },
+    forget: (pid) => {
+      tell(`- ${pid}`);
+    },
+    close: () => {
+      // First, so that it does not take the end of its input for the end of this process.
+      child.kill('SIGKILL');
+      child.stdin.destroy();
+    },
+  };
+}
