@@ -230,6 +230,20 @@ export const PARTITION_BYTES = 64 * 1024 * 1024;
 export const PARTITIONS_MAX = 256;
 /** Records in the sample of one exchange. */
 export const SAMPLE_RECORDS = 4_096;
+/** A sampled key is cut at this length: what is cut is still a good place to cut a range. */
+export const SAMPLE_KEY_BYTES_MAX = 256;
+/** Records of a run are read and checked in blocks of this size. */
+export const RUN_BLOCK_BYTES = 64 * 1024;
+/** Blocks are put together in a buffer of this size before they are written; a sixteenth of the memory when that is less. */
+export const RUN_BUFFER_BYTES = 256 * 1024;
+/** An index keeps the first bytes of keys… */
+export const INDEX_KEY_BYTES_MAX = 256;
+/** …for so many blocks of a segment; of longer segments for every 2nd, 4th, 8th block. */
+export const INDEX_ENTRIES_MAX = 4_096;
+/** Runs that are merged at once; more are merged in several passes. */
+export const MERGE_RUNS_MAX = 256;
+/** Read at once from a run that is not merged with others. */
+export const RUN_READ_BYTES = 1024 * 1024;
 /** A join's side up to this size is broadcast when nobody says otherwise. */
 export const BROADCAST_BYTES_MAX = 10 * 1024 * 1024;
 /** Jobs whose input is up to this size run in the process of the driver when nobody asks for workers. */
@@ -238,6 +252,12 @@ export const IN_PROCESS_INPUT_BYTES_MAX = 4 * 1024 * 1024;
 export const PLAN_LANES_MAX = 1_000;
 /** The value of a record is cut at this length where it is shown in an error. */
 export const FAILED_VALUE_CHARACTERS_MAX = 200;
+/** Records after which a table before an exchange shows whether it is of use. */
+export const COMBINE_PROBE_RECORDS = 100_000;
+/** Keys of such a table: a Map takes 2^24. */
+export const COMBINE_TABLE_KEYS_MAX = 4_000_000;
+/** Values of one key that a combiner is given at once. */
+export const COMBINE_VALUES_MAX = 1_024;
 /** The name of a stage is cut at this length. */
 export const STAGE_LABEL_CHARACTERS_MAX = 160;
 /** Promises of user functions that are waited for together. */

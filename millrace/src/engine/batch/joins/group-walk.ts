@@ -4,8 +4,9 @@
  *
  * @hot Nothing is allocated, neither per row nor per key.
  */
+import { compareKeys } from '../../../core/key-codec.ts';
 import type { MergeReader } from '../exchange.ts';
-import type { JoinCodec } from './join-options.ts';
+import { isNullKey } from './null-key.ts';
 
 /** What `next` found: which sides have rows of the key. Both readers stand on their first one. */
 export const END = 0;
@@ -16,17 +17,15 @@ export const BOTH = 3;
 export class GroupWalk {
   readonly left: MergeReader;
   readonly right: MergeReader;
-  private readonly isNull: JoinCodec['isNull'];
   private leftIsLive = false;
   private rightIsLive = false;
   private leftIsInGroup = false;
   private rightIsInGroup = false;
   private hasStarted = false;
 
-  constructor(left: MergeReader, right: MergeReader, isNull: JoinCodec['isNull']) {
+  constructor(left: MergeReader, right: MergeReader) {
     this.left = left;
     this.right = right;
-    this.isNull = isNull;
   }
 
   /** Goes to the next key. A null key that both sides have is two keys, first the left one: null equals nothing. */
@@ -62,7 +61,7 @@ export class GroupWalk {
     if (!this.leftIsLive) return 1;
     if (!this.rightIsLive) return -1;
     const { left, right } = this;
-    const order = compareBytes(
+    const order = compareKeys(
       left.buffer,
       left.keyStart,
       left.keyEnd,
@@ -71,30 +70,6 @@ export class GroupWalk {
       right.keyEnd,
     );
     if (order !== 0) return order;
-    return this.isNull(left.buffer, left.keyStart, left.keyEnd) ? -1 : 0;
+    return isNullKey(left.buffer, left.keyStart, left.keyEnd) ? -1 : 0;
   }
-}
-
-/** Below this many bytes a loop is faster than a call into the runtime. */
-const NATIVE_COMPARE_BYTES_MIN = 24;
-
-/** Below, above or equal to 0, as left is less than, greater than or equal to right, byte by byte; a prefix is less. */
-export function compareBytes(
-  left: Buffer,
-  leftStart: number,
-  leftEnd: number,
-  right: Buffer,
-  rightStart: number,
-  rightEnd: number,
-): number {
-  const leftBytes = leftEnd - leftStart;
-  const rightBytes = rightEnd - rightStart;
-  const shared = leftBytes < rightBytes ? leftBytes : rightBytes;
-  if (shared >= NATIVE_COMPARE_BYTES_MIN)
-    return left.compare(right, rightStart, rightEnd, leftStart, leftEnd);
-  for (let index = 0; index < shared; index++) {
-    const difference = (left[leftStart + index] ?? 0) - (right[rightStart + index] ?? 0);
-    if (difference !== 0) return difference;
-  }
-  return leftBytes - rightBytes;
 }

@@ -21,19 +21,10 @@ export interface JoinOptions {
   /** Opens the left input, from its beginning: an algorithm that runs out of memory reads a side twice. */
   left(): MergeReader;
   right(): MergeReader;
-  readonly codec: JoinCodec;
   /** What the algorithm may hold besides the buffers of the two readers. */
   readonly memoryBytes: number;
   /** For what does not fit into it. */
   readonly storage: RunStorage;
-}
-
-/** Turns the bytes of an exchange into what user functions see. Decoded values own their memory. */
-export interface JoinCodec {
-  key(buffer: Buffer, start: number, end: number): unknown;
-  value(buffer: Buffer, start: number, end: number): unknown;
-  /** The key is null or undefined: it matches nothing. A null inside an array of keys is a value like any other. */
-  isNull(buffer: Buffer, start: number, end: number): boolean;
 }
 
 /** Left rows without a match are part of the result. */

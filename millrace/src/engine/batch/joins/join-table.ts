@@ -3,13 +3,13 @@
  *
  *     slots  hash → entry + 1 (open addressing)      entries  key bytes, first and last row      rows  next row, value bytes
  *
- * Keys and values stay encoded in one arena; a value is decoded when it is first asked for, and once.
+ * Keys and values stay encoded in one arena; a value is decoded when it is first asked for, and kept while there is room.
  *
  * @hot A probe allocates nothing.
  */
+import { compareKeys, decodeKey } from '../../../core/key-codec.ts';
 import { JOIN_TABLE_BYTES_MAX, JOIN_VALUE_OVERHEAD_BYTES } from '../../../core/limits.ts';
-import { compareBytes } from './group-walk.ts';
-import type { JoinCodec } from './join-options.ts';
+import { decodeValue } from '../../../core/value-codec.ts';
 
 /** Of an entry: hash, start and length of the key, first row, last row. */
 const ENTRY_FIELDS = 5;
@@ -18,7 +18,7 @@ const KEY_START = 1;
 const KEY_BYTES = 2;
 const FIRST_ROW = 3;
 const LAST_ROW = 4;
-/** Of a row: its entry (-1: none, a null key), the next row of the entry (-1: none), start and end of key and value. */
+/** Of a row: its entry, the next row of the entry (-1: none), start and end of the value. */
 const ROW_FIELDS = 4;
 const ENTRY = 0;
 const NEXT_ROW = 1;
@@ -31,7 +31,6 @@ const DECODED_FACTOR = 2;
 export class JoinTable {
   entries = 0;
   rows = 0;
-  private readonly codec: JoinCodec;
   private readonly memoryBytes: number;
   private arena: Buffer = Buffer.allocUnsafeSlow(4096);
   private arenaBytes = 0;
@@ -43,8 +42,7 @@ export class JoinTable {
   private readonly values: unknown[] = [];
   private decodedBytes = 0;
 
-  constructor(codec: JoinCodec, memoryBytes: number) {
-    this.codec = codec;
+  constructor(memoryBytes: number) {
     this.memoryBytes = Math.min(memoryBytes, JOIN_TABLE_BYTES_MAX);
   }
 
@@ -53,6 +51,7 @@ export class JoinTable {
       this.arena.length +
       this.isMatched.length +
       4 * (this.slots.length + this.entry.length + this.row.length) +
+      8 * (this.entries + this.rows) +
       this.decodedBytes
     );
   }
@@ -66,25 +65,20 @@ export class JoinTable {
     valueEnd: number,
   ): boolean {
     if (!this.reserve(keyEnd - keyStart + (valueEnd - valueStart))) return false;
-    const isNull = this.codec.isNull(buffer, keyStart, keyEnd);
-    const entry = isNull ? -1 : this.entryFor(buffer, keyStart, keyEnd);
-    // A null key is kept with its row: it has no entry, since nothing finds it.
-    const valueAt = isNull ? this.copy(buffer, keyStart, keyEnd) : this.arenaBytes;
-    this.copy(buffer, valueStart, valueEnd);
-    this.addRow(entry, isNull ? valueAt + (keyEnd - keyStart) : valueAt);
-    this.values.push(NOT_DECODED);
+    const entry = this.entryFor(buffer, keyStart, keyEnd);
+    const start = this.copy(buffer, valueStart, valueEnd);
+    this.addRow(entry, start);
     return true;
   }
 
   /** Takes a key without a value: for semi and anti joins. As `add`. */
   addKey(buffer: Buffer, keyStart: number, keyEnd: number): boolean {
-    if (this.codec.isNull(buffer, keyStart, keyEnd)) return true;
     if (!this.reserve(keyEnd - keyStart)) return false;
     this.entryFor(buffer, keyStart, keyEnd);
     return true;
   }
 
-  /** The entry of a key; -1 when there is none. Null keys have none. */
+  /** The entry of a key; -1 when there is none. Null keys are entries, too: do not ask for them. */
   find(buffer: Buffer, keyStart: number, keyEnd: number): number {
     if (this.entries === 0) return -1;
     const hash = hashBytes(buffer, keyStart, keyEnd);
@@ -107,8 +101,7 @@ export class JoinTable {
 
   /** Some left row had the key of this row. */
   rowIsMatched(row: number): boolean {
-    const entry = this.row[row * ROW_FIELDS + ENTRY] ?? -1;
-    return entry >= 0 && this.isMatched[entry] === 1;
+    return this.isMatched[this.row[row * ROW_FIELDS + ENTRY] ?? 0] === 1;
   }
 
   /** The key of an entry, decoded. */
@@ -117,15 +110,14 @@ export class JoinTable {
     if (known !== NOT_DECODED) return known;
     const at = entry * ENTRY_FIELDS;
     const start = this.entry[at + KEY_START] ?? 0;
-    const key = this.codec.key(this.arena, start, start + (this.entry[at + KEY_BYTES] ?? 0));
-    this.keys[entry] = key;
+    const bytes = this.entry[at + KEY_BYTES] ?? 0;
+    const key = decodeKey(this.arena, start, start + bytes);
+    if (this.mayKeep(bytes)) this.keys[entry] = key;
     return key;
   }
 
-  /** The key of a row; null for one that has no entry. */
   rowKey(row: number): unknown {
-    const entry = this.row[row * ROW_FIELDS + ENTRY] ?? -1;
-    return entry >= 0 ? this.key(entry) : this.nullKey(row);
+    return this.key(this.row[row * ROW_FIELDS + ENTRY] ?? 0);
   }
 
   /** The value of a row, decoded. */
@@ -133,12 +125,10 @@ export class JoinTable {
     const known = this.values[row];
     if (known !== NOT_DECODED) return known;
     const at = row * ROW_FIELDS;
-    const value = this.codec.value(
-      this.arena,
-      this.row[at + VALUE_START] ?? 0,
-      this.row[at + VALUE_END] ?? 0,
-    );
-    this.values[row] = value;
+    const start = this.row[at + VALUE_START] ?? 0;
+    const end = this.row[at + VALUE_END] ?? 0;
+    const value = decodeValue(this.arena, start, end);
+    if (this.mayKeep(end - start)) this.values[row] = value;
     return value;
   }
 
@@ -156,14 +146,130 @@ export class JoinTable {
     this.isMatched = new Uint8Array(0);
   }
 
-  /** The key bytes of a row without entry stand before its value: behind the value of the row before, or at the beginning. */
-  private nullKey(row: number): unknown {
-    const end = this.row[row * ROW_FIELDS + VALUE_START] ?? 0;
-    let start = end - 1;
-    // Null keys are the shortest there are; the longest suffix that is one is the key.
-    while (start > 0 && !this.codec.isNull(this.arena, start, end)) start--;
-    return this.codec.key(this.arena, start, end);
+  /** Counts a decoded value if there is room to keep it; without room it is decoded again the next time. */
+  private mayKeep(encodedBytes: number): boolean {
+    const bytes = encodedBytes * DECODED_FACTOR + JOIN_VALUE_OVERHEAD_BYTES;
+    if (this.heldBytes + bytes > this.memoryBytes) return false;
+    this.decodedBytes += bytes;
+    return true;
   }
+
+  /** Makes room for one more row of `bytes` bytes, if the budget allows. */
+  private reserve(bytes: number): boolean {
+    const isArenaFull = this.arenaBytes + bytes > this.arena.length;
+    const areSlotsFull = 2 * (this.entries + 1) > this.slots.length;
+    const isEntryFull = (this.entries + 1) * ENTRY_FIELDS > this.entry.length;
+    const isRowFull = (this.rows + 1) * ROW_FIELDS > this.row.length;
+    // What grows is doubled, and held twice while it is copied.
+    let grown = 0;
+    const arenaBytes = Math.max(2 * this.arena.length, this.arenaBytes + bytes);
+    if (isArenaFull) grown += arenaBytes;
+    if (areSlotsFull) grown += 8 * this.slots.length;
+    if (isEntryFull) grown += 8 * this.entry.length + 2 * this.isMatched.length;
+    if (isRowFull) grown += 8 * this.row.length;
+    if (this.heldBytes + grown > this.memoryBytes) return false;
+    if (isArenaFull) this.growArena(arenaBytes);
+    if (areSlotsFull) this.growSlots();
+    if (isEntryFull) {
+      this.entry = doubled(this.entry);
+      const isMatched = new Uint8Array(2 * this.isMatched.length);
+      isMatched.set(this.isMatched);
+      this.isMatched = isMatched;
+    }
+    if (isRowFull) this.row = doubled(this.row);
+    return true;
+  }
+
+  private growArena(bytes: number): void {
+    const grown = Buffer.allocUnsafeSlow(bytes);
+    this.arena.copy(grown, 0, 0, this.arenaBytes);
+    this.arena = grown;
+  }
+
+  private growSlots(): void {
+    const slots = new Int32Array(2 * this.slots.length);
+    const mask = slots.length - 1;
+    for (let entry = 0; entry < this.entries; entry++) {
+      let slot = (this.entry[entry * ENTRY_FIELDS + HASH] ?? 0) & mask;
+      while (slots[slot] !== 0) slot = (slot + 1) & mask;
+      slots[slot] = entry + 1;
+    }
+    this.slots = slots;
+  }
+
+  /** Where the key is, or would be. */
+  private slotOf(hash: number, buffer: Buffer, keyStart: number, keyEnd: number): number {
+    const { slots, entry } = this;
+    const mask = slots.length - 1;
+    let slot = hash & mask;
+    for (;;) {
+      const found = (slots[slot] ?? 0) - 1;
+      if (found < 0) return slot;
+      const at = found * ENTRY_FIELDS;
+      if (entry[at + HASH] === hash && this.hasKey(at, buffer, keyStart, keyEnd)) return slot;
+      slot = (slot + 1) & mask;
+    }
+  }
+
+  private hasKey(at: number, buffer: Buffer, keyStart: number, keyEnd: number): boolean {
+    const bytes = keyEnd - keyStart;
+    if (this.entry[at + KEY_BYTES] !== bytes) return false;
+    const start = this.entry[at + KEY_START] ?? 0;
+    return compareKeys(buffer, keyStart, keyEnd, this.arena, start, start + bytes) === 0;
+  }
+
+  private entryFor(buffer: Buffer, keyStart: number, keyEnd: number): number {
+    const hash = hashBytes(buffer, keyStart, keyEnd);
+    const slot = this.slotOf(hash, buffer, keyStart, keyEnd);
+    const found = (this.slots[slot] ?? 0) - 1;
+    if (found >= 0) return found;
+    const entry = this.entries++;
+    const at = entry * ENTRY_FIELDS;
+    this.slots[slot] = entry + 1;
+    this.entry[at + HASH] = hash;
+    this.entry[at + KEY_START] = this.copy(buffer, keyStart, keyEnd);
+    this.entry[at + KEY_BYTES] = keyEnd - keyStart;
+    this.entry[at + FIRST_ROW] = -1;
+    this.entry[at + LAST_ROW] = -1;
+    this.keys.push(NOT_DECODED);
+    return entry;
+  }
+
+  private addRow(entry: number, valueStart: number): void {
+    const row = this.rows++;
+    const at = row * ROW_FIELDS;
+    this.row[at + ENTRY] = entry;
+    this.row[at + NEXT_ROW] = -1;
+    this.row[at + VALUE_START] = valueStart;
+    this.row[at + VALUE_END] = this.arenaBytes;
+    const last = this.entry[entry * ENTRY_FIELDS + LAST_ROW] ?? -1;
+    if (last < 0) this.entry[entry * ENTRY_FIELDS + FIRST_ROW] = row;
+    else this.row[last * ROW_FIELDS + NEXT_ROW] = row;
+    this.entry[entry * ENTRY_FIELDS + LAST_ROW] = row;
+    this.values.push(NOT_DECODED);
+  }
+
+  private copy(buffer: Buffer, start: number, end: number): number {
+    const at = this.arenaBytes;
+    buffer.copy(this.arena, at, start, end);
+    this.arenaBytes += end - start;
+    return at;
+  }
+}
+
+function doubled(array: Int32Array): Int32Array<ArrayBuffer> {
+  const grown = new Int32Array(2 * array.length);
+  grown.set(array);
+  return grown;
+}
+
+/** FNV-1a with the finish of murmur3. Not the hash that chose the partition: within one that has fewer different bits. */
+function hashBytes(buffer: Buffer, start: number, end: number): number {
+  let hash = 0x811c9dc5 | 0;
+  for (let at = start; at < end; at++) hash = Math.imul(hash ^ (buffer[at] ?? 0), 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return hash ^ (hash >>> 16);
 }
 
 const NOT_DECODED = Symbol('not decoded');

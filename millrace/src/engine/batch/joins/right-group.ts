@@ -8,8 +8,8 @@
  */
 import { ByteWriter } from '../../../core/byte-writer.ts';
 import { JOIN_SPILL_BUFFER_BYTES, JOIN_VALUE_OVERHEAD_BYTES } from '../../../core/limits.ts';
+import { decodeValue } from '../../../core/value-codec.ts';
 import type { RunFile, RunSource, RunStorage } from '../exchange.ts';
-import type { JoinCodec } from './join-options.ts';
 
 const LENGTH_BYTES = 4;
 /** A decoded value takes about so many bytes for each byte that it was encoded in, and its encoding is kept as well. */
@@ -18,15 +18,14 @@ const HELD_FACTOR = 3;
 export class RightGroup {
   /** Rows of the group. */
   count = 0;
-  /** Rows of all groups that went to disk, with their bytes. */
-  spilledRows = 0;
+  /** Groups that went to disk, at least in part, and their bytes. */
+  spills = 0;
   spilledBytes = 0;
   /** The row that `next` stands on. */
   buffer: Buffer;
   start = 0;
   end = 0;
 
-  private readonly codec: JoinCodec;
   private readonly storage: RunStorage;
   private readonly memoryBytes: number;
   private readonly arena = new ByteWriter(1024);
@@ -49,11 +48,9 @@ export class RightGroup {
   private windowAt = 0;
 
   constructor(options: {
-    readonly codec: JoinCodec;
     readonly storage: RunStorage;
     readonly memoryBytes: number;
   }) {
-    this.codec = options.codec;
     this.storage = options.storage;
     this.memoryBytes = options.memoryBytes;
     this.buffer = this.arena.buffer;
@@ -113,10 +110,10 @@ export class RightGroup {
   /** The row that `next` stands on, decoded. */
   value(): unknown {
     const { at } = this;
-    if (at >= this.heldRows) return this.codec.value(this.buffer, this.start, this.end);
+    if (at >= this.heldRows) return decodeValue(this.buffer, this.start, this.end);
     const known = this.decoded[at];
     if (known !== NOT_DECODED) return known;
-    const value = this.codec.value(this.buffer, this.start, this.end);
+    const value = decodeValue(this.buffer, this.start, this.end);
     this.decoded[at] = value;
     return value;
   }
@@ -129,6 +126,7 @@ export class RightGroup {
     if (this.file === undefined) {
       this.file = this.storage.create();
       this.fileBytes = 0;
+      this.spills++;
       this.pending.clear();
     }
     const bytes = end - start;
@@ -136,7 +134,6 @@ export class RightGroup {
     this.pending.buffer.writeUInt32BE(bytes, this.pending.length);
     this.pending.length += LENGTH_BYTES;
     this.pending.bytes(buffer, start, end);
-    this.spilledRows++;
     this.spilledBytes += bytes;
     if (this.pending.length >= JOIN_SPILL_BUFFER_BYTES) this.flush(this.file);
   }

@@ -4,11 +4,13 @@
  *
  * @hot Per pair nothing is allocated; a left row is decoded once, a right row once per key.
  */
+import { decodeKey } from '../../../core/key-codec.ts';
 import { JOIN_CHUNK_RECORDS } from '../../../core/limits.ts';
+import { decodeValue } from '../../../core/value-codec.ts';
 import type { JoinType } from '../../../flow/plan.ts';
 import type { EmitPair, JoinRunner } from '../record-input.ts';
 import { BOTH, END, GroupWalk, LEFT_ONLY } from './group-walk.ts';
-import type { JoinCodec, JoinOptions } from './join-options.ts';
+import type { JoinOptions } from './join-options.ts';
 import { isFilter, keepsLeft, keepsRight } from './join-options.ts';
 import { RightGroup } from './right-group.ts';
 
@@ -21,7 +23,6 @@ const DONE = 4;
 
 export class SortMergeJoin implements JoinRunner {
   private readonly type: JoinType;
-  private readonly codec: JoinCodec;
   private readonly walk: GroupWalk;
   private readonly group: RightGroup;
   private phase = SEEK;
@@ -31,8 +32,7 @@ export class SortMergeJoin implements JoinRunner {
 
   constructor(options: JoinOptions) {
     this.type = options.type;
-    this.codec = options.codec;
-    this.walk = new GroupWalk(options.left(), options.right(), options.codec.isNull);
+    this.walk = new GroupWalk(options.left(), options.right());
     this.group = new RightGroup(options);
   }
 
@@ -42,6 +42,14 @@ export class SortMergeJoin implements JoinRunner {
 
   get bytes(): number {
     return this.walk.left.bytes + this.walk.right.bytes;
+  }
+
+  get spills(): number {
+    return this.group.spills;
+  }
+
+  get spilledBytes(): number {
+    return this.group.spilledBytes;
   }
 
   read(emit: EmitPair): boolean {
@@ -88,10 +96,10 @@ export class SortMergeJoin implements JoinRunner {
     }
     if (sides === BOTH ? type === 'semi' : sides === LEFT_ONLY && keepsLeft(type)) {
       this.phase = LEFT_ROWS;
-      this.key = this.codec.key(walk.left.buffer, walk.left.keyStart, walk.left.keyEnd);
+      this.key = decodeKey(walk.left.buffer, walk.left.keyStart, walk.left.keyEnd);
     } else if (sides !== BOTH && sides !== LEFT_ONLY && keepsRight(type)) {
       this.phase = RIGHT_ROWS;
-      this.key = this.codec.key(walk.right.buffer, walk.right.keyStart, walk.right.keyEnd);
+      this.key = decodeKey(walk.right.buffer, walk.right.keyStart, walk.right.keyEnd);
     }
   }
 
@@ -99,20 +107,20 @@ export class SortMergeJoin implements JoinRunner {
     const { walk, group } = this;
     const { left, right } = walk;
     this.phase = PAIRS;
-    this.key = this.codec.key(left.buffer, left.keyStart, left.keyEnd);
+    this.key = decodeKey(left.buffer, left.keyStart, left.keyEnd);
     group.clear();
     do group.add(right.buffer, right.valueStart, right.valueEnd);
     while (walk.nextRight());
     group.rewind();
-    this.leftValue = this.codec.value(left.buffer, left.valueStart, left.valueEnd);
+    this.leftValue = decodeValue(left.buffer, left.valueStart, left.valueEnd);
   }
 
   private leftRows(emit: EmitPair): boolean {
-    const { codec, walk } = this;
+    const { walk } = this;
     const { left } = walk;
     const recordsEnd = left.records + JOIN_CHUNK_RECORDS;
     for (;;) {
-      const value = codec.value(left.buffer, left.valueStart, left.valueEnd);
+      const value = decodeValue(left.buffer, left.valueStart, left.valueEnd);
       const goesOn = emit(value, undefined, this.key);
       if (!walk.nextLeft()) {
         this.phase = SEEK;
@@ -123,11 +131,11 @@ export class SortMergeJoin implements JoinRunner {
   }
 
   private rightRows(emit: EmitPair): boolean {
-    const { codec, walk } = this;
+    const { walk } = this;
     const { right } = walk;
     const recordsEnd = right.records + JOIN_CHUNK_RECORDS;
     for (;;) {
-      const value = codec.value(right.buffer, right.valueStart, right.valueEnd);
+      const value = decodeValue(right.buffer, right.valueStart, right.valueEnd);
       const goesOn = emit(undefined, value, this.key);
       if (!walk.nextRight()) {
         this.phase = SEEK;
@@ -138,7 +146,7 @@ export class SortMergeJoin implements JoinRunner {
   }
 
   private pairs(emit: EmitPair): boolean {
-    const { codec, walk, group } = this;
+    const { walk, group } = this;
     const { left } = walk;
     for (let room = JOIN_CHUNK_RECORDS; room > 0; room--) {
       if (group.next()) {
@@ -149,7 +157,7 @@ export class SortMergeJoin implements JoinRunner {
         this.phase = SEEK;
         return true;
       }
-      this.leftValue = codec.value(left.buffer, left.valueStart, left.valueEnd);
+      this.leftValue = decodeValue(left.buffer, left.valueStart, left.valueEnd);
       group.rewind();
     }
     return false;

@@ -1,0 +1,208 @@
+/**
+ * Skew: keys with so many rows that one task would work on them while all others are done. Found in the samples of exchanges; a
+ * sort-merge join gives the rows of such a key, on one side, to several tasks, each with all rows of the other side.
+ *
+ *     keys before │ hot key, slice 1 │ hot key, slice 2 │ … │ keys after
+ *
+ * Put together in this order the outputs are the output of the partition as a whole, byte for byte. What is split depends on the
+ * data alone: neither on workers nor on how the input was cut.
+ */
+import { Buffer } from 'node:buffer';
+import { partitionOfKey } from '../../../core/key-partition.ts';
+import {
+  JOIN_HOT_KEY_BYTES,
+  JOIN_HOT_KEY_SLICES_MAX,
+  JOIN_HOT_KEYS_MAX,
+  SAMPLE_RECORDS,
+} from '../../../core/limits.ts';
+import type { JoinNode, JoinType } from '../../../flow/plan.ts';
+import type { ExchangeOutput, KeyRange } from '../stage.ts';
+
+/** One exchange, all tasks that wrote to it taken together. */
+export interface ExchangeStats {
+  readonly partitions: number;
+  readonly records: number;
+  readonly bytes: number;
+  /** Records by partition. */
+  readonly partitionRecords: readonly number[];
+  /** Sampled keys (base64) and how many of the samples have them, most frequent first. */
+  readonly keys: readonly { readonly key: string; readonly samples: number }[];
+  readonly samples: number;
+}
+
+export interface HotKey {
+  /** Encoded, base64. */
+  readonly key: string;
+  readonly partition: number;
+  /** Estimated from the sample. */
+  readonly records: number;
+  readonly bytes: number;
+}
+
+/** How unevenly the records of an exchange are spread, for the summary. */
+export interface Skew {
+  /** Share of the records that the largest partition has: 1 / partitions when they are spread evenly. */
+  readonly partitionShare: number;
+  readonly partition: number;
+  /** Share that the most frequent key has, by the sample; 0 without one. */
+  readonly keyShare: number;
+  /** That key, encoded, base64. */
+  readonly key: string | undefined;
+}
+
+/** The part of a partition that one task joins; undefined: all keys. */
+export interface JoinTaskRange {
+  readonly left: KeyRange | undefined;
+  readonly right: KeyRange | undefined;
+}
+
+export function exchangeStats(
+  outputs: readonly ExchangeOutput[],
+  partitions: number,
+): ExchangeStats {
+  const partitionRecords = Array.from({ length: partitions }, () => 0);
+  let records = 0;
+  let bytes = 0;
+  for (const output of outputs) {
+    records += output.records;
+    bytes += output.bytes;
+    for (const run of output.runs)
+      for (const [partition, segment] of run.segments.entries())
+        partitionRecords[partition] = (partitionRecords[partition] ?? 0) + segment.records;
+  }
+  // Each task has the lowest hashes of what it wrote: the lowest of all of these are those of the whole.
+  const sample = outputs
+    .flatMap((output) => output.sample)
+    .toSorted((a, b) => a.hash - b.hash || (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
+    .slice(0, SAMPLE_RECORDS);
+  const counts = new Map<string, number>();
+  for (const { key } of sample) counts.set(key, (counts.get(key) ?? 0) + 1);
+  const keys = [...counts]
+    .map(([key, samples]) => ({ key, samples }))
+    .toSorted((a, b) => b.samples - a.samples || (a.key < b.key ? -1 : 1));
+  return { partitions, records, bytes, partitionRecords, keys, samples: sample.length };
+}
+
+export function skewOf(stats: ExchangeStats): Skew {
+  let partition = 0;
+  for (const [index, records] of stats.partitionRecords.entries())
+    if (records > (stats.partitionRecords[partition] ?? 0)) partition = index;
+  const share = (stats.partitionRecords[partition] ?? 0) / Math.max(stats.records, 1);
+  const hottest = stats.keys[0];
+  return {
+    partitionShare: share,
+    partition,
+    keyShare: (hottest?.samples ?? 0) / Math.max(stats.samples, 1),
+    key: hottest?.key,
+  };
+}
+
+/** Keys that have at least `bytesMin` bytes of rows, as far as the sample tells. */
+export function hotKeys(stats: ExchangeStats, bytesMin: number = JOIN_HOT_KEY_BYTES): HotKey[] {
+  const found: HotKey[] = [];
+  for (const { key, samples } of stats.keys) {
+    const share = samples / stats.samples;
+    if (share * stats.bytes < bytesMin) break;
+    // A key that was seen once says nothing about how frequent it is.
+    if (samples < HOT_KEY_SAMPLES_MIN) break;
+    const bytes = Buffer.from(key, 'base64');
+    found.push({
+      key,
+      partition: partitionOfKey(bytes, 0, bytes.length, stats.partitions),
+      records: Math.round(share * stats.records),
+      bytes: Math.round(share * stats.bytes),
+    });
+  }
+  return found;
+}
+
+const HOT_KEY_SAMPLES_MIN = 8;
+
+/**
+ * The tasks of one partition of a sort-merge join, in order: one, unless a key of it is hot and `node.splitsHotKeys`.
+ * The left side may be split where a right row without a match is not part of the result. The right side may be split where
+ * nothing depends on all right rows of a key being together, and the left side has one row for each key (or the order of pairs,
+ * which is by left row, would change).
+ */
+export function splitJoinTasks(options: {
+  readonly node: Pick<JoinNode, 'type' | 'splitsHotKeys'>;
+  readonly partition: number;
+  readonly left: ExchangeStats;
+  readonly right: ExchangeStats;
+  /** No two left rows have the same key: `hasUniqueKeys`. */
+  readonly isLeftUnique: boolean;
+  /** Bytes from which a key is hot; default JOIN_HOT_KEY_BYTES. */
+  readonly hotKeyBytes?: number;
+}): JoinTaskRange[] {
+  const { node, partition, left, right, isLeftUnique, hotKeyBytes = JOIN_HOT_KEY_BYTES } = options;
+  if (!node.splitsHotKeys) return [WHOLE];
+  const splits = [
+    ...(splitsLeft(node.type) ? splitsOf(left, 'left', partition, hotKeyBytes) : []),
+    ...(isLeftUnique && splitsRight(node.type)
+      ? splitsOf(right, 'right', partition, hotKeyBytes)
+      : []),
+  ];
+  const chosen = new Map<string, HotSplit>();
+  for (const split of splits.toSorted((a, b) => b.slices - a.slices)) {
+    if (chosen.size === JOIN_HOT_KEYS_MAX) break;
+    if (!chosen.has(split.key)) chosen.set(split.key, split);
+  }
+  if (chosen.size === 0) return [WHOLE];
+  return ranges([...chosen.values()].toSorted((a, b) => Buffer.compare(a.bytes, b.bytes)));
+}
+
+const WHOLE: JoinTaskRange = { left: undefined, right: undefined };
+
+interface HotSplit {
+  readonly key: string;
+  readonly bytes: Buffer;
+  readonly side: 'left' | 'right';
+  readonly slices: number;
+}
+
+function splitsLeft(type: JoinType): boolean {
+  return type === 'inner' || type === 'left' || type === 'semi' || type === 'anti';
+}
+
+function splitsRight(type: JoinType): boolean {
+  return type === 'inner' || type === 'right';
+}
+
+function splitsOf(
+  stats: ExchangeStats,
+  side: 'left' | 'right',
+  partition: number,
+  hotKeyBytes: number,
+): HotSplit[] {
+  return hotKeys(stats, hotKeyBytes)
+    .filter((hot) => hot.partition === partition)
+    .map((hot) => ({
+      key: hot.key,
+      bytes: Buffer.from(hot.key, 'base64'),
+      side,
+      slices: Math.min(Math.max(Math.ceil(hot.bytes / hotKeyBytes), 2), JOIN_HOT_KEY_SLICES_MAX),
+    }));
+}
+
+/** The whole partition, cut at the hot keys, which are in order. */
+function ranges(splits: readonly HotSplit[]): JoinTaskRange[] {
+  const tasks: JoinTaskRange[] = [];
+  let from: string | undefined;
+  for (const split of splits) {
+    // The key that follows directly: the same bytes and a zero.
+    const to = Buffer.concat([split.bytes, Buffer.of(0)]).toString('base64');
+    const before: KeyRange = { from, to: split.key, slice: undefined };
+    if (from !== split.key) tasks.push({ left: before, right: before });
+    for (let index = 0; index < split.slices; index++) {
+      const whole: KeyRange = { from: split.key, to, slice: undefined };
+      const sliced: KeyRange = { ...whole, slice: { index, count: split.slices } };
+      tasks.push({
+        left: split.side === 'left' ? sliced : whole,
+        right: split.side === 'right' ? sliced : whole,
+      });
+    }
+    from = to;
+  }
+  const after: KeyRange = { from, to: undefined, slice: undefined };
+  return [...tasks, { left: after, right: after }];
+}
