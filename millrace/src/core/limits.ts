@@ -258,6 +258,8 @@ export const COMBINE_PROBE_RECORDS = 100_000;
 export const COMBINE_TABLE_KEYS_MAX = 4_000_000;
 /** Values of one key that a combiner is given at once. */
 export const COMBINE_VALUES_MAX = 1_024;
+/** Records of an exchange that are read before other things have their turn. */
+export const INPUT_CHUNK_RECORDS = 8_192;
 /** The name of a stage is cut at this length. */
 export const STAGE_LABEL_CHARACTERS_MAX = 160;
 /** Promises of user functions that are waited for together. */
@@ -300,6 +302,8 @@ export const BROADCAST_MEMORY_SHARE = 32;
 export const JOIN_CHUNK_RECORDS = 4_096;
 /** Rows of one key that do not fit into memory are written and read in pieces of about this size. */
 export const JOIN_SPILL_BUFFER_BYTES = 64 * 1024;
+/** The least that a sort on disk is given, and the least that the reader of its runs is: what an exchange needs. */
+export const JOIN_SORT_BYTES_MIN = 16 * 1024;
 /** What a decoded value takes besides its content. */
 export const JOIN_VALUE_OVERHEAD_BYTES = 64;
 /** The largest table of a hash join: its positions have 31 bits. */
@@ -318,8 +322,13 @@ export const COMMIT_COPY_BYTES = 1024 * 1024;
 /** Longest line, unless the source says otherwise. */
 export const LINE_BYTES_MAX = 16 * 1024 * 1024;
 /** Read at once from a file. */
-export const FILE_READ_BYTES = 1024 * 1024;
+export const FILE_READ_BYTES = 256 * 1024;
+/** Lines are made into strings together up to this size: what is kept of one keeps as much in memory. */
+export const LINE_BLOCK_BYTES = 512;
 /** Held by one sink writer before it is written. */
 export const SINK_BUFFER_BYTES = 256 * 1024;
 /** Text that is collected before it is encoded. */
 export const SINK_TEXT_CHARS = 32 * 1024;
+/** Rows, and about so many bytes of them, that a Parquet writer holds: a row group. */
+export const PARQUET_GROUP_ROWS = 100_000;
+export const PARQUET_GROUP_BYTES = 32 * 1024 * 1024;
