@@ -8,6 +8,8 @@ import type { ExchangeOutput, ExchangeRead } from './stage.ts';
 
 export interface ExchangeWriterOptions {
   readonly exchange: number;
+  /** Default 0. */
+  readonly lane?: number;
   readonly partitions: number;
   /** Runs are sorted by (partition, key bytes, arrival); otherwise by (partition, arrival). */
   readonly isSorted: boolean;
@@ -21,6 +23,7 @@ export interface ExchangeWriterOptions {
 export interface ExchangeWriter {
   /**
    * Copies one record. Key bytes are an order-preserving encoding (`core/key-codec.ts`).
+   * With valueStart -1 the value is the bytes of the key, which are then stored once: sorting whole lines, distinct.
    * @throws {MillraceError} ML_MEMORY_TOO_SMALL when the record alone exceeds the budget; ML_DISK_FULL
    */
   append(
@@ -34,7 +37,9 @@ export interface ExchangeWriter {
   ): void;
   readonly records: number;
   readonly bytes: number;
+  /** Runs that were written because the memory was used up; the last one, that of `finish`, is none of them. */
   readonly spills: number;
+  /** Bytes of all runs, the last one included. */
   readonly spilledBytes: number;
   /** Bytes held in memory now. */
   readonly heldBytes: number;

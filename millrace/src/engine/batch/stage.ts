@@ -168,6 +168,13 @@ export interface ExchangeOutput {
   /** Keys (encoded, base64) that were sampled, and the hash that chose them: the SAMPLE_RECORDS lowest hashes of all that
    * was written, so that samples of several tasks put together are the sample of the whole, however it was cut. */
   readonly sample: readonly { readonly hash: number; readonly key: string }[];
+  /** Keys (encoded, base64) that fill whole blocks of sorted runs, and how many records those blocks have: a lower bound
+   * of what the key has. Absent when there are none. */
+  readonly heavy?: readonly {
+    readonly partition: number;
+    readonly key: string;
+    readonly records: number;
+  }[];
 }
 
 export interface TaskResult {
