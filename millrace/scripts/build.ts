@@ -17,8 +17,12 @@ const ROOT = join(PACKAGE, '..');
 /** Where the compiler leaves its declarations, as tsconfig.build.json says. */
 const TYPES = join(ROOT, 'node_modules/.cache/millrace-types');
 
-/** What package.json exports, and what `bin/millrace.js` loads. */
-const ENTRIES = { broker: 'src/broker.ts', cli: 'src/cli/main.ts' };
+/** What package.json exports, what `bin/millrace.js` loads, and what worker processes run. */
+const ENTRIES = {
+  broker: 'src/broker.ts',
+  cli: 'src/cli/main.ts',
+  worker: 'src/engine/batch/worker-main.ts',
+};
 /** The entries whose types are public. */
 const TYPED_ENTRIES = ['broker.d.ts'];
 

@@ -33,6 +33,8 @@ function buildProgram(): Command {
   addTopic(program);
   addProduceAndConsume(program);
   addGroup(program);
+  addPrograms(program);
+  addJob(program);
   // Subcommands do not inherit this by themselves when they were made before it was set.
   for (const command of program.commands) command.exitOverride().showHelpAfterError(true);
   return program;
@@ -154,6 +156,53 @@ function addGroup(program: Command): void {
     .option(BROKERS, BROKERS_HELP)
     .option('--json', 'print JSON')
     .action(async (name, options) => (await import('./group.ts')).resetGroup(name, options));
+}
+
+function addPrograms(program: Command): void {
+  program
+    .command('run <program>')
+    .description('run a program: a TypeScript file that exports a flow')
+    .option('-w, --watch', 'run it again whenever a file of the program changes')
+    .option('--workers <count>', 'worker processes (default: one per core; 0: none)')
+    .option('--memory <size>', 'what they may hold together (default: 512MiB)')
+    .option('--overwrite', 'replace outputs that exist')
+    .addOption(setOption())
+    .option('--flow <name>', 'which flow, when the program exports several')
+    .option('--partitions <count>', 'partitions between stages (default: from the input)')
+    .option('--split-size <size>', 'input of a task, about (default: from the input)')
+    .option(DATA, DATA_HELP)
+    .option(BROKERS, BROKERS_HELP)
+    .option('--json', 'print the summary as JSON')
+    .option('-q, --quiet', 'no progress and no summary')
+    .addOption(new Option('--watched').hideHelp())
+    .action(async (path, options) => (await import('./run.ts')).run(path, options));
+}
+
+const DATA = '-d, --data <directory>';
+const DATA_HELP = 'where jobs keep their records (default: MILLRACE_DATA, else ./millrace-data)';
+
+/** Repeated rather than a list, so that `--set a=1 program.ts` means what it says. */
+function setOption(): Option {
+  return new Option(
+    '-s, --set <name=value>',
+    'a parameter of the program; may be repeated',
+  ).argParser((text: string, all: readonly string[] | undefined) => [...(all ?? []), text]);
+}
+
+function addJob(program: Command): void {
+  const job = program.command('job').description('look at jobs that were run');
+  job
+    .command('list')
+    .description('list the jobs, newest first')
+    .option(DATA, DATA_HELP)
+    .option('--json', 'print JSON')
+    .action(async (options) => (await import('./job.ts')).listJobs(options));
+  job
+    .command('show <id>')
+    .description('show a job: its stages, outputs, plan and error (`last`: the newest one)')
+    .option(DATA, DATA_HELP)
+    .option('--json', 'print JSON')
+    .action(async (id, options) => (await import('./job.ts')).showJob(id, options));
 }
 
 // `node src/cli/main.ts …`, as tests and contributors call it; the published bin imports `main`.

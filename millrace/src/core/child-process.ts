@@ -15,6 +15,8 @@ export interface LaunchOptions {
   readonly directory: string;
   /** The whole environment of the child. */
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Where its standard output and error go: to the handlers, or where those of this process go. Its input is empty. */
+  readonly output: 'handlers' | 'inherit';
 }
 
 export interface ChildHandlers {
@@ -39,6 +41,8 @@ export interface ChildProcess {
   readonly pid: number | undefined;
   /** Queues bytes for the child. Nothing happens once it has ended. */
   write(chunk: Uint8Array): void;
+  /** Asks the child to end (SIGINT). */
+  interrupt(): void;
   /** Ends the child now (SIGKILL). Idempotent. */
   kill(): void;
 }
@@ -55,21 +59,22 @@ export const realLauncher: ProcessLauncher = {
 class RealChild implements ChildProcess {
   readonly pid: number | undefined;
   readonly #channel: Socket;
-  readonly #kill: () => void;
+  readonly #signal: (signal: NodeJS.Signals) => void;
   #error: Error | undefined;
 
   constructor(options: LaunchOptions, handlers: ChildHandlers) {
     const [program, ...args] = options.command;
+    const output = options.output === 'inherit' ? 'inherit' : 'pipe';
     const child = spawn(program, args, {
       cwd: options.directory,
       env: options.environment,
-      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+      stdio: ['ignore', output, output, 'pipe'],
       // A group of its own: Ctrl-C at the terminal is the parent's business.
       detached: true,
     });
     this.pid = child.pid;
-    this.#kill = () => {
-      child.kill('SIGKILL');
+    this.#signal = (signal) => {
+      child.kill(signal);
     };
     const channel = child.stdio[CHANNEL_DESCRIPTOR];
     this.#channel = channel instanceof Socket ? channel : new Socket();
@@ -99,13 +104,19 @@ class RealChild implements ChildProcess {
     if (!this.#channel.destroyed) this.#channel.write(chunk);
   }
 
+  interrupt(): void {
+    this.#signal('SIGINT');
+  }
+
   kill(): void {
-    this.#kill();
+    this.#signal('SIGKILL');
   }
 }
 
 export interface ParentPipe {
   write(chunk: Uint8Array): void;
+  /** Sends what is queued and a last chunk; resolves when the system has taken it. */
+  end(chunk: Uint8Array): Promise<void>;
 }
 
 /**
@@ -129,5 +140,11 @@ export function openParentPipe(onData: (chunk: Buffer) => void, onClosed: () => 
     write: (chunk) => {
       if (!isClosed) socket.write(chunk);
     },
+    end: (chunk) =>
+      new Promise((resolve) => {
+        if (isClosed) resolve();
+        isClosed = true;
+        socket.end(chunk, resolve);
+      }),
   };
 }

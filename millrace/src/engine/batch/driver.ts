@@ -127,6 +127,7 @@ class Job {
       const flow =
         'path' in program ? (await loadProgram(program, this.#env.fs)).flow : program.flow;
       const plan = flow.plan(program.settings);
+      this.#options.onEvent?.({ kind: 'built', plan });
       return await this.#runPlan(plan);
     } finally {
       this.#reaper?.close();
@@ -174,14 +175,16 @@ class Job {
     emit: (event: JobEvent) => void,
   ): Promise<void> {
     const { env } = this.#options;
-    const inputs = await planInputs(plan, {
-      env,
-      directory: this.#options.directory,
-      splitBytes: splitBytes(this.#options.splitBytes),
-      brokers: this.#options.brokers,
-      spoolDirectory: directory.temporary,
-    });
-    this.#checkCancelled();
+    // It may wait for a person who types.
+    const inputs = await this.#unlessCancelled(
+      planInputs(plan, {
+        env,
+        directory: this.#options.directory,
+        splitBytes: splitBytes(this.#options.splitBytes),
+        brokers: this.#options.brokers,
+        spoolDirectory: directory.temporary,
+      }),
+    );
     this.#inputBytes = inputs.bytes;
     const facts: PlanFacts = {
       sourceBytes: inputs.sourceBytes,
@@ -336,8 +339,24 @@ class Job {
     }
   }
 
-  #checkCancelled(): void {
-    if (this.#signal.aborted) throw new MillraceError('ML_ABORTED', 'the job was cancelled');
+  /** As `work`, which is left alone when the job is cancelled. */
+  async #unlessCancelled<Result>(work: Promise<Result>): Promise<Result> {
+    const signal = this.#signal;
+    let abort: () => void = () => {};
+    const cancelled = new Promise<never>((_resolve, reject) => {
+      abort = () => {
+        reject(new MillraceError('ML_ABORTED', 'the job was cancelled'));
+      };
+      signal.addEventListener('abort', abort, { once: true });
+      if (signal.aborted) abort();
+    });
+    // Whichever settles second has nobody who listens.
+    for (const promise of [work, cancelled]) promise.catch(() => {});
+    try {
+      return await Promise.race([work, cancelled]);
+    } finally {
+      signal.removeEventListener('abort', abort);
+    }
   }
 
   #summary(

@@ -1,4 +1,5 @@
 /** What a running job tells those who watch it: the command line draws it, the history keeps some of it, tests act on it. */
+import type { Plan } from '../../flow/plan.ts';
 import type { JobSummary } from './job-summary.ts';
 import type { StageGraph, TaskResult } from './stage.ts';
 
@@ -10,6 +11,8 @@ interface TaskEvent {
 }
 
 export type JobEvent =
+  /** First: the program is loaded, and describes this. */
+  | { readonly kind: 'built'; readonly plan: Plan }
   | {
       /** Everything is checked and planned; nothing has been read yet. */
       readonly kind: 'planned';

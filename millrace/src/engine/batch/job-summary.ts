@@ -49,6 +49,8 @@ export interface StageSummary extends Sums {
   readonly stage: number;
   readonly label: string;
   readonly status: 'waiting' | 'running' | 'done';
+  /** Its records come from a source, not from another stage. */
+  readonly readsSource: boolean;
   readonly retries: number;
   /** From its first task to its last one. */
   readonly elapsedMs: number;

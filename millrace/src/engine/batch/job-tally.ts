@@ -77,6 +77,7 @@ export class JobTally {
       case 'workerStarted':
       case 'committing':
       case 'ended':
+      case 'built':
       case 'output':
         break;
     }
@@ -119,6 +120,7 @@ export class JobTally {
         stage: index,
         label: this.#graph?.stages[index]?.label ?? '',
         status: stage.status,
+        readsSource: (this.#graph?.stages[index]?.sources.length ?? 0) > 0,
         retries: stage.retries,
         elapsedMs: Math.round(stage.elapsedMs),
         ...sumOf(tasks),

@@ -145,7 +145,7 @@ export class WorkerPool implements TaskRunner {
       onEvent({ kind: 'output', worker: number, line });
     });
     const child: ChildProcess = launcher.launch(
-      { command, directory, environment },
+      { command, directory, environment, output: 'handlers' },
       {
         data: (chunk) => {
           link.receive(chunk);

@@ -1,0 +1,135 @@
+/** A job in words and tables: the summary at the end of a run, and what `millrace job show` prints. */
+import type { MillraceError } from '../core/errors.ts';
+import type { JobSummary, StageSummary } from '../engine/batch/job-summary.ts';
+import { userFrames } from '../engine/batch/user-stack.ts';
+import { formatBytes, formatCount, formatDuration } from './numbers.ts';
+import { cutText } from './run-progress.ts';
+
+const FRAMES_MAX = 8;
+/** The label of a stage gets at least so much of a narrow line. */
+const LABEL_CELLS_MIN = 12;
+
+/** @param columns cells of a line: labels are cut to fit */
+export function formatSummary(summary: JobSummary, columns: number): string {
+  const lines = [headline(summary)];
+  if (summary.stages.some(({ tasks }) => tasks.length > 0)) {
+    lines.push('', stageTable(summary.stages, columns), '');
+  }
+  const facts: (readonly [string, string])[] = [
+    ...summary.outputs.map(
+      ({ path, records, bytes, files }) =>
+        [
+          'output',
+          `${path === '-' ? 'stdout' : path}  ${formatCount(records, 'record')}, ${formatBytes(bytes)}${files > 1 ? ` in ${files} files` : ''}`,
+        ] as const,
+    ),
+    ...Object.entries(summary.counters).map(
+      ([name, value]) => ['counter', `${name}  ${value.toLocaleString('en-US')}`] as const,
+    ),
+  ];
+  if (summary.skippedRecords > 0) {
+    facts.push([
+      'skipped',
+      `${formatCount(summary.skippedRecords, 'record')}: see the dead letters`,
+    ]);
+  }
+  for (const { name, partitions, skew } of summary.exchanges) {
+    if (partitions > 1) {
+      facts.push([
+        'skew',
+        `${name}  the largest of ${partitions} partitions has ${skew.toFixed(2)} times what the median one has`,
+      ]);
+    }
+  }
+  if (summary.retries > 0 || summary.workersLost > 0) {
+    facts.push([
+      'retries',
+      `${summary.retries}, after ${formatCount(summary.workersLost, 'lost worker')}`,
+    ]);
+  }
+  facts.push(['memory', memoryLine(summary)]);
+  lines.push(...facts.map(([name, text]) => `${name.padEnd(9)}${text}`));
+  return `${lines.join('\n')}\n`;
+}
+
+function headline(summary: JobSummary): string {
+  const { flow, id, status, elapsedMs, inputBytes } = summary;
+  const seconds = Math.max(0.001, elapsedMs / 1000);
+  const records = sourceRecords(summary);
+  const read = `read ${formatCount(records, 'record')}, ${formatBytes(inputBytes)}`;
+  const rates =
+    seconds < 1
+      ? ''
+      : ` (${Math.round(records / seconds).toLocaleString('en-US')} records/s, ${formatBytes(inputBytes / seconds)}/s)`;
+  const verb = {
+    running: 'is running',
+    succeeded: 'done',
+    failed: 'FAILED',
+    cancelled: 'cancelled',
+  };
+  return `${flow}: ${verb[status]} in ${formatDuration(elapsedMs)}; ${read}${rates}  [job ${id}]`;
+}
+
+/** Records that were read from sources: what stages without exchanges took in. */
+function sourceRecords(summary: JobSummary): number {
+  return summary.stages
+    .filter(({ readsSource }) => readsSource)
+    .reduce((sum, { recordsIn }) => sum + recordsIn, 0);
+}
+
+function memoryLine({ residentBytesMax, workers, memoryBytes, cpuMs }: JobSummary): string {
+  const who =
+    workers === 0 ? 'in one process' : `in ${formatCount(workers, 'worker')} and the driver`;
+  return `${formatBytes(residentBytesMax)} resident at most ${who} (--memory ${formatBytes(memoryBytes)}); ${formatDuration(cpuMs)} of processor time`;
+}
+
+const COLUMNS = [
+  'STAGE',
+  'TASKS',
+  'RECORDS IN',
+  'RECORDS OUT',
+  'BYTES IN',
+  'BYTES OUT',
+  'TIME',
+  'SPILLS',
+  'RETRIES',
+] as const;
+
+function stageTable(stages: readonly StageSummary[], columns: number): string {
+  const rows = stages.map((stage) => [
+    `${stage.stage + 1} ${stage.label}`,
+    String(stage.tasks.length),
+    stage.recordsIn.toLocaleString('en-US'),
+    stage.recordsOut.toLocaleString('en-US'),
+    formatBytes(stage.bytesIn),
+    formatBytes(stage.bytesOut),
+    formatDuration(stage.elapsedMs),
+    stage.spills === 0 ? '0' : `${stage.spills} (${formatBytes(stage.spilledBytes)})`,
+    String(stage.retries),
+  ]);
+  const widths = COLUMNS.map((title, index) =>
+    Math.max(title.length, ...rows.map((row) => (row[index] ?? '').length)),
+  );
+  const others = widths.slice(1).reduce((sum, width) => sum + width + 2, 0);
+  const label = Math.max(LABEL_CELLS_MIN, Math.min(widths[0] ?? 0, columns - 1 - others));
+  const line = (cells: readonly string[]): string =>
+    cells
+      .map((cell, index) =>
+        index === 0 ? cutText(cell, label).padEnd(label) : cell.padStart(widths[index] ?? 0),
+      )
+      .join('  ');
+  return [line(COLUMNS), ...rows.map((row) => line(row))].join('\n');
+}
+
+/** What failed, where, and what to do, as lines for the person; the stack is cut to frames of the user. */
+export function formatJobError(error: MillraceError): string {
+  const lines = [`error: ${error.message} (${error.code})`];
+  for (let at: unknown = error; at instanceof Error; at = at.cause) {
+    const frames = userFrames(at.stack ?? '');
+    if (frames.length === 0) continue;
+    lines.push(...frames.slice(0, FRAMES_MAX).map((frame) => `    ${frame}`));
+    break;
+  }
+  lines.push(`  fix: ${error.hint}`);
+  return lines.join('\n');
+}

@@ -1,0 +1,193 @@
+/** `millrace run`: a program over bounded inputs, to its end. */
+import { Console } from 'node:console';
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { openParentPipe, realLauncher } from '../core/child-process.ts';
+import type { Env } from '../core/env.ts';
+import { MillraceError } from '../core/errors.ts';
+import { realEnv } from '../core/real-env.ts';
+import { systemError } from '../core/system-error.ts';
+import { runJob } from '../engine/batch/driver.ts';
+import type { JobEvent } from '../engine/batch/job-events.ts';
+import type { JobSummary } from '../engine/batch/job-summary.ts';
+import { loadedModules } from '../engine/batch/load-program.ts';
+import { errorToMessage } from '../engine/batch/messages.ts';
+import type { Plan } from '../flow/plan.ts';
+import { dataDirectory } from './data-directory.ts';
+import { EXIT, OutputClosed, report, say } from './io.ts';
+import { formatJobError, formatSummary } from './job-report.ts';
+import { parseLimits, parseParameters, type RunFlags } from './run-options.ts';
+import { RunProgress } from './run-progress.ts';
+import { watchProgram } from './watch.ts';
+
+/** What a terminal has when it does not say. */
+const COLUMNS = 80;
+/** Ctrl-C reaches `npm` and its child, which passes it on: the second one of these is the same. */
+const SAME_SIGNAL_MS = 500;
+
+/** Sets the exit code. @throws {MillraceError} ML_USAGE */
+export async function run(program: string, flags: RunFlags): Promise<void> {
+  const path = resolve(program);
+  const limits = parseLimits(flags);
+  const settings = parseParameters(flags.set ?? []);
+  const env = realEnv();
+  if (flags.watch === true) {
+    await watchProgram(env, path);
+    return;
+  }
+  const tellModules = flags.watched === true ? tellParent() : undefined;
+  const stdout = keepStdout();
+  const outcome = new Outcome(env, flags);
+  const cancel = cancelSignal(env);
+  expectEnd(outcome);
+  try {
+    const summary = await runJob({
+      env,
+      launcher: realLauncher,
+      program: { path, flow: flags.flow, settings },
+      directory: process.cwd(),
+      dataDirectory: dataDirectory(flags.data),
+      ...limits,
+      cores: availableParallelism(),
+      overwrite: flags.overwrite,
+      brokers: flags.brokers ?? process.env['MILLRACE_BROKERS'],
+      node: process.execPath,
+      environment: process.env,
+      writeStdout: stdout,
+      onEvent: (event) => {
+        outcome.take(event);
+      },
+      signal: cancel,
+    });
+    process.exitCode = EXIT.ok;
+    if (flags.quiet !== true && flags.json !== true) outcome.say(formatSummary(summary, columns()));
+  } catch (error) {
+    process.exitCode = outcome.fail(error);
+  }
+  if (flags.json === true) await outcome.printJson(stdout);
+  await tellModules?.();
+  // Whatever the program still has open: the job has ended.
+  process.exit();
+}
+
+/** What there is to say of a run. */
+class Outcome {
+  isSettled = false;
+  readonly #progress: RunProgress;
+  #plan: Plan | undefined;
+  #summary: JobSummary | undefined;
+  #error: unknown;
+
+  constructor(env: Env, flags: RunFlags) {
+    const isTerminal = process.stderr.isTTY;
+    this.#progress = new RunProgress({
+      env,
+      write: (text) => void process.stderr.write(text),
+      isTerminal,
+      hasColour: isTerminal && process.env['NO_COLOR'] === undefined,
+      columns,
+      isQuiet: flags.quiet === true,
+    });
+  }
+
+  take(event: JobEvent): void {
+    if (event.kind === 'built') this.#plan = event.plan;
+    if (event.kind === 'ended') {
+      this.isSettled = true;
+      this.#summary = event.summary;
+    }
+    this.#progress.take(event);
+  }
+
+  say(text: string): void {
+    this.#progress.stop();
+    process.stderr.write(text);
+  }
+
+  /** Says why the job has failed; returns the exit code. */
+  fail(error: unknown): number {
+    this.isSettled = true;
+    this.#error = error;
+    this.#progress.stop();
+    if (!(error instanceof MillraceError)) return report(error);
+    if (error.code === 'ML_ABORTED') {
+      say('cancelled; no output was changed');
+      return EXIT.interrupted;
+    }
+    say(formatJobError(error));
+    return error.code === 'ML_USAGE' || error.code === 'ML_CONFIG_INVALID'
+      ? EXIT.usage
+      : EXIT.failed;
+  }
+
+  /** One document, on stdout unless that is where the records go. */
+  async printJson(stdout: (text: string) => Promise<void>): Promise<void> {
+    const failed = { status: 'failed', error: errorToMessage(this.#error) };
+    const text = `${JSON.stringify(this.#summary ?? failed)}\n`;
+    const isTaken = this.#plan?.nodes.some(
+      (node) => node.kind === 'write' && node.sink.target.kind === 'stdout',
+    );
+    if (isTaken === true) process.stderr.write(text);
+    else await stdout(text);
+  }
+}
+
+function columns(): number {
+  return process.stderr.isTTY ? process.stderr.columns : COLUMNS;
+}
+
+/**
+ * Standard output is for data: whatever a program prints while it runs in this process goes to standard error from here on.
+ * Returns what writes data.
+ */
+function keepStdout(): (chunk: string | Uint8Array) => Promise<void> {
+  const { stdout, stderr } = process;
+  const write = stdout.write.bind(stdout);
+  stdout.write = stderr.write.bind(stderr);
+  globalThis.console = new Console({ stdout: stderr, stderr });
+  return (chunk) =>
+    new Promise((done, fail) => {
+      write(chunk, (error) => {
+        if (error === null || error === undefined) done();
+        else if ((error as NodeJS.ErrnoException).code === 'EPIPE') fail(new OutputClosed());
+        else fail(systemError(error, 'write to stdout'));
+      });
+    });
+}
+
+/** Fires at the first SIGINT or SIGTERM; a second one ends the process there and then. What it leaves the next job removes. */
+function cancelSignal(env: Env): AbortSignal {
+  const cancel = new AbortController();
+  let sinceMs: number | undefined;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      const nowMs = env.clock.monotonicMs();
+      if (sinceMs === undefined) {
+        sinceMs = nowMs;
+        cancel.abort();
+      } else if (nowMs - sinceMs > SAME_SIGNAL_MS) process.exit(EXIT.interrupted);
+    });
+  }
+  return cancel.signal;
+}
+
+/** A program may wait for something that never happens: then Node has nothing left to do, and ends, and nobody knows why. */
+function expectEnd(outcome: Outcome): void {
+  process.on('exit', () => {
+    if (outcome.isSettled || process.exitCode !== undefined) return;
+    say('error: the program waits for something that never happens (ML_PROGRAM_INVALID)');
+    say(
+      '  fix: Look for a promise that is never resolved, where the program is loaded or in a function',
+    );
+    process.exitCode = EXIT.failed;
+  });
+}
+
+/** Tells the watching parent which modules were loaded; ends with it. */
+function tellParent(): () => Promise<void> {
+  const pipe = openParentPipe(
+    () => {},
+    () => process.exit(EXIT.interrupted),
+  );
+  return () => pipe.end(Buffer.from(JSON.stringify(loadedModules())));
+}

@@ -1,0 +1,91 @@
+/**
+ * `millrace run --watch`: runs the program again whenever it, or a module that it imports, has changed; each time in a process of its
+ * own, so that nothing of the last time is left. A run that is still going on is cancelled first. Errors do not end it.
+ */
+import { realLauncher, type ChildProcess } from '../core/child-process.ts';
+import type { Env } from '../core/env.ts';
+import { markFiles, whenChanged } from '../core/watch-files.ts';
+import { say } from './io.ts';
+
+/** Until it is interrupted, which ends the process. */
+export async function watchProgram(env: Env, path: string): Promise<void> {
+  let child: ChildProcess | undefined;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      // It cleans up, and ends because its parent has gone.
+      child?.interrupt();
+      ended.then(
+        () => process.exit(),
+        () => process.exit(),
+      );
+    });
+  }
+  let modules: readonly string[] = [path];
+  let ended: Promise<void> = Promise.resolve();
+  for (;;) {
+    // What changes while it is loaded counts as changed.
+    let marks = markFiles(env.fs, modules);
+    let told = '';
+    const run = new Promise<void>((resolve) => {
+      child = realLauncher.launch(
+        {
+          command: [
+            process.execPath,
+            ...process.execArgv,
+            ...childArguments(process.argv.slice(1)),
+          ],
+          directory: process.cwd(),
+          environment: process.env,
+          output: 'inherit',
+        },
+        {
+          data: (chunk) => {
+            told += chunk.toString('utf8');
+          },
+          output: () => {},
+          closed: () => {
+            child = undefined;
+            resolve();
+          },
+        },
+      );
+    });
+    ended = run;
+    const stop = new AbortController();
+    const first = await Promise.race([
+      run.then(() => undefined),
+      whenChanged(env, marks, stop.signal).catch(() => undefined),
+    ]);
+    stop.abort();
+    if (first === undefined) {
+      modules = parseModules(told, path);
+      const known = new Map(marks);
+      marks = new Map(
+        [...markFiles(env.fs, modules)].map(([name, mark]) => [name, known.get(name) ?? mark]),
+      );
+      say(`watching ${modules.length} files; Ctrl-C ends it`);
+      const changed = await whenChanged(env, marks, new AbortController().signal);
+      say(`${changed} has changed`);
+    } else {
+      say(`${first} has changed`);
+      child?.interrupt();
+      await run;
+    }
+  }
+}
+
+/** The command line of this process for the child: it overwrites, and tells what it has loaded instead of watching. */
+function childArguments(args: readonly string[]): string[] {
+  return [...args.filter((arg) => arg !== '--watch' && arg !== '-w'), '--overwrite', '--watched'];
+}
+
+function parseModules(told: string, path: string): readonly string[] {
+  try {
+    const value: unknown = JSON.parse(told);
+    const names = Array.isArray(value) ? value.filter((each) => typeof each === 'string') : [];
+    return [...new Set([path, ...names])];
+  } catch {
+    // It was killed before it could tell.
+    return [path];
+  }
+}
