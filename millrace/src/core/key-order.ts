@@ -4,11 +4,11 @@
  */
 
 /**
- * A key: of a record, of a sort, of a group. Strings are ordered by code point, numbers by size, dates by time, bytes as unsigned
+ * A key: of a record, of a sort, of a group. Undefined comes first, then null. Strings are ordered by code point, numbers by size, dates by time, bytes as unsigned
  * numbers, false before true; arrays compare element by element.
  */
 export type Key = KeyScalar | readonly Key[];
-export type KeyScalar = string | number | bigint | boolean | Date | Uint8Array | null;
+export type KeyScalar = string | number | bigint | boolean | Date | Uint8Array | null | undefined;
 
 /** What a function that orders records may return: a key, any part of which may be marked by `desc`. */
 export type SortKey = KeyScalar | Descending | readonly SortKey[];

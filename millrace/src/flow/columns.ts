@@ -9,7 +9,8 @@
 export type ColumnValue = string | number | boolean | null;
 
 export type Expression =
-  | { readonly kind: 'column'; readonly name: string }
+  /** `isOptional`: a row that lacks the column has null there (NDJSON); otherwise that is ML_COLUMN_UNKNOWN. */
+  | { readonly kind: 'column'; readonly name: string; readonly isOptional?: boolean }
   | { readonly kind: 'literal'; readonly value: ColumnValue }
   | {
       readonly kind: 'compare';

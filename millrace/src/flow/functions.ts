@@ -1,0 +1,102 @@
+/** The functions that the language itself puts into a plan. */
+import type { ValueFunction } from './plan.ts';
+import type { Entry } from './streams.ts';
+
+const PARTS = new WeakMap<object, readonly unknown[]>();
+
+/** Remembers what a function was made of: functions and data that its own text does not show. */
+export function madeOf<T extends object>(parts: readonly unknown[], fn: T): T {
+  PARTS.set(fn, parts);
+  return fn;
+}
+
+/** What `madeOf` was told; nothing for functions of the user. */
+export function partsOf(fn: object): readonly unknown[] {
+  return PARTS.get(fn) ?? [];
+}
+
+export function identity(value: unknown): unknown {
+  return value;
+}
+
+export function toEntry(value: unknown, key: unknown): Entry<unknown, unknown> {
+  return { key, value };
+}
+
+export function zero(): number {
+  return 0;
+}
+
+export function increment(count: unknown): number {
+  return (count as number) + 1;
+}
+
+export function plus(left: unknown, right: unknown): number {
+  return (left as number) + (right as number);
+}
+
+/** The accumulator of those that keep a value: there is none yet. */
+export function nothing(): undefined {
+  return undefined;
+}
+
+export function isSomething(value: unknown): boolean {
+  return value !== undefined;
+}
+
+/** Latest values that are null mean that the key was deleted, as in a changelog. */
+export function isPresent(value: unknown): boolean {
+  return value !== undefined && value !== null;
+}
+
+/** Keeps the first value. */
+export function keepLeft(left: unknown, right: unknown): unknown {
+  return left === undefined ? right : left;
+}
+
+/** Keeps the last value. */
+export function keepRight(_left: unknown, right: unknown): unknown {
+  return right;
+}
+
+/** `fn` on two values, either of which may not be there. */
+export function reducer(
+  fn: (left: unknown, right: unknown) => unknown,
+): (left: unknown, right: unknown) => unknown {
+  return madeOf([fn], (left: unknown, right: unknown) => {
+    if (left === undefined) return right;
+    return right === undefined ? left : fn(left, right);
+  });
+}
+
+/** For each predicate, and last for none of them: whether it is the first that is true. */
+export function branchFilters(predicates: readonly ValueFunction[]): ValueFunction[] {
+  const firstTrue = (value: unknown, key: unknown, from: number): number | Promise<number> => {
+    for (let index = from; index < predicates.length; index++) {
+      const answer = predicates[index]?.(value, key);
+      if (answer instanceof Promise) {
+        return answer.then((holds: unknown) =>
+          holds === true ? index : firstTrue(value, key, index + 1),
+        );
+      }
+      if (answer === true) return index;
+    }
+    return predicates.length;
+  };
+  return Array.from({ length: predicates.length + 1 }, (_, branch): ValueFunction => {
+    return madeOf([...predicates, branch], (value: unknown, key: unknown) => {
+      const first = firstTrue(value, key, 0);
+      return typeof first === 'number' ? first === branch : first.then((index) => index === branch);
+    });
+  });
+}
+
+/** `rows()` of a stream of lines. Engines that compute on bytes know it by its identity. */
+export function rowOfLine(line: unknown): { readonly line: unknown } {
+  return { line };
+}
+
+/** The line of a row of the one column `line`. */
+export function lineOfRow(row: unknown): unknown {
+  return (row as { readonly line: unknown }).line;
+}
