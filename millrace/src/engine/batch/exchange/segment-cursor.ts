@@ -123,9 +123,9 @@ export class SegmentCursor {
     return true;
   }
 
-  /** The next record, if there is one, is in another block. */
+  /** The next record, if there is one, is in another block, or another segment. */
   get isLastOfBlock(): boolean {
-    return this.nextAt === this.blockEnd;
+    return this.left === 0 || this.nextAt === this.blockEnd;
   }
 
   close(): void {
