@@ -260,6 +260,10 @@ export const COMBINE_TABLE_KEYS_MAX = 4_000_000;
 export const COMBINE_VALUES_MAX = 1_024;
 /** Records of an exchange that are read before other things have their turn. */
 export const INPUT_CHUNK_RECORDS = 8_192;
+/** Least share of the memory of a task that anything in it has. */
+export const EXCHANGE_SHARE_BYTES_MIN = 32 * 1024;
+/** For so long a task keeps everything else in its process waiting. */
+export const TASK_TURN_MS = 20;
 /** The name of a stage is cut at this length. */
 export const STAGE_LABEL_CHARACTERS_MAX = 160;
 /** Promises of user functions that are waited for together. */
@@ -314,6 +318,8 @@ export const JOIN_HOT_KEY_BYTES = 16 * 1024 * 1024;
 export const JOIN_HOT_KEY_SLICES_MAX = 64;
 /** Hot keys of one partition that are split; further ones stay whole. */
 export const JOIN_HOT_KEYS_MAX = 16;
+/** The least that a half of an iteration is given: what is kept between rounds, and what the tasks of a round hold. */
+export const ITERATE_MEMORY_BYTES_MIN = 256 * 1024;
 /** Copied at once when parts of an output are put together. */
 export const COMMIT_COPY_BYTES = 1024 * 1024;
 

@@ -13,9 +13,11 @@ import {
   JOIN_HOT_KEY_BYTES,
   JOIN_HOT_KEY_SLICES_MAX,
   JOIN_HOT_KEYS_MAX,
+  SAMPLE_KEY_BYTES_MAX,
   SAMPLE_RECORDS,
 } from '../../../core/limits.ts';
 import type { JoinNode, JoinType } from '../../../flow/plan.ts';
+import { mergeSamples } from '../exchange/sampling.ts';
 import type { ExchangeOutput, KeyRange } from '../stage.ts';
 
 /** One exchange, all tasks that wrote to it taken together. */
@@ -70,11 +72,10 @@ export function exchangeStats(
       for (const [partition, segment] of run.segments.entries())
         partitionRecords[partition] = (partitionRecords[partition] ?? 0) + segment.records;
   }
-  // Each task has the lowest hashes of what it wrote: the lowest of all of these are those of the whole.
-  const sample = outputs
-    .flatMap((output) => output.sample)
-    .toSorted((a, b) => a.hash - b.hash || (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
-    .slice(0, SAMPLE_RECORDS);
+  const sample = mergeSamples(
+    outputs.map((output) => output.sample),
+    SAMPLE_RECORDS,
+  );
   const counts = new Map<string, number>();
   for (const { key } of sample) counts.set(key, (counts.get(key) ?? 0) + 1);
   const keys = [...counts]
@@ -106,6 +107,8 @@ export function hotKeys(stats: ExchangeStats, bytesMin: number = JOIN_HOT_KEY_BY
     // A key that was seen once says nothing about how frequent it is.
     if (samples < HOT_KEY_SAMPLES_MIN) break;
     const bytes = Buffer.from(key, 'base64');
+    // Samples keep the beginning of a long key: which key it is cannot be told.
+    if (bytes.length >= SAMPLE_KEY_BYTES_MAX) continue;
     found.push({
       key,
       partition: partitionOfKey(bytes, 0, bytes.length, stats.partitions),
