@@ -211,7 +211,19 @@ class StageBuilder {
         return { kind: 'gather', isSorted: false, isCombined: false };
       case 'write':
         return this.writeArrangement(node);
-      default:
+      case 'explode':
+      case 'filter':
+      case 'flatMap':
+      case 'iterationInput':
+      case 'keyBy':
+      case 'map':
+      case 'sample':
+      case 'select':
+      case 'source':
+      case 'tap':
+      case 'union':
+      case 'where':
+      case 'with':
         return undefined;
     }
   }

@@ -6,6 +6,7 @@ import { assert } from '../../core/errors.ts';
 import { PARTITION_BYTES, PARTITIONS_MAX, SAMPLE_RECORDS } from '../../core/limits.ts';
 import type { Plan } from '../../flow/plan.ts';
 import type { Split } from '../../flow/source.ts';
+import { mergeSamples, pickBoundaries } from './exchange/sampling.ts';
 import {
   type Exchange,
   type ExchangeOutput,
@@ -125,7 +126,11 @@ function exchangeInputs(
 function ranges(exchange: Exchange, outputs: readonly ExchangeOutput[]): ExchangeRead[][] {
   const bytes = outputs.reduce((sum, output) => sum + output.bytes, 0);
   const count = Math.min(Math.max(Math.ceil(bytes / PARTITION_BYTES), 1), PARTITIONS_MAX);
-  const cuts = count === 1 ? [] : pickBoundaries(outputs, count);
+  const sample = mergeSamples(
+    outputs.map((output) => output.sample),
+    SAMPLE_RECORDS,
+  );
+  const cuts = count === 1 ? [] : pickBoundaries(sample, count);
   return [...cuts, undefined].map((to, index) => {
     const from = index === 0 ? undefined : cuts[index - 1];
     const range =
@@ -157,19 +162,4 @@ function readOf(
       if (segment !== undefined && segment.records > 0) runs.push(segment);
     }
   return { exchange, partition, runs, range };
-}
-
-/** At most `count - 1` keys that cut the sample into nearly equal parts. */
-function pickBoundaries(outputs: readonly ExchangeOutput[], count: number): string[] {
-  const sample = outputs.flatMap((output) => output.sample).toSorted((a, b) => a.hash - b.hash);
-  const keys = sample
-    .slice(0, SAMPLE_RECORDS)
-    .map(({ key }) => Buffer.from(key, 'base64'))
-    .toSorted(Buffer.compare);
-  const cuts = new Set<string>();
-  for (let index = 1; index < count; index++) {
-    const key = keys[Math.floor((index * keys.length) / count)];
-    if (key !== undefined) cuts.add(key.toString('base64'));
-  }
-  return [...cuts];
 }

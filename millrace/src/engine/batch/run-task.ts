@@ -1,9 +1,22 @@
-/** Runs one task in this process. */
+/**
+ * Runs one task in this process: its input pushes records through the operators of the stage into sinks and exchanges. Between chunks
+ * it waits for what operators and sinks have to wait for, tells how far it is, and gives others their turn.
+ */
 import type { Env } from '../../core/env.ts';
-import { MillraceError } from '../../core/errors.ts';
+import { assert, MillraceError } from '../../core/errors.ts';
+import { TASK_TURN_MS } from '../../core/limits.ts';
 import type { Plan } from '../../flow/plan.ts';
+import type { Sink, SinkWriter, WriteContext } from '../../flow/sink.ts';
+import type { Split, SplitReader } from '../../flow/source.ts';
 import type { RunStorage } from './exchange.ts';
-import type { StageGraph, TaskProgress, TaskResult, TaskSpec } from './stage.ts';
+import { openInput, openJoin } from './inputs/open-input.ts';
+import { SplitInput } from './inputs/split-input.ts';
+import type { TaskInput } from './inputs/task-input.ts';
+import { loadBroadcasts } from './load-broadcasts.ts';
+import { divideMemory, type TaskMemory } from './memory.ts';
+import { Failures } from './operators/failures.ts';
+import { buildPipeline, type Pipeline } from './pipeline.ts';
+import type { Stage, StageGraph, TaskProgress, TaskResult, TaskSpec } from './stage.ts';
 
 /** What a task needs of the process that it runs in. */
 export interface TaskEnvironment {
@@ -23,14 +36,227 @@ export interface TaskEnvironment {
 /**
  * Runs one attempt at one task and resolves when its runs and parts are written. After a rejection files may be left in the directories of
  * the attempt: their owner removes them. One task at a time per plan object: the counters of the plan are its.
+ * @throws {MillraceError} ML_USER_FUNCTION, ML_INPUT_MALFORMED, ML_TOO_MANY_SKIPPED, ML_ABORTED, what sources, sinks and runs throw
  */
-export function runTask(
+export async function runTask(
   plan: Plan,
-  _graph: StageGraph,
+  graph: StageGraph,
   spec: TaskSpec,
-  _environment: TaskEnvironment,
+  environment: TaskEnvironment,
 ): Promise<TaskResult> {
-  return Promise.reject(
-    new MillraceError('ML_ASSERT', `stage ${spec.stage} of ${plan.name} cannot run yet`),
-  );
+  const task = new Task(plan, graph, spec, environment);
+  try {
+    return await task.run();
+  } catch (error) {
+    await task.abort();
+    throw error;
+  } finally {
+    await task.close();
+  }
+}
+
+class Task {
+  private readonly plan: Plan;
+  private readonly spec: TaskSpec;
+  private readonly environment: TaskEnvironment;
+  private readonly stage: Stage;
+  private readonly startMs: number;
+  private readonly storage: RunStorage;
+  private readonly failures: Failures;
+  private readonly memory: TaskMemory;
+  private readonly pipeline: Pipeline;
+  private input: TaskInput | undefined;
+  private records = 0;
+  private isPaused = false;
+  private memoryBytesMax = 0;
+  private turnMs: number;
+
+  constructor(plan: Plan, graph: StageGraph, spec: TaskSpec, environment: TaskEnvironment) {
+    const stage = graph.stages[spec.stage];
+    assert(stage !== undefined, `no stage ${spec.stage}`);
+    this.plan = plan;
+    this.spec = spec;
+    this.environment = environment;
+    this.stage = stage;
+    this.startMs = environment.env.clock.monotonicMs();
+    this.turnMs = this.startMs;
+    for (const counter of plan.counters) counter.value = 0;
+    this.storage = environment.storage(spec.directory);
+    this.failures = new Failures({
+      open: this.deadLetters(),
+      recordsMax: spec.skippedRecordsMax,
+    });
+    const { steps } = stage;
+    this.memory = divideMemory(spec.memoryBytes, {
+      broadcasts: spec.broadcasts.length,
+      readers: spec.reads.length,
+      hasJoin: this.joinOfExchanges() !== undefined,
+      exits: steps.filter((step) => step.exchange !== undefined).length,
+    });
+    const { env } = environment;
+    this.pipeline = buildPipeline({
+      plan,
+      graph,
+      stage,
+      writes: spec.writes,
+      exitBytes: this.memory.exit,
+      storage: this.storage,
+      failures: this.failures,
+      broadcasts: loadBroadcasts(plan, graph, spec.broadcasts, {
+        storage: this.storage,
+        memoryBytes: this.memory.broadcast,
+      }),
+      openSink: (node, { directory, task }) => openWriter(node.sink, { env, directory, task }),
+    });
+  }
+
+  async run(): Promise<TaskResult> {
+    const { pipeline, failures } = this;
+    const { first } = pipeline;
+    const input = this.openInput();
+    this.input = input;
+    failures.positions = input;
+    const emit = (value: unknown, key: unknown): boolean => {
+      this.records++;
+      if (first.push(value, key)) return true;
+      this.isPaused = true;
+      return false;
+    };
+    for (;;) {
+      let isDone = input.read(emit);
+      if (typeof isDone !== 'boolean') isDone = await isDone;
+      if (isDone || this.isPaused || input.needsDrain) {
+        await first.drain();
+        this.isPaused = false;
+      }
+      if (failures.isBusy) await failures.drain();
+      this.tell(input);
+      await this.giveTurn();
+      if (isDone) return this.finish(input);
+    }
+  }
+
+  /** After a failure: what was opened is closed, whatever is in it. */
+  async abort(): Promise<void> {
+    const { pipeline, failures } = this;
+    const aborted = [...pipeline.sinks.map(({ exit }) => exit.abort()), failures.abort()];
+    await Promise.allSettled(aborted);
+  }
+
+  async close(): Promise<void> {
+    await this.input?.close();
+  }
+
+  private async finish(input: TaskInput): Promise<TaskResult> {
+    const { pipeline, failures, plan } = this;
+    const recordsIn = Math.max(this.records, input.records);
+    const bytesIn = input.bytes;
+    await input.close();
+    const exchanges = pipeline.exits.map(({ lane, exit }) => ({ ...exit.finish(), lane }));
+    const writes = [];
+    for (const { write, exit } of pipeline.sinks) {
+      const { node, task } = write;
+      writes.push({ node, task, parts: await exit.finish() });
+    }
+    const skipped = { records: failures.records, parts: await failures.finish() };
+    const written = pipeline.sinks.reduce((sum, { exit }) => sum + exit.records, 0);
+    const partBytes = writes.flatMap(({ parts }) => parts.map(({ bytes }) => bytes));
+    const writers = pipeline.exits.map(({ exit }) => exit.writer);
+    const { clock } = this.environment.env;
+    return {
+      exchanges,
+      writes,
+      skipped,
+      counters: Object.fromEntries(plan.counters.map(({ name, value }) => [name, value])),
+      metrics: {
+        recordsIn,
+        bytesIn,
+        recordsOut: written + sum(exchanges.map(({ records }) => records)),
+        bytesOut: sum(partBytes) + sum(exchanges.map(({ bytes }) => bytes)),
+        spills: sum(writers.map(({ spills }) => spills)),
+        spilledBytes: sum(writers.map(({ spilledBytes }) => spilledBytes)),
+        memoryBytesMax: this.memoryBytesMax,
+        elapsedMs: clock.monotonicMs() - this.startMs,
+      },
+    };
+  }
+
+  private openInput(): TaskInput {
+    const { plan, spec, stage, storage, memory, failures, pipeline } = this;
+    const [root] = stage.steps;
+    const node = plan.nodes[root?.node ?? -1];
+    assert(node !== undefined, `stage ${stage.id} has no root`);
+    if (node.kind === 'source') {
+      const splits = spec.splits.flatMap(({ splits: some }) => some);
+      return new SplitInput(splits, (split) => this.openSplit(split));
+    }
+    const options = { node, reads: spec.reads, storage, memory, failures };
+    if (node.kind !== 'join') return openInput(options);
+    assert(pipeline.pairs !== undefined, `${node.name} has no pairs`);
+    const strategy = stage.joins.find((join) => join.node === node.id)?.strategy ?? 'sort-merge';
+    return openJoin({ ...options, node, strategy, pair: pipeline.pairs.pair });
+  }
+
+  private openSplit(split: Split): SplitReader {
+    const { plan, stage, failures, environment } = this;
+    const { env, directory, brokers } = environment;
+    const node = plan.nodes[stage.sources[0] ?? -1];
+    assert(node?.kind === 'source', `stage ${stage.id} has no source`);
+    return node.source.open(split, {
+      env,
+      directory,
+      brokers,
+      malformed: (error, raw) => {
+        failures.malformed(node.name, error, raw);
+      },
+    });
+  }
+
+  /** The join that is the root of the stage. */
+  private joinOfExchanges(): number | undefined {
+    const root = this.stage.steps[0]?.node ?? -1;
+    return this.plan.nodes[root]?.kind === 'join' ? root : undefined;
+  }
+
+  /** Opens the sink of dead letters, where they are taken. */
+  private deadLetters(): (() => SinkWriter<unknown, unknown>) | undefined {
+    const { plan, spec, environment } = this;
+    const { skippedDirectory: directory, task } = spec;
+    const { onError } = plan;
+    if (onError.kind === 'fail' || directory === undefined) return undefined;
+    return () => openWriter(onError.sink, { env: environment.env, directory, task });
+  }
+
+  private tell(input: TaskInput): void {
+    const { pipeline, memory } = this;
+    let heldBytes = memory.reader * this.spec.reads.length + memory.join;
+    for (const { exit } of pipeline.exits) heldBytes += exit.heldBytes;
+    this.memoryBytesMax = Math.max(this.memoryBytesMax, heldBytes);
+    this.environment.onProgress({
+      recordsIn: Math.max(this.records, input.records),
+      bytesIn: input.bytes,
+    });
+  }
+
+  /** Frames, signals and timers of the process wait while a task computes: every so often it is their turn. */
+  private async giveTurn(): Promise<void> {
+    const { env, signal } = this.environment;
+    const nowMs = env.clock.monotonicMs();
+    if (nowMs - this.turnMs >= TASK_TURN_MS) {
+      await new Promise<void>((resolve) => {
+        env.timers.immediate(resolve);
+      });
+      this.turnMs = env.clock.monotonicMs();
+    }
+    if (signal.aborted) throw new MillraceError('ML_ABORTED', 'the task was cancelled');
+  }
+}
+
+/** The types of a sink say what the language lets into it; here records are records. */
+function openWriter(sink: Sink, context: WriteContext): SinkWriter<unknown, unknown> {
+  return (sink as unknown as Sink<unknown, unknown>).open(context);
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
 }
