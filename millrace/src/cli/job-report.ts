@@ -123,7 +123,9 @@ function stageTable(stages: readonly StageSummary[], columns: number): string {
 
 /** What failed, where, and what to do, as lines for the person; the stack is cut to frames of the user. */
 export function formatJobError(error: MillraceError): string {
-  const lines = [`error: ${error.message} (${error.code})`];
+  // What is behind the first line shows the place in the source.
+  const [first = '', ...excerpt] = error.message.split('\n');
+  const lines = [`error: ${first} (${error.code})`, ...excerpt.map((line) => `    ${line}`)];
   for (let at: unknown = error; at instanceof Error; at = at.cause) {
     const frames = userFrames(at.stack ?? '');
     if (frames.length === 0) continue;

@@ -174,7 +174,7 @@ function cancelSignal(env: Env): AbortSignal {
 /** A program may wait for something that never happens: then Node has nothing left to do, and ends, and nobody knows why. */
 function expectEnd(outcome: Outcome): void {
   process.on('exit', () => {
-    if (outcome.isSettled || process.exitCode !== undefined) return;
+    if (outcome.isSettled) return;
     say('error: the program waits for something that never happens (ML_PROGRAM_INVALID)');
     say(
       '  fix: Look for a promise that is never resolved, where the program is loaded or in a function',

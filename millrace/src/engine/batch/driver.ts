@@ -26,7 +26,7 @@ import { JobDirectory, tidyJobs } from './job-directory.ts';
 import type { JobEvent } from './job-events.ts';
 import type { JobStatus, JobSummary } from './job-summary.ts';
 import { JobTally } from './job-tally.ts';
-import { loadProgram } from './load-program.ts';
+import { buildPlan, loadProgram } from './load-program.ts';
 import { LocalRunner } from './local-runner.ts';
 import { errorToMessage } from './messages.ts';
 import { buildStages } from './plan-stages.ts';
@@ -126,7 +126,7 @@ class Job {
       if ('path' in program && workers !== undefined && workers > 0) this.#startPool(workers);
       const flow =
         'path' in program ? (await loadProgram(program, this.#env.fs)).flow : program.flow;
-      const plan = flow.plan(program.settings);
+      const plan = buildPlan(flow, program.settings);
       this.#options.onEvent?.({ kind: 'built', plan });
       return await this.#runPlan(plan);
     } finally {

@@ -10,6 +10,9 @@ const isSource = HERE.includes(SOURCE);
 /** URL of the directory that holds package.json, with a slash at the end. */
 export const PACKAGE_URL = HERE.slice(0, HERE.lastIndexOf(isSource ? SOURCE : BUNDLE) + 1);
 
+/** What Node has to take the entry points for. */
+export const ENTRY_FORMAT = isSource ? 'module-typescript' : 'module';
+
 /** URL of the module that `millrace` or `millrace/NAME` means; undefined for any other specifier. */
 export function entryUrl(specifier: string): string | undefined {
   const match = /^millrace(?:\/([\w/-]+))?$/.exec(specifier);

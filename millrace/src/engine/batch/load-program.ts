@@ -12,7 +12,8 @@ import type { FileSystem } from '../../core/env.ts';
 import { MillraceError } from '../../core/errors.ts';
 import { readWholeFile } from '../../core/files.ts';
 import type { Flow } from '../../flow/flow-types.ts';
-import { entryUrl, PACKAGE_URL } from './entry-points.ts';
+import type { Plan } from '../../flow/plan.ts';
+import { ENTRY_FORMAT, entryUrl, PACKAGE_URL } from './entry-points.ts';
 import type { ProgramRef } from './program.ts';
 import { syntaxPosition, userPosition, type SourcePosition } from './user-stack.ts';
 
@@ -42,6 +43,25 @@ export async function loadProgram(ref: ProgramRef, fs: FileSystem): Promise<Load
   return { flow: chooseFlow(exported, ref), modules: [...modules] };
 }
 
+/**
+ * Builds the plan of a program.
+ * @throws {MillraceError} ML_FLOW_INVALID, ML_PARAMETER_INVALID; ML_PROGRAM_INVALID when the user's code throws
+ */
+export function buildPlan(flow: Flow, settings: ProgramRef['settings']): Plan {
+  try {
+    return flow.plan(settings);
+  } catch (error) {
+    if (error instanceof MillraceError) throw error;
+    const at = userPosition(error instanceof Error ? (error.stack ?? '') : '');
+    throw invalid(
+      `${place(at, flow.name)}: the program threw while its flow was built: ${describe(error)}`,
+      'Correct the line',
+      at === undefined ? {} : { path: at.path, line: at.line, column: at.column },
+      error,
+    );
+  }
+}
+
 /** Modules that were loaded, or could not be, also by a program that failed: what a watcher has to look at. */
 export function loadedModules(): readonly string[] {
   return [...modules];
@@ -56,7 +76,7 @@ function installHooks(): void {
   registerHooks({
     resolve: (specifier, context, next) => {
       const url = entryUrl(specifier);
-      if (url !== undefined) return { url, format: 'module', shortCircuit: true };
+      if (url !== undefined) return { url, format: ENTRY_FORMAT, shortCircuit: true };
       try {
         return next(specifier, context);
       } catch (error) {
@@ -186,9 +206,8 @@ function loadError(error: unknown, path: string, fs: FileSystem): MillraceError 
     );
   }
   const at = userPosition(stack);
-  const name = error instanceof Error ? error.name : 'value';
   return invalid(
-    `${place(at, path)}: the program threw while it was loaded: ${name}: ${message}`,
+    `${place(at, path)}: the program threw while it was loaded: ${describe(error)}`,
     'Correct the line; a program should only describe its flow when it is loaded',
     fields(at, path),
     error,
@@ -218,6 +237,10 @@ function syntaxErrorIn(module: string, fs: FileSystem): ReturnType<typeof syntax
   } catch (error) {
     return error instanceof Error ? syntaxPosition(String(error.stack)) : undefined;
   }
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
 }
 
 function errorCode(error: unknown): string | undefined {

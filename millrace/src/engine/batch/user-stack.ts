@@ -3,7 +3,8 @@ import { fileURLToPath } from 'node:url';
 import { PACKAGE_URL } from './entry-points.ts';
 
 const FRAME = /^\s+at /;
-const POSITION = /(file:\/\/[^\s()]+?|\/[^\s():]+):(\d+)(?::(\d+))?\)?$/;
+/** The place at the end of a frame; paths may hold blanks. */
+const POSITION = /(?:\(|^at (?:async )?|^)((?:file:\/\/|\/).*?):(\d+)(?::(\d+))?\)?$/;
 
 /** A place in a source file. */
 export interface SourcePosition {
@@ -58,6 +59,7 @@ function isUserFrame(line: string): boolean {
     !line.includes('<anonymous>') &&
     !line.includes(`${PACKAGE_URL}src/`) &&
     !line.includes(`${PACKAGE_URL}dist/`) &&
+    !line.includes('/node_modules/') &&
     /file:\/\/|\(\/|at \/|at async \//.test(line)
   );
 }

@@ -7,7 +7,7 @@ import { realEnv } from '../../core/real-env.ts';
 import type { Plan } from '../../flow/plan.ts';
 import { fileStorage } from './exchange/run-storage.ts';
 import { programChanged } from './fingerprint.ts';
-import { loadProgram } from './load-program.ts';
+import { buildPlan, loadProgram } from './load-program.ts';
 import type { DoneMessage, InitMessage, PlanMessage } from './messages.ts';
 import { buildStages } from './plan-stages.ts';
 import { runTask } from './run-task.ts';
@@ -27,7 +27,7 @@ class Engine implements SessionEngine {
   async load(init: InitMessage): Promise<string> {
     this.#init = init;
     const { flow } = await loadProgram(init.program, this.#env.fs);
-    this.#plan = flow.plan(init.program.settings);
+    this.#plan = buildPlan(flow, init.program.settings);
     return this.#plan.fingerprint;
   }
 
