@@ -15,7 +15,7 @@
  *
  * Inside an array, strings and bytes have a 00 written as 00 FF and end in 00; every tag is below FF and above 00. At the top they
  * go to the end of the key, and the trailing zeros of a number are left out. What `desc` marks is encoded as inside an array, then
- * inverted: its tag has the highest bit.
+ * inverted: its tag has the highest bit. At the top it is followed by 01.
  *
  * @hot Strings and numbers allocate nothing.
  */
@@ -60,6 +60,7 @@ export function encodeKey(key: unknown, writer: ByteWriter, descending = false):
     const from = writer.length;
     encodeElement(value, writer, 1);
     invert(writer, from);
+    writer.byte(END);
   } else if (typeof value === 'string') {
     writer.reserve(1 + value.length * 3);
     writer.buffer[writer.length++] = STRING;
@@ -96,6 +97,7 @@ export function decodeKey(buffer: Buffer, start: number, end: number): unknown {
     default: {
       const cursor = new Cursor(buffer, start, end);
       const key = cursor.element(0, 1);
+      if ((buffer[start] ?? 0) > 0x7f) cursor.mark();
       if (cursor.at !== end) throw malformed();
       return key;
     }
@@ -376,6 +378,11 @@ class Cursor {
       default:
         throw malformed();
     }
+  }
+
+  /** What is inverted at the top has an END behind it: nothing at all would be before the 00 of an inverted 00 FF. */
+  mark(): void {
+    if (this.byte() !== END) throw malformed();
   }
 
   private byte(): number {
