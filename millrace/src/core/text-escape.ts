@@ -12,7 +12,6 @@ import type { ByteWriter } from './byte-writer.ts';
 
 const REPLACEMENT = '\ufffd';
 const ESCAPE_BASE = 0xdc00;
-const LONE_SURROGATE = /\p{Surrogate}/u;
 
 /** The text of buffer[start, end). */
 export function decodeText(buffer: Buffer, start: number, end: number): string {
@@ -26,8 +25,8 @@ export function encodeText(text: string, writer: ByteWriter): void {
   const { length } = text;
   // Each UTF-16 unit takes 3 bytes at most; two that are a pair take 4.
   writer.reserve(length * 3);
-  if (LONE_SURROGATE.test(text)) encodeSurrogates(text, writer);
-  else writer.length += writer.buffer.utf8Write(text, writer.length);
+  if (text.isWellFormed()) writer.length += writer.buffer.utf8Write(text, writer.length);
+  else encodeSurrogates(text, writer);
 }
 
 function decodeInvalid(buffer: Buffer, start: number, end: number): string {

@@ -40,17 +40,50 @@ export function parseNumber(buffer: Buffer, start: number, end: number): number 
   return sign === MINUS ? -value : value;
 }
 
+/** `parseNumber` of text[start, end). */
+export function parseNumberText(text: string, start: number, end: number): number {
+  let at = start;
+  const sign = text.charCodeAt(at);
+  if ((sign === MINUS || sign === PLUS) && at < end) at++;
+  if (end - at > EXACT_DIGITS + 1 || at === end) return parseLongText(text.slice(start, end));
+  let digits = 0;
+  let value = 0;
+  let dotAt = -1;
+  for (; at < end; at++) {
+    const code = text.charCodeAt(at);
+    const digit = code - ZERO;
+    if (digit >= 0 && digit <= 9) {
+      value = value * 10 + digit;
+      digits++;
+    } else if (code === DOT && dotAt < 0) dotAt = at;
+    else return parseLongText(text.slice(start, end));
+  }
+  if (digits === 0 || digits > EXACT_DIGITS) return parseLongText(text.slice(start, end));
+  if (dotAt >= 0) value /= POWERS_OF_TEN[end - dotAt - 1] ?? 1;
+  return sign === MINUS ? -value : value;
+}
+
 /** 1: `true`, 0: `false`, in any mix of cases; -1: neither. */
 export function parseBoolean(buffer: Buffer, start: number, end: number): 1 | 0 | -1 {
   const length = end - start;
   if (length !== 4 && length !== 5) return -1;
-  const text = buffer.latin1Slice(start, end).toLowerCase();
-  if (text === 'true') return 1;
-  return text === 'false' ? 0 : -1;
+  return parseBooleanText(buffer.latin1Slice(start, end), 0, length);
+}
+
+/** `parseBoolean` of text[start, end). */
+export function parseBooleanText(text: string, start: number, end: number): 1 | 0 | -1 {
+  const length = end - start;
+  if (length !== 4 && length !== 5) return -1;
+  const word = text.slice(start, end).toLowerCase();
+  if (word === 'true') return 1;
+  return word === 'false' ? 0 : -1;
 }
 
 function parseLongNumber(buffer: Buffer, start: number, end: number): number {
-  const text = buffer.latin1Slice(start, end);
+  return parseLongText(buffer.latin1Slice(start, end));
+}
+
+function parseLongText(text: string): number {
   if (!NUMBER.test(text)) return Number.NaN;
   const value = Number(text);
   return Number.isFinite(value) ? value : Number.NaN;
