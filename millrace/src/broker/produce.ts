@@ -37,7 +37,7 @@ import {
   recordCount,
   storedCrc,
 } from '../wire/kafka/records/record-batch.ts';
-import { crc32c } from '../wire/kafka/records/crc32c.ts';
+import { crc32c } from '../core/crc32c.ts';
 import { RecordBatchBuilder } from '../wire/kafka/records/record-batch-builder.ts';
 import { RecordReader } from '../wire/kafka/records/record-reader.ts';
 import { UNLIMITED } from './config-table.ts';

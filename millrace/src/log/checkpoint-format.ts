@@ -6,7 +6,7 @@
  *
  * Invariant: one CRC-32C covers everything behind it, header and records: a checkpoint is whole or it is none.
  */
-import { crc32c } from '../wire/kafka/records/crc32c.ts';
+import { crc32c } from '../core/crc32c.ts';
 import { readInt64, writeInt64 } from '../wire/kafka/records/record-batch.ts';
 import type { EpochEntry } from './epoch-cache.ts';
 import { entryKey, entryLogKey, logIdOf, STORE_ID_BYTES } from './journal-format.ts';

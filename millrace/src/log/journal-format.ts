@@ -12,7 +12,7 @@
  * Invariant: group sequences are strictly increasing over the life of a store, and group N+1 is written only after
  * group N was durable. What an older use of a recycled file left behind has a lower sequence and is never taken for new.
  */
-import { crc32c } from '../wire/kafka/records/crc32c.ts';
+import { crc32c } from '../core/crc32c.ts';
 import { ATTRIBUTES_AT, readInt64, writeInt64 } from '../wire/kafka/records/record-batch.ts';
 import type { LogId } from './types.ts';
 

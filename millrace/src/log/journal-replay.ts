@@ -9,7 +9,7 @@ import type { Env, File } from '../core/env.ts';
 import { MillraceError } from '../core/errors.ts';
 import { readFully, readFullyAsync, writeManyFullyAsync } from '../core/files.ts';
 import type { Logger } from '../core/log.ts';
-import { crc32c } from '../wire/kafka/records/crc32c.ts';
+import { crc32c } from '../core/crc32c.ts';
 import {
   ATTRIBUTES_AT,
   batchBytes,

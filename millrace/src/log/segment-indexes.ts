@@ -8,7 +8,7 @@
 import type { File, FileSystem } from '../core/env.ts';
 import { assert } from '../core/errors.ts';
 import { readFully, writeFully } from '../core/files.ts';
-import { crc32c } from '../wire/kafka/records/crc32c.ts';
+import { crc32c } from '../core/crc32c.ts';
 import {
   BATCH_OK,
   baseOffset,

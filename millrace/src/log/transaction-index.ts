@@ -14,7 +14,7 @@
 import type { FileSystem } from '../core/env.ts';
 import { MillraceError } from '../core/errors.ts';
 import { readWholeFile, writeFully } from '../core/files.ts';
-import { crc32c } from '../wire/kafka/records/crc32c.ts';
+import { crc32c } from '../core/crc32c.ts';
 import { readInt64, writeInt64 } from '../wire/kafka/records/record-batch.ts';
 import { TRANSACTION_INDEX_SUFFIX } from './segment-files.ts';
 

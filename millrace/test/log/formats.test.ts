@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { readWholeFile } from '../../src/core/files.ts';
 import { encodeEndTransactionMarker } from '../../src/wire/kafka/records/control-records.ts';
-import { crc32cJs } from '../../src/wire/kafka/records/crc32c.ts';
+import { crc32cJs } from '../../src/core/crc32c.ts';
 import { append, batchOf, DIRECTORY, journalFile, logId, openOne, SMALL_STORE } from './fixture.ts';
 
 const ROOMY = { ...SMALL_STORE, journalFileBytes: 64 * 1024, journalBytesMax: 256 * 1024 };

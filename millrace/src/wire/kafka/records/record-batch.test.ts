@@ -9,7 +9,7 @@ import {
   writeInt32,
   writeInt64,
 } from './big-endian.ts';
-import { crc32c } from './crc32c.ts';
+import { crc32c } from '../../../core/crc32c.ts';
 import * as batch from './record-batch.ts';
 
 interface Fields {

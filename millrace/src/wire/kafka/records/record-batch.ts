@@ -41,7 +41,7 @@ import {
   writeInt32,
   writeInt64,
 } from './big-endian.ts';
-import { crc32c } from './crc32c.ts';
+import { crc32c } from '../../../core/crc32c.ts';
 
 export { readInt64, writeInt64 } from './big-endian.ts';
 

@@ -5,7 +5,7 @@
  * tiny, so that it does not rot.
  */
 import { COMPRESSIONS, type Compression, compress, decompress } from './compression.ts';
-import { crc32c, crc32cJs } from './crc32c.ts';
+import { crc32c, crc32cJs } from '../../../core/crc32c.ts';
 import * as batch from './record-batch.ts';
 import { encodeBatch, RecordBatchBuilder } from './record-batch-builder.ts';
 import { RecordReader } from './record-reader.ts';

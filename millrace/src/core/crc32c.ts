@@ -1,5 +1,5 @@
 /**
- * CRC-32C (Castagnoli): the checksum of record batches, of the journal and of every small file of ours.
+ * CRC-32C (Castagnoli): the checksum of record batches, of the journal, of tables and of every small file of ours.
  *
  * Owns: the choice between the native routine and the one in JavaScript. Both give the same number for the same
  * bytes; the choice is only speed. A native call costs about half a microsecond before it looks at the first byte
