@@ -60,7 +60,12 @@ function runJoin(options: {
   };
   if (strategy === 'broadcast-hash') {
     const table = new BroadcastTable(right.open(), { name: 'joined', type, memoryBytes: 1e6 });
-    for (const { key, value } of left.records) table.probe(value, key, emit);
+    for (const { key, value } of left.records) {
+      const first = table.first(key);
+      if (type === 'semi' ? first >= 0 : first < 0 && type !== 'inner') emit(value, undefined, key);
+      else if (type !== 'semi' && type !== 'anti')
+        for (let row = first; row >= 0; row = table.next(row)) emit(value, table.value(row), key);
+    }
     return { pairs, pauses, spilledBytes: 0 };
   }
   const storage = joinStorage();

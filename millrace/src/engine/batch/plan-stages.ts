@@ -68,7 +68,9 @@ class StageBuilder {
 
   /** Makes the exchanges into a node, or ends the ways to a node that nobody uses. */
   private place(node: PlanNode): void {
-    for (const [input, from] of node.inputs.entries()) {
+    if (node.kind === 'broadcast' && !this.isSide(node)) return;
+    for (const [input, taken] of node.inputs.entries()) {
+      const from = node.kind === 'iterate' ? this.recordsOf(taken) : taken;
       const arrangement = this.arrangement(node, input);
       if (arrangement === undefined) continue;
       const exchange = {
@@ -181,6 +183,19 @@ class StageBuilder {
   /** Sources, and what reads an exchange. A broadcast is read by others. */
   private isRoot(node: PlanNode): boolean {
     return node.inputs.length === 0 || this.arrangement(node, 0) !== undefined;
+  }
+
+  /** An iteration takes the records of side data, and makes the side of them anew: its body runs as a plan of its own. */
+  private recordsOf(id: number): number {
+    const node = this.node(id);
+    return node.kind === 'broadcast' ? (node.inputs[0] ?? id) : id;
+  }
+
+  /** Whether the side data is asked for as such, by a `with`. */
+  private isSide(node: PlanNode): boolean {
+    return this.plan.nodes.some(
+      (user) => this.live.has(user.id) && user.kind === 'with' && user.inputs[1] === node.id,
+    );
   }
 
   private isUsed(node: PlanNode): boolean {

@@ -5,13 +5,14 @@
 import type { Env } from '../../core/env.ts';
 import { assert, MillraceError } from '../../core/errors.ts';
 import { TASK_TURN_MS } from '../../core/limits.ts';
-import type { Plan } from '../../flow/plan.ts';
+import type { IterateNode, Plan } from '../../flow/plan.ts';
 import type { Sink, SinkWriter, WriteContext } from '../../flow/sink.ts';
 import type { Split, SplitReader } from '../../flow/source.ts';
 import type { RunStorage } from './exchange.ts';
 import { openInput, openJoin } from './inputs/open-input.ts';
 import { SplitInput } from './inputs/split-input.ts';
 import type { TaskInput } from './inputs/task-input.ts';
+import { IterateInput } from './iterate.ts';
 import { loadBroadcasts } from './load-broadcasts.ts';
 import { divideMemory, type TaskMemory } from './memory.ts';
 import { Failures } from './operators/failures.ts';
@@ -66,6 +67,8 @@ class Task {
   private readonly memory: TaskMemory;
   private readonly pipeline: Pipeline;
   private input: TaskInput | undefined;
+  /** The input, when the root is an iteration: it has tasks of its own, and what became of them counts. */
+  private iterate: IterateInput | undefined;
   private records = 0;
   private isPaused = false;
   private memoryBytesMax = 0;
@@ -90,7 +93,7 @@ class Task {
     this.memory = divideMemory(spec.memoryBytes, {
       broadcasts: spec.broadcasts.length,
       readers: spec.reads.length,
-      hasJoin: this.joinOfExchanges() !== undefined,
+      hasJoin: this.holdsRecords(),
       exits: steps.filter((step) => step.exchange !== undefined).length,
     });
     const { env } = environment;
@@ -158,7 +161,11 @@ class Task {
       const { node, task } = write;
       writes.push({ node, task, parts: await exit.finish() });
     }
-    const skipped = { records: failures.records, parts: await failures.finish() };
+    const { iterate } = this;
+    const skipped = {
+      records: failures.records + (iterate?.skipped.records ?? 0),
+      parts: [...(iterate?.skipped.parts ?? []), ...(await failures.finish())],
+    };
     const written = pipeline.sinks.reduce((sum, { exit }) => sum + exit.records, 0);
     const partBytes = writes.flatMap(({ parts }) => parts.map(({ bytes }) => bytes));
     const writers = pipeline.exits.map(({ exit }) => exit.writer);
@@ -173,8 +180,10 @@ class Task {
         bytesIn,
         recordsOut: written + sum(exchanges.map(({ records }) => records)),
         bytesOut: sum(partBytes) + sum(exchanges.map(({ bytes }) => bytes)),
-        spills: sum(writers.map(({ spills }) => spills)),
-        spilledBytes: sum(writers.map(({ spilledBytes }) => spilledBytes)),
+        spills: sum(writers.map(({ spills }) => spills)) + (iterate?.spills ?? 0),
+        spilledBytes:
+          sum(writers.map(({ spilledBytes }) => spilledBytes)) + (iterate?.spilledBytes ?? 0),
+        ...(iterate === undefined ? {} : { rounds: iterate.rounds }),
         memoryBytesMax: this.memoryBytesMax,
         elapsedMs: clock.monotonicMs() - this.startMs,
       },
@@ -190,11 +199,34 @@ class Task {
       const splits = spec.splits.flatMap(({ splits: some }) => some);
       return new SplitInput(splits, (split) => this.openSplit(split));
     }
+    if (node.kind === 'iterate') return this.openIterate(node);
     const options = { node, reads: spec.reads, storage, memory, failures };
     if (node.kind !== 'join') return openInput(options);
     assert(pipeline.pairs !== undefined, `${node.name} has no pairs`);
     const strategy = stage.joins.find((join) => join.node === node.id)?.strategy ?? 'sort-merge';
     return openJoin({ ...options, node, strategy, pair: pipeline.pairs.pair });
+  }
+
+  private openIterate(node: IterateNode): IterateInput {
+    const { plan, spec, storage, memory, environment } = this;
+    this.iterate = new IterateInput({
+      node,
+      plan,
+      reads: spec.reads,
+      storage,
+      env: environment.env,
+      runTask: (body, graph, inner, memoryStorage) =>
+        runTask(body, graph, inner, {
+          ...environment,
+          storage: () => memoryStorage,
+          onProgress: () => undefined,
+        }),
+      directory: spec.directory,
+      skippedDirectory: spec.skippedDirectory,
+      skippedRecordsMax: spec.skippedRecordsMax,
+      memoryBytes: memory.join,
+    });
+    return this.iterate;
   }
 
   private openSplit(split: Split): SplitReader {
@@ -212,10 +244,10 @@ class Task {
     });
   }
 
-  /** The join that is the root of the stage. */
-  private joinOfExchanges(): number | undefined {
-    const root = this.stage.steps[0]?.node ?? -1;
-    return this.plan.nodes[root]?.kind === 'join' ? root : undefined;
+  /** The root of the stage is a join, or an iteration: it holds records besides what it reads and writes. */
+  private holdsRecords(): boolean {
+    const root = this.plan.nodes[this.stage.steps[0]?.node ?? -1];
+    return root?.kind === 'join' || root?.kind === 'iterate';
   }
 
   /** Opens the sink of dead letters, where they are taken. */

@@ -200,6 +200,8 @@ export interface TaskMetrics {
   readonly spilledBytes: number;
   readonly memoryBytesMax: number;
   readonly elapsedMs: number;
+  /** Of an iteration. */
+  readonly rounds?: number;
 }
 
 /** Told now and then while a task runs (not per record). */

@@ -9,9 +9,8 @@ import { MillraceError } from '../../../core/errors.ts';
 import { encodeKey } from '../../../core/key-codec.ts';
 import type { JoinType } from '../../../flow/plan.ts';
 import type { MergeReader } from '../exchange.ts';
-import type { EmitPair } from '../record-input.ts';
 import { formatBytes } from './format-bytes.ts';
-import { isFilter, keepsLeft } from './join-options.ts';
+import { isFilter } from './join-options.ts';
 import { JoinTable } from './join-table.ts';
 
 export interface BroadcastTableOptions {
@@ -23,7 +22,7 @@ export interface BroadcastTableOptions {
 }
 
 export class BroadcastTable {
-  private readonly type: JoinType;
+  private readonly isFilter: boolean;
   private readonly table: JoinTable;
   private readonly scratch = new ByteWriter(64);
 
@@ -32,15 +31,14 @@ export class BroadcastTable {
    * @throws {MillraceError} ML_BROADCAST_TOO_LARGE when it does not fit into the memory
    */
   constructor(reader: MergeReader, options: BroadcastTableOptions) {
-    this.type = options.type;
+    this.isFilter = isFilter(options.type);
     this.table = new JoinTable(options.memoryBytes);
-    const needsValues = !isFilter(options.type);
     try {
       while (reader.next()) {
         const { buffer, keyStart, keyEnd } = reader;
-        const fits = needsValues
-          ? this.table.add(buffer, keyStart, keyEnd, reader.valueStart, reader.valueEnd)
-          : this.table.addKey(buffer, keyStart, keyEnd);
+        const fits = this.isFilter
+          ? this.table.addKey(buffer, keyStart, keyEnd)
+          : this.table.add(buffer, keyStart, keyEnd, reader.valueStart, reader.valueEnd);
         if (!fits) throw tooLarge(`the right side of join ${options.name}`, reader, options);
       }
     } finally {
@@ -53,37 +51,23 @@ export class BroadcastTable {
   }
 
   /**
-   * Emits the pairs of one left row, in the order of the right side; the row alone where the type of the join keeps it.
-   * False when `emit` said so for any of them: all were taken, none is to be repeated.
+   * Number of the first right row of a key; -1 when there is none: always for null and undefined. For semi and anti joins, which
+   * keep no rows, any other number says that there is one.
+   * @throws {MillraceError} ML_KEY_INVALID
    */
-  probe(left: unknown, key: unknown, emit: EmitPair): boolean {
-    const { type, table } = this;
-    const entry = this.find(key);
-    if (entry < 0) return !keepsLeft(type) || emit(left, undefined, key);
-    if (isFilter(type)) return type === 'anti' || emit(left, undefined, key);
-    let goesOn = true;
-    for (let row = table.firstRow(entry); row >= 0; row = table.nextRow(row))
-      if (!emit(left, table.value(row), key)) goesOn = false;
-    return goesOn;
-  }
-
-  /** Number of the first right row of a key; -1 when there is none. To go through the rows one by one, with `next`. */
   first(key: unknown): number {
     const entry = this.find(key);
-    return entry < 0 ? -1 : this.table.firstRow(entry);
+    return entry < 0 || this.isFilter ? entry : this.table.firstRow(entry);
   }
 
+  /** The next right row of the same key; -1 behind the last one. */
   next(row: number): number {
     return this.table.nextRow(row);
   }
 
+  /** The value of a right row. */
   value(row: number): unknown {
     return this.table.value(row);
-  }
-
-  /** Some right row has the key. Never for null and undefined. */
-  has(key: unknown): boolean {
-    return this.find(key) >= 0;
   }
 
   private find(key: unknown): number {
