@@ -80,6 +80,10 @@ export class RowsBuilder extends StreamBuilder implements Surface<Rows<object>> 
     return new RowGroupsBuilder(this, names);
   }
 
+  agg(aggregates: Readonly<Record<string, unknown>>): RowsBuilder {
+    return new RowGroupsBuilder(this, []).agg(aggregates);
+  }
+
   /** Behind `groupBy(…).agg(…)`. */
   aggregateColumns(
     by: readonly string[],
@@ -184,6 +188,7 @@ class RowGroupsBuilder implements Surface<RowGroups<object, never>> {
 
   agg(given: Readonly<Record<string, unknown>>): RowsBuilder {
     const aggregates: Record<string, ColumnAggregate> = {};
+    if (Object.keys(given).length === 0) throw misuse('agg', 'it takes one or more aggregates');
     for (const [name, aggregate] of Object.entries(given)) {
       requireColumnName('agg', name);
       if (this.#by.includes(name)) {

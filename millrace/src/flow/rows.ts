@@ -50,6 +50,12 @@ type Aggregates<R, A> = {
   [N in keyof A]: A[N] extends AggregateExpression<AnyUse, infer V> ? Resolved<R, V> : never;
 };
 
+type WholeAggregates<R, A> = {
+  [N in keyof A]: A[N] extends AggregateExpression<AnyUse, infer V>
+    ? Resolved<R, V> | (V extends number ? never : null)
+    : never;
+};
+
 /**
  * A stream of rows of type R: all that a stream can do, and operators on columns. These are data, not functions: engines run them on the
  * bytes of a file where they can.
@@ -83,6 +89,14 @@ export interface Rows<R> extends Stream<R> {
    */
   groupBy<const K extends Key>(fn: ((value: R) => K | PromiseLike<K>) & KeyFits<K>): Grouped<K, R>;
   groupBy<const N extends string>(...columns: readonly (N & KnownColumn<R, N>)[]): RowGroups<R, N>;
+
+  /**
+   * One row with aggregates over all rows, also when there are none: then counts are 0 and all else is null.
+   * @example rows.agg({ hits: count(), paths: countDistinct('path') })
+   */
+  agg<const A extends Readonly<Record<string, AggregateExpression>>>(
+    aggregates: A & AggregateFit<R, A>,
+  ): Rows<Flat<Readonly<WholeAggregates<R, A>>>>;
 
   /**
    * Puts all rows in the order of these columns, the first first; from small to large, or turned around by `desc`. Null comes first.
