@@ -19,12 +19,13 @@ const TYPES = join(ROOT, 'node_modules/.cache/millrace-types');
 
 /** What package.json exports, what `bin/millrace.js` loads, and what worker processes run. */
 const ENTRIES = {
+  index: 'src/index.ts',
   broker: 'src/broker.ts',
   cli: 'src/cli/main.ts',
   worker: 'src/engine/batch/worker-main.ts',
 };
 /** The entries whose types are public. */
-const TYPED_ENTRIES = ['broker.d.ts'];
+const TYPED_ENTRIES = ['index.d.ts', 'broker.d.ts'];
 
 /** Bundles the sources into a directory and names the files, relative to it. */
 export async function bundle(directory: string): Promise<string[]> {

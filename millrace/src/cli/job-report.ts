@@ -83,42 +83,47 @@ function memoryLine({ residentBytesMax, workers, memoryBytes, cpuMs }: JobSummar
   return `${formatBytes(residentBytesMax)} resident at most ${who} (--memory ${formatBytes(memoryBytes)}); ${formatDuration(cpuMs)} of processor time`;
 }
 
-const COLUMNS = [
-  'STAGE',
-  'TASKS',
-  'RECORDS IN',
-  'RECORDS OUT',
-  'BYTES IN',
-  'BYTES OUT',
-  'TIME',
-  'SPILLS',
-  'RETRIES',
-] as const;
+interface Column {
+  readonly title: string;
+  readonly cell: (stage: StageSummary) => string;
+}
 
-function stageTable(stages: readonly StageSummary[], columns: number): string {
-  const rows = stages.map((stage) => [
-    `${stage.stage + 1} ${stage.label}`,
-    String(stage.tasks.length),
-    stage.recordsIn.toLocaleString('en-US'),
-    stage.recordsOut.toLocaleString('en-US'),
-    formatBytes(stage.bytesIn),
-    formatBytes(stage.bytesOut),
-    formatDuration(stage.elapsedMs),
-    stage.spills === 0 ? '0' : `${stage.spills} (${formatBytes(stage.spilledBytes)})`,
-    String(stage.retries),
-  ]);
-  const widths = COLUMNS.map((title, index) =>
-    Math.max(title.length, ...rows.map((row) => (row[index] ?? '').length)),
-  );
-  const others = widths.slice(1).reduce((sum, width) => sum + width + 2, 0);
-  const label = Math.max(LABEL_CELLS_MIN, Math.min(widths[0] ?? 0, columns - 1 - others));
-  const line = (cells: readonly string[]): string =>
-    cells
-      .map((cell, index) =>
-        index === 0 ? cutText(cell, label).padEnd(label) : cell.padStart(widths[index] ?? 0),
-      )
-      .join('  ');
-  return [line(COLUMNS), ...rows.map((row) => line(row))].join('\n');
+const COLUMNS: readonly Column[] = [
+  { title: 'TASKS', cell: ({ tasks }) => String(tasks.length) },
+  { title: 'RECORDS IN', cell: ({ recordsIn }) => recordsIn.toLocaleString('en-US') },
+  { title: 'OUT', cell: ({ recordsOut }) => recordsOut.toLocaleString('en-US') },
+  { title: 'BYTES IN', cell: ({ bytesIn }) => formatBytes(bytesIn) },
+  { title: 'OUT', cell: ({ bytesOut }) => formatBytes(bytesOut) },
+  { title: 'TIME', cell: ({ elapsedMs }) => formatDuration(elapsedMs) },
+];
+/** Left out when there is nothing to say. */
+const SPILLS: Column = {
+  title: 'SPILLS',
+  cell: ({ spills, spilledBytes }) =>
+    spills === 0 ? '0' : `${spills} (${formatBytes(spilledBytes)})`,
+};
+const RETRIES: Column = { title: 'RETRIES', cell: ({ retries }) => String(retries) };
+
+function stageTable(stages: readonly StageSummary[], width: number): string {
+  const columns = [
+    ...COLUMNS,
+    ...(stages.some(({ spills }) => spills > 0) ? [SPILLS] : []),
+    ...(stages.some(({ retries }) => retries > 0) ? [RETRIES] : []),
+  ];
+  const numbers = columns.map(({ title, cell }) => [title, ...stages.map((stage) => cell(stage))]);
+  const widths = numbers.map((cells) => Math.max(...cells.map((cell) => cell.length)));
+  const names = ['STAGE', ...stages.map(({ stage, label }) => `${stage + 1} ${label}`)];
+  const used = widths.reduce((sum, each) => sum + each + 2, 1);
+  const room = Math.max(LABEL_CELLS_MIN, width - used);
+  const label = Math.min(room, Math.max(...names.map((name) => name.length)));
+  return names
+    .map((name, row) => {
+      const cells = numbers.map((column, index) =>
+        (column[row] ?? '').padStart(widths[index] ?? 0),
+      );
+      return [cutText(name, label).padEnd(label), ...cells].join('  ');
+    })
+    .join('\n');
 }
 
 /** What failed, where, and what to do, as lines for the person; the stack is cut to frames of the user. */

@@ -20,8 +20,8 @@ import { parseLimits, parseParameters, type RunFlags } from './run-options.ts';
 import { RunProgress } from './run-progress.ts';
 import { watchProgram } from './watch.ts';
 
-/** What a terminal has when it does not say. */
-const COLUMNS = 80;
+/** Where there is no terminal. */
+const COLUMNS = 100;
 /** Ctrl-C reaches `npm` and its child, which passes it on: the second one of these is the same. */
 const SAME_SIGNAL_MS = 500;
 

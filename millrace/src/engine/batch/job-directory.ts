@@ -16,6 +16,7 @@ import { isAlive } from '../../core/processes.ts';
 import type { JobSummary } from './job-summary.ts';
 
 const ID = /^\d{8}-\d{9}-[0-9a-z]{3}$/;
+const STARTING_MS = 10_000;
 const ID_DIGITS = '0123456789abcdefghjkmnpqrstvwxyz';
 
 /** An id that sorts by time, in UTC to the millisecond: `20261126-110512123-k3f`. */
@@ -143,9 +144,15 @@ function hasEnded(summary: JobSummary): boolean {
   return summary.status !== 'running' || !isAlive(summary.process);
 }
 
-/** A job writes its record within moments of making its directory: one of another minute has died in between. */
+/** A job writes its record within moments of making its directory: one that is much older has died in between. */
 function isOlderThan(id: string, own: string): boolean {
-  return id.slice(0, 13) < own.slice(0, 13);
+  return timeOf(own) - timeOf(id) > STARTING_MS;
+}
+
+function timeOf(id: string): number {
+  const [, year, month, day, hour, minute, second] =
+    /^(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)/.exec(id)?.map(Number) ?? [];
+  return Date.UTC(year ?? 0, (month ?? 1) - 1, day, hour, minute, second);
 }
 
 function readRecord(fs: FileSystem, path: string): JobSummary | undefined {

@@ -141,8 +141,11 @@ export class WorkerPool implements TaskRunner {
   #launch(): void {
     const { launcher, command, directory, environment, init, onEvent } = this.#options;
     const number = ++this.#launched;
+    let isDying = false;
     const lines = new OutputLines((line) => {
-      onEvent({ kind: 'output', worker: number, line });
+      // What V8 says when its heap is full is for people who work on V8: the error says it better.
+      isDying ||= HEAP_REPORT.test(line);
+      if (!isDying) onEvent({ kind: 'output', worker: number, line });
     });
     const child: ChildProcess = launcher.launch(
       { command, directory, environment, output: 'handlers' },
@@ -213,6 +216,8 @@ export class WorkerPool implements TaskRunner {
   }
 }
 
+const HEAP_REPORT = /^(?:<--- Last few GCs|FATAL ERROR: .*heap)/;
+
 /** What can be said about the end of a worker. */
 function lostError(
   number: number,
@@ -222,13 +227,8 @@ function lostError(
   wasReady: boolean,
 ): MillraceError {
   const when = wasReady ? '' : ' before it was ready';
-  const how =
-    exit.error === undefined
-      ? exit.signal === undefined
-        ? `ended with exit code ${exit.code ?? '?'}`
-        : `was ended by ${exit.signal}`
-      : `could not be started: ${exit.error.message}`;
   const isHeap = lastLines.some((line) => line.includes('heap out of memory'));
+  const how = isHeap ? 'ran out of memory' : howItEnded(exit);
   const hint = isHeap
     ? 'The functions of the program hold more than a worker may: raise --memory, or lower --workers'
     : exit.code === undefined
@@ -242,4 +242,9 @@ function lostError(
     retriable: wasReady,
     fields: { worker: number, pid },
   });
+}
+
+function howItEnded({ code, signal, error }: ChildExit): string {
+  if (error !== undefined) return `could not be started: ${error.message}`;
+  return signal === undefined ? `ended with exit code ${code ?? '?'}` : `was ended by ${signal}`;
 }
