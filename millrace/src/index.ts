@@ -1,6 +1,7 @@
 /**
  * `millrace`: the language of flows. A program exports a flow; `millrace run` runs it.
  */
+export { files } from './connect/files/files.ts';
 export { desc, type Descending, type Key, type SortKey } from './core/key-order.ts';
 export { type ErrorCode, MillraceError } from './core/errors.ts';
 export type { Counter, FlowBuilder, IterateOptions } from './flow/builder.ts';

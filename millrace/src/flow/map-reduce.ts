@@ -11,10 +11,16 @@ import type { Writable } from './sink.ts';
 import type { Readable } from './source.ts';
 import { GroupedBuilder } from './stream-builders.ts';
 import type { Emit } from './streams.ts';
-import type { FlowTypeError, StreamSinkFits } from './type-errors.ts';
+import type { FlowTypeError, KeyFits, StreamSinkFits } from './type-errors.ts';
 
 /** Puts out a value under a key. */
 export type EmitPair<K, V> = (key: K, value: V) => void;
+
+type MapResult<K> = unknown extends K
+  ? FlowTypeError<'Say what emit takes: map: (record, emit: EmitPair<string, number>) => { … }'>
+  : unknown extends KeyFits<K>
+    ? void | Promise<void>
+    : KeyFits<K>;
 
 export interface MapReduceOptions<T, K, V, R, Sunk, SinkKey, InputKey> {
   /** The name of the flow, of its operators' outputs and errors. */
@@ -22,7 +28,7 @@ export interface MapReduceOptions<T, K, V, R, Sunk, SinkKey, InputKey> {
   /** What is read, or a function that says so, which may ask `f` for parameters. */
   readonly input: Readable<T, InputKey> | ((f: FlowBuilder) => Readable<T, InputKey>);
   /** Called once for each record: emits any number of values under keys. May return a promise. */
-  readonly map: (record: T, emit: EmitPair<K, V>) => void | Promise<void>;
+  readonly map: (record: T, emit: EmitPair<K, V>) => MapResult<K>;
   /**
    * Makes fewer values of the values of one key, before they move. It is called with some of them, any number of times, also with
    * what it has emitted itself: `reduce` must give the same with it as without it.
@@ -53,7 +59,7 @@ export interface MapReduceOptions<T, K, V, R, Sunk, SinkKey, InputKey> {
  * });
  */
 export function mapReduce<T, K, V, R, Sunk, SinkKey, InputKey>(
-  options: MapReduceOptions<T, K, V, R, Sunk, SinkKey, InputKey> & MapReduceKeyFits<K>,
+  options: MapReduceOptions<T, K, V, R, Sunk, SinkKey, InputKey>,
 ): Flow {
   const { name, input, map, combine, reduce, output } = options as unknown as Untyped;
   return flow(name, (f) => {
@@ -114,9 +120,3 @@ function combinerOf(combine: ValueFunction): GroupNode['combine'] {
     return combined;
   });
 }
-
-type MapReduceKeyFits<K> = unknown extends K
-  ? FlowTypeError<'Say what emit takes: map: (record, emit: EmitPair<string, number>) => { … }'>
-  : [K] extends [Key]
-    ? unknown
-    : FlowTypeError<'A key is a string, number, bigint, boolean, Date, bytes, null, or an array of these'>;

@@ -1,5 +1,5 @@
 /** Streams of rows, as users see them: what has columns can be filtered, grouped and sorted by them without functions. */
-import type { Descending, Key } from '../core/key-order.ts';
+import type { Descending } from '../core/key-order.ts';
 import type { AnyUse, ColumnsFit, EqualsFit, Flat, KnownColumn, Resolved } from './column-types.ts';
 import type { ColumnValue } from './columns.ts';
 import type { AggregateExpression, ColumnExpression, WordsExpression } from './expressions.ts';
@@ -87,7 +87,7 @@ export interface Rows<R> extends Stream<R> {
    * Puts rows together that are equal in these columns, for `agg`; or, with a function, as on any stream.
    * @example rows.groupBy('path').agg({ hits: count(), bytes: sum('bytes') })
    */
-  groupBy<const K extends Key>(fn: ((value: R) => K | PromiseLike<K>) & KeyFits<K>): Grouped<K, R>;
+  groupBy<const K>(fn: (value: R) => K & KeyFits<K>): Grouped<Awaited<K>, R>;
   groupBy<const N extends string>(...columns: readonly (N & KnownColumn<R, N>)[]): RowGroups<R, N>;
 
   /**

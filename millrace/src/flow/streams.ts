@@ -103,21 +103,21 @@ export interface Stream<T> {
    * @param fn returns a string, number, bigint, boolean, Date, bytes, null, or an array of these
    * @example hits.keyBy((hit) => hit.path)
    */
-  keyBy<const K>(fn: ((value: T) => K) & KeyFits<K>): KeyedStream<Awaited<K>, T>;
+  keyBy<const K>(fn: (value: T) => K & KeyFits<K>): KeyedStream<Awaited<K>, T>;
 
   /**
    * Puts records of equal keys together, for functions that need all of them at once. Prefer `keyBy(…).aggregate(…)`
    * where an accumulator will do: it moves less.
    * @example visits.groupBy((visit) => visit.user).sortValuesBy((visit) => visit.time).reduce('sessions', toSessions)
    */
-  groupBy<const K>(fn: ((value: T) => K) & KeyFits<K>): Grouped<Awaited<K>, T>;
+  groupBy<const K>(fn: (value: T) => K & KeyFits<K>): Grouped<Awaited<K>, T>;
 
   /**
    * Keeps the first record of each key.
    * @param by what to compare; default: the value itself, where it can be a key
    * @example words.distinct('vocabulary')
    */
-  distinct<const K>(name: string, by: ((value: T) => K) & KeyFits<K>): Stream<T>;
+  distinct<const K>(name: string, by: (value: T) => K & KeyFits<K>): Stream<T>;
   distinct(name: string & OwnKeyFits<T>): Stream<T>;
 
   /**
@@ -125,14 +125,14 @@ export interface Stream<T> {
    * @param by returns a key, or an array of keys to compare one after the other
    * @example hits.sort('by-day', (hit) => [desc(hit.day), hit.path])
    */
-  sort<const K>(name: string, by: ((value: T) => K) & SortKeyFits<K>): Stream<T>;
+  sort<const K>(name: string, by: (value: T) => K & SortKeyFits<K>): Stream<T>;
 
   /**
    * The first records of the order from large to small, without sorting all; among equals those that come first.
    * @param n how many: an integer, 1 to 1,000,000
    * @example orders.top('largest', 10, (order) => order.total)
    */
-  top<const K>(name: string, n: number, by: ((value: T) => K) & SortKeyFits<K>): Stream<T>;
+  top<const K>(name: string, n: number, by: (value: T) => K & SortKeyFits<K>): Stream<T>;
 
   /**
    * Keeps about a fraction of the records, chosen by their content: the same ones in every run.
@@ -204,13 +204,13 @@ export interface KeyedStream<K, T> {
   tap(fn: (value: T, key: K) => unknown): KeyedStream<K, T>;
 
   /** Gives each record another key. */
-  keyBy<const L>(fn: ((value: T, key: K) => L) & KeyFits<L>): KeyedStream<Awaited<L>, T>;
+  keyBy<const L>(fn: (value: T, key: K) => L & KeyFits<L>): KeyedStream<Awaited<L>, T>;
 
   /** Puts records of equal keys together under another key; `groupBy((value, key) => key)` keeps the key. */
-  groupBy<const L>(fn: ((value: T, key: K) => L) & KeyFits<L>): Grouped<Awaited<L>, T>;
+  groupBy<const L>(fn: (value: T, key: K) => L & KeyFits<L>): Grouped<Awaited<L>, T>;
 
   /** Puts all records in order, from small to large; equal ones keep their order. The key stays. */
-  sort<const L>(name: string, by: ((value: T, key: K) => L) & SortKeyFits<L>): KeyedStream<K, T>;
+  sort<const L>(name: string, by: (value: T, key: K) => L & SortKeyFits<L>): KeyedStream<K, T>;
 
   /** Keeps about a fraction (0 to 1) of the records, chosen by their content: the same ones in every run. */
   sample(fraction: number, options?: SampleOptions): KeyedStream<K, T>;
@@ -348,7 +348,7 @@ export interface Grouped<K, T> {
    * the stream.
    * @example visits.groupBy((visit) => visit.user).sortValuesBy((visit) => visit.time)
    */
-  sortValuesBy<const L>(by: ((value: T, key: K) => L) & SortKeyFits<L>): Grouped<K, T>;
+  sortValuesBy<const L>(by: (value: T, key: K) => L & SortKeyFits<L>): Grouped<K, T>;
 
   /**
    * Calls `fn` once for each key with all its values, which may be more than fit into memory: the iterator reads them as it goes and
