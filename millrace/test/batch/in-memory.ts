@@ -160,6 +160,8 @@ export interface RunOptions {
   readonly splitRecords?: number;
   readonly memoryBytes?: number;
   readonly partitions?: number;
+  /** Bytes from which a key of a join is hot. */
+  readonly hotKeyBytes?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -181,6 +183,7 @@ export function runPlan(plan: Plan, options: RunOptions = {}): Promise<LocalRun>
     storage,
     memoryBytes: options.memoryBytes ?? 64 * 1024 * 1024,
     partitions: options.partitions,
+    hotKeyBytes: options.hotKeyBytes,
     splitBytes: options.splitRecords ?? 1_000_000,
     writeDirectory: () => '/',
     skippedDirectory: () => '/',

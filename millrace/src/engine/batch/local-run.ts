@@ -27,6 +27,8 @@ export interface LocalRunOptions {
   readonly skippedDirectory?: ((stage: number, task: number) => string) | undefined;
   /** Default: chosen by the size of the input. */
   readonly partitions?: number | undefined;
+  /** As `TaskPlanContext.hotKeyBytes`. */
+  readonly hotKeyBytes?: number | undefined;
   /** Default SPLIT_BYTES; splits are packed up to as much. */
   readonly splitBytes?: number | undefined;
 }
@@ -52,7 +54,8 @@ export async function runLocally(options: LocalRunOptions): Promise<LocalRun> {
     memoryBytes,
   });
   const results: Record<number, readonly TaskResult[]> = {};
-  const context = { splits, results, packBytes: splitBytes, memoryBytes };
+  const { hotKeyBytes } = options;
+  const context = { splits, results, packBytes: splitBytes, memoryBytes, hotKeyBytes };
   for (const stage of graph.stages) {
     const done: TaskResult[] = [];
     let skippedRecordsMax = plan.onError.kind === 'skip' ? plan.onError.recordsMax : 0;

@@ -7,6 +7,8 @@ import { PARTITION_BYTES, PARTITIONS_MAX, SAMPLE_RECORDS } from '../../core/limi
 import type { Plan } from '../../flow/plan.ts';
 import type { Split } from '../../flow/source.ts';
 import { mergeSamples, pickBoundaries } from './exchange/sampling.ts';
+import { hasUniqueKeys } from './joins/choose-join.ts';
+import { exchangeStats, type JoinTaskRange, splitJoinTasks } from './joins/hot-keys.ts';
 import {
   type Exchange,
   type ExchangeOutput,
@@ -29,6 +31,8 @@ export interface TaskPlanContext {
   readonly packBytes: number;
   /** What one task may hold in memory. */
   readonly memoryBytes: number;
+  /** Bytes from which a key of a join is hot; default JOIN_HOT_KEY_BYTES. */
+  readonly hotKeyBytes?: number | undefined;
 }
 
 /** A task before it has an attempt and its directories. */
@@ -108,18 +112,49 @@ function exchangeInputs(
   const [first] = sources;
   assert(first !== undefined, `stage ${stage.id} reads no exchange`);
   const partitions = Array.from({ length: first.exchange.partitions }, (_, index) => index);
+  const rangesOf = joinRanges(plan, stage, sources, context);
   const tasks =
     first.exchange.kind === 'range'
       ? ranges(first.exchange, first.outputs)
-      : partitions.map((partition) =>
-          sources.map(({ exchange, outputs }) =>
-            readOf(outputs, exchange.id, partition, undefined),
+      : partitions.flatMap((partition) =>
+          rangesOf(partition).map((range) =>
+            sources.map(({ exchange, outputs }, side) =>
+              readOf(outputs, exchange.id, partition, side === 0 ? range.left : range.right),
+            ),
           ),
         );
   // A sink by key has a part for each partition; elsewhere what is empty needs no task.
   const keepsEmpty = plan.nodes[first.exchange.node]?.kind === 'write';
   const busy = tasks.filter((reads) => keepsEmpty || reads.some(({ runs }) => runs.length > 0));
   return (busy.length > 0 ? busy : tasks.slice(0, 1)).map((reads) => ({ splits: [], reads }));
+}
+
+interface ExchangeSource {
+  readonly exchange: Exchange;
+  readonly outputs: readonly ExchangeOutput[];
+}
+
+/** Which keys of a partition each task has: all, unless a join shares a hot key among several. */
+function joinRanges(
+  plan: Plan,
+  stage: Stage,
+  [left, right]: readonly ExchangeSource[],
+  context: TaskPlanContext,
+): (partition: number) => JoinTaskRange[] {
+  const node = plan.nodes[left?.exchange.node ?? -1];
+  const isMerged = stage.joins.some(
+    (join) => join.node === node?.id && join.strategy === 'sort-merge',
+  );
+  if (node?.kind !== 'join' || !isMerged || left === undefined || right === undefined)
+    return () => [{ left: undefined, right: undefined }];
+  const sides = {
+    node,
+    left: exchangeStats(left.outputs, left.exchange.partitions),
+    right: exchangeStats(right.outputs, right.exchange.partitions),
+    isLeftUnique: hasUniqueKeys(plan, node.inputs[0] ?? -1),
+    hotKeyBytes: context.hotKeyBytes,
+  };
+  return (partition) => splitJoinTasks({ ...sides, partition });
 }
 
 /** Of a sorted sequence: ranges of keys with about PARTITION_BYTES each, by the sample. */

@@ -135,7 +135,7 @@ export function splitJoinTasks(options: {
   /** No two left rows have the same key: `hasUniqueKeys`. */
   readonly isLeftUnique: boolean;
   /** Bytes from which a key is hot; default JOIN_HOT_KEY_BYTES. */
-  readonly hotKeyBytes?: number;
+  readonly hotKeyBytes?: number | undefined;
 }): JoinTaskRange[] {
   const { node, partition, left, right, isLeftUnique, hotKeyBytes = JOIN_HOT_KEY_BYTES } = options;
   if (!node.splitsHotKeys) return [WHOLE];
