@@ -32,7 +32,7 @@ export class ConcatReader implements MergeReader {
     const needed = parts.reduce((most, { index }) => Math.max(most, index.blockBytesMax), 0);
     this.memory = createReadBuffer(Math.max(needed, memoryBytes & ~3));
     this.buffer = this.memory.bytes;
-    this.kept = new KeptKey(this.memory.words);
+    this.kept = new KeptKey(this.memory);
   }
 
   next(): boolean {

@@ -1,13 +1,15 @@
 /**
- * Merges sorted runs by a tournament of losers (Knuth, The Art of Computer Programming 3, 5.4.1) over the 8 bytes of the keys
- * behind what all of them have in common; keys that are equal there are compared whole, and equal keys are ordered by run.
+ * Merges sorted runs by a tournament of losers (Knuth, The Art of Computer Programming 3, 5.4.1) with offset-value codes: each key
+ * knows where it first differs from the key that it lost to, and what it has there. Of two keys that differ from the same third one
+ * the one that differs later is first; at the same place the lower value is. So most games are decided by two numbers, and no
+ * byte of a key is looked at twice (Do and Graefe, "Robust and Efficient Sorting with Offset-Value Coding", 2022).
+ * Equal keys are ordered by run.
  *
  * @hot
  */
 import { RUN_READ_BYTES } from '../../../core/limits.ts';
 import type { MergeReader, RunStorage } from '../exchange.ts';
-import { KeptKey } from './kept-key.ts';
-import { compareRecords, wordOfKey } from './record-sort.ts';
+import { IS_EQUAL, KeptKey, LENGTH_DIFFERS, wordAt } from './kept-key.ts';
 import { isValueKey, keyBytesOf, keyWord, valueBytesOf } from './run-format.ts';
 import type { ReadBuffer, RunPart } from './segment-cursor.ts';
 import { createReadBuffer, SegmentCursor } from './segment-cursor.ts';
@@ -34,10 +36,9 @@ export class KeyMerge implements MergeReader {
   private isFirst = true;
   private left = Number.POSITIVE_INFINITY;
 
-  private readonly depth: number;
-  /** The 8 bytes of the current key of each run. */
-  private readonly high: Int32Array;
-  private readonly low: Int32Array;
+  /** Offset and value of the current key of each run, against the last winner or the winner that it lost to. */
+  private readonly offsets: Int32Array;
+  private readonly values: Int32Array;
   /** The word where the current record of each run begins; -1: the run has ended. */
   private readonly ats: Int32Array;
   /** `losers[0]` is the winner. */
@@ -58,10 +59,9 @@ export class KeyMerge implements MergeReader {
     this.memory = createReadBuffer(sizes.reduce((sum, size) => sum + size, 0));
     this.words = this.memory.words;
     this.buffer = this.memory.bytes;
-    this.kept = new KeptKey(this.words);
-    this.depth = commonBytes(parts.flatMap(({ index }) => [index.firstKey, index.lastKey]));
-    this.high = new Int32Array(parts.length);
-    this.low = new Int32Array(parts.length);
+    this.kept = new KeptKey(this.memory);
+    this.offsets = new Int32Array(parts.length);
+    this.values = new Int32Array(parts.length);
     this.ats = new Int32Array(parts.length);
     this.losers = new Int32Array(parts.length);
     let start = 0;
@@ -130,64 +130,49 @@ export class KeyMerge implements MergeReader {
 
   private start(): void {
     this.isStarted = true;
-    const { length } = this.cursors;
+    const { words, cursors, losers, ats } = this;
+    const { length } = cursors;
     const winners = new Int32Array(length * 2);
-    for (let run = 0; run < length; run++) {
-      this.load(run);
+    for (const [run, cursor] of cursors.entries()) {
       winners[length + run] = run;
+      ats[run] = cursor.advance() ? cursor.at : -1;
+      const at = cursor.at;
+      // Against a key that is before all: all differ from it in the first word.
+      this.offsets[run] = ats[run] === -1 ? ENDED : 0;
+      this.values[run] = wordAt(this.memory.view, keyWord(words, at), keyBytesOf(words, at), 0);
     }
     for (let node = length - 1; node > 0; node--) {
       const left = winners[node * 2] as number;
       const right = winners[node * 2 + 1] as number;
       const isLeft = this.isBefore(left, right);
       winners[node] = isLeft ? left : right;
-      this.losers[node] = isLeft ? right : left;
+      losers[node] = isLeft ? right : left;
     }
-    this.losers[0] = winners[1] as number;
+    losers[0] = winners[1] as number;
   }
 
   /** Behind the current record. */
   private step(): void {
-    const { kept } = this;
-    const run = this.losers[0] as number;
+    const { kept, losers, offsets } = this;
+    const run = losers[0] as number;
     const cursor = this.cursors[run] as SegmentCursor;
-    const high = this.high[run] as number;
-    const low = this.low[run] as number;
     if (cursor.isLastOfBlock) kept.save(this.at);
     else kept.point(this.at);
-    this.load(run);
-    let next = this.ats[run] as number;
-    const isSame = high === this.high[run] && low === this.low[run];
-    // What has the same key and comes from the same run is the next winner, too.
-    if (isSame && next >= 0 && kept.equals(next)) {
-      this.isSameKey = true;
-      return;
-    }
-    this.replay(run);
-    const winner = this.losers[0] as number;
-    next = this.ats[winner] as number;
-    this.isSameKey =
-      high === this.high[winner] && low === this.low[winner] && next >= 0 && kept.equals(next);
-  }
-
-  private load(run: number): void {
-    const cursor = this.cursors[run] as SegmentCursor;
-    if (!cursor.advance()) {
-      this.high[run] = -1;
-      this.low[run] = -1;
+    if (cursor.advance()) {
+      const { at } = cursor;
+      this.ats[run] = at;
+      kept.compare(at);
+      // What has the same key and comes from the same run is the next winner, too.
+      if (kept.offset === IS_EQUAL) {
+        this.isSameKey = true;
+        return;
+      }
+      offsets[run] = kept.offset;
+      this.values[run] = kept.value;
+    } else {
       this.ats[run] = -1;
-      return;
+      offsets[run] = ENDED;
     }
-    const { words, depth } = this;
-    const { view } = this.memory;
-    const { at } = cursor;
-    this.high[run] = wordOfKey(words, view, at, depth);
-    this.low[run] = wordOfKey(words, view, at, depth + 4);
-    this.ats[run] = at;
-  }
-
-  private replay(run: number): void {
-    const { losers } = this;
     let winner = run;
     for (let node = (run + losers.length) >>> 1; node > 0; node >>>= 1) {
       const other = losers[node] as number;
@@ -197,19 +182,60 @@ export class KeyMerge implements MergeReader {
       }
     }
     losers[0] = winner;
+    this.isSameKey = offsets[winner] === IS_EQUAL;
   }
 
+  /** Whether the key of run `a` wins against that of run `b`, which was coded against the same key. Codes the loser anew. */
   private isBefore(a: number, b: number): boolean {
-    const { high, low } = this;
-    if (high[a] !== high[b]) return (high[a] as number) >>> 0 < (high[b] as number) >>> 0;
-    if (low[a] !== low[b]) return (low[a] as number) >>> 0 < (low[b] as number) >>> 0;
+    const { offsets, values } = this;
+    const aOffset = offsets[a] as number;
+    const bOffset = offsets[b] as number;
+    if (aOffset !== bOffset) return aOffset > bOffset;
+    const aValue = values[a] as number;
+    const bValue = values[b] as number;
+    if (aValue !== bValue) return aValue >>> 0 < bValue >>> 0;
+    return this.isBeforeBehind(a, b, aOffset);
+  }
+
+  /** The same for keys that are equal up to, and in, the word at `offset`. */
+  private isBeforeBehind(a: number, b: number, offset: number): boolean {
+    if (offset === ENDED) return a < b;
+    const { words, offsets, values } = this;
+    const { view } = this.memory;
     const aAt = this.ats[a] as number;
     const bAt = this.ats[b] as number;
-    if (aAt < 0 || bAt < 0) return aAt >= 0;
-    const order = compareRecords(this.words, this.memory.view, aAt, bAt, this.depth);
-    return order === 0 ? a < b : order < 0;
+    const aBytes = keyBytesOf(words, aAt);
+    const bBytes = keyBytesOf(words, bAt);
+    if (offset < LENGTH_DIFFERS) {
+      const aKey = keyWord(words, aAt);
+      const bKey = keyWord(words, bAt);
+      const end = (aBytes > bBytes ? aBytes : bBytes) >>> 2;
+      for (let index = offset + 1; index <= end; index++) {
+        const aWord = wordAt(view, aKey, aBytes, index);
+        const bWord = wordAt(view, bKey, bBytes, index);
+        if (aWord === bWord) continue;
+        const isFirst = aWord >>> 0 < bWord >>> 0;
+        const loser = isFirst ? b : a;
+        offsets[loser] = index;
+        values[loser] = isFirst ? bWord : aWord;
+        return isFirst;
+      }
+      if (aBytes !== bBytes) {
+        const loser = aBytes < bBytes ? b : a;
+        offsets[loser] = LENGTH_DIFFERS;
+        values[loser] = aBytes < bBytes ? bBytes : aBytes;
+        return aBytes < bBytes;
+      }
+    }
+    const loser = a < b ? b : a;
+    offsets[loser] = IS_EQUAL;
+    values[loser] = aBytes;
+    return a < b;
   }
 }
+
+/** Of a run that has ended: behind every key. */
+const ENDED = -1;
 
 /** How much of the memory each run gets: its largest block, and an equal share of the rest. */
 function regionBytes(parts: readonly RunPart[], memoryBytes: number): number[] {
@@ -219,16 +245,4 @@ function regionBytes(parts: readonly RunPart[], memoryBytes: number): number[] {
     const wanted = Math.min(segment.bytes, Math.max(RUN_READ_BYTES, index.blockBytesMax));
     return Math.min(index.blockBytesMax + more, wanted) & ~3;
   });
-}
-
-/** How many bytes all keys begin with. */
-function commonBytes(keys: readonly Buffer[]): number {
-  const [first = Buffer.alloc(0)] = keys;
-  let common = first.length;
-  for (const key of keys) {
-    let index = 0;
-    while (index < common && index < key.length && key[index] === first[index]) index++;
-    common = index;
-  }
-  return common;
 }

@@ -176,7 +176,7 @@ function mergePass(
   try {
     const writer = new RunWriter(storage, true, buffer);
     while (merge.next()) writer.add(merge.words, merge.at);
-    const { segment } = writer.endSegment(merge.words, merge.at);
+    const { segment } = writer.endSegment();
     writer.close();
     const index = readIndex(segment, storage, false);
     return { segment, index, range: { from: 0, to: segment.records }, seek: SEGMENT_START };

@@ -101,7 +101,7 @@ function scatter(input: SortInput, isSorted: boolean, depth: number): void {
 }
 
 /** The 4 bytes of the key from `depth`, the first one most significant; zeros behind its end. */
-export function wordOfKey(words: Int32Array, view: DataView, at: number, depth: number): number {
+function wordOfKey(words: Int32Array, view: DataView, at: number, depth: number): number {
   const rest = keyBytesOf(words, at) - depth;
   if (rest <= 0) return 0;
   const word = view.getInt32(keyWord(words, at) * 4 + depth, false);
@@ -301,7 +301,7 @@ function radixPass(
 }
 
 /** By key, of two records whose keys are equal before `depth`. */
-export function compareRecords(
+function compareRecords(
   words: Int32Array,
   view: DataView,
   a: number,

@@ -103,24 +103,16 @@ export interface SegmentIndex {
   /** Of the largest block, with its header. */
   readonly blockBytesMax: number;
   readonly entries: readonly IndexEntry[];
-  /** The first bytes of the first key and of the last one. */
-  readonly firstKey: Buffer;
-  readonly lastKey: Buffer;
 }
 
 export function encodeIndex(index: SegmentIndex, writer: ByteWriter): void {
-  const { firstKey, lastKey } = index;
   const from = writer.length;
-  writer.reserve(17);
+  writer.reserve(13);
   const { buffer } = writer;
   buffer[from + 4] = index.isSorted ? 1 : 0;
   buffer.writeUInt32LE(index.blockBytesMax, from + 5);
   buffer.writeUInt32LE(index.entries.length, from + 9);
-  buffer.writeUInt16LE(firstKey.length, from + 13);
-  buffer.writeUInt16LE(lastKey.length, from + 15);
-  writer.length = from + 17;
-  writer.bytes(firstKey, 0, firstKey.length);
-  writer.bytes(lastKey, 0, lastKey.length);
+  writer.length = from + 13;
   for (const entry of index.entries) {
     writer.reserve(19);
     const at = writer.length;
@@ -142,14 +134,12 @@ export function encodeIndex(index: SegmentIndex, writer: ByteWriter): void {
  * @throws {MillraceError} ML_IO when the bytes are no index
  */
 export function decodeIndex(buffer: Buffer, path: string, withEntries: boolean): SegmentIndex {
-  if (buffer.length < 17 || buffer.readUInt32LE(0) !== crc32(buffer.subarray(4)))
+  if (buffer.length < 13 || buffer.readUInt32LE(0) !== crc32(buffer.subarray(4)))
     throw damagedRun(path, 'its index does not have the checksum that it was written with');
   const isSorted = buffer[4] === 1;
   const blockBytesMax = buffer.readUInt32LE(5);
   const count = withEntries ? buffer.readUInt32LE(9) : 0;
-  const firstKey = Buffer.from(buffer.subarray(17, 17 + buffer.readUInt16LE(13)));
-  let at = 17 + firstKey.length + buffer.readUInt16LE(15);
-  const lastKey = Buffer.from(buffer.subarray(17 + firstKey.length, at));
+  let at = 13;
   const entries: IndexEntry[] = [];
   for (let index = 0; index < count; index++) {
     const keyEnd = at + 19 + buffer.readUInt16LE(at + 17);
@@ -161,7 +151,7 @@ export function decodeIndex(buffer: Buffer, path: string, withEntries: boolean):
     });
     at = keyEnd;
   }
-  return { isSorted, blockBytesMax, entries, firstKey, lastKey };
+  return { isSorted, blockBytesMax, entries };
 }
 
 /** The part of a key that an index keeps. */

@@ -81,23 +81,25 @@ export class RunWriter {
     }
     const { words } = this;
     if (this.blockRecords++ === 0) this.addEntry(source, from);
-    for (let index = 0; index < count; index++) words[at + index] = source[from + index] as number;
+    let index = 0;
+    for (; index + 4 <= count; index += 4) {
+      words[at + index] = source[from + index] as number;
+      words[at + index + 1] = source[from + index + 1] as number;
+      words[at + index + 2] = source[from + index + 2] as number;
+      words[at + index + 3] = source[from + index + 3] as number;
+    }
+    for (; index < count; index++) words[at + index] = source[from + index] as number;
     this.at = at + count;
   }
 
-  /**
-   * Ends the segment, and writes its index.
-   * @param last the last record that was added, at words[lastAt]
-   */
-  endSegment(last: Int32Array, lastAt: number): FinishedSegment {
+  /** Ends the segment, and writes its index. */
+  endSegment(): FinishedSegment {
     this.endBlock();
     this.flush();
     const position = this.segmentPosition;
     const indexPosition = this.written;
     const { records } = this;
-    if (records > 0) {
-      this.writeIndex(keyOf(last, lastAt));
-    }
+    if (records > 0) this.writeIndex();
     const segment: RunSegment = {
       path: this.file.path,
       position,
@@ -189,11 +191,10 @@ export class RunWriter {
     });
   }
 
-  private writeIndex(lastKey: Buffer): void {
+  private writeIndex(): void {
     const { isSorted, blockBytesMax, entries } = this;
-    const firstKey = entries[0]?.key ?? lastKey;
     const writer = new ByteWriter(1024);
-    encodeIndex({ isSorted, blockBytesMax, entries, firstKey, lastKey }, writer);
+    encodeIndex({ isSorted, blockBytesMax, entries }, writer);
     this.write(writer.buffer, 0, writer.length);
   }
 }
