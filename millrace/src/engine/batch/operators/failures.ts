@@ -49,6 +49,11 @@ export class Failures {
    * @throws {MillraceError} ML_USER_FUNCTION under `fail`; ML_TOO_MANY_SKIPPED
    */
   inFunction(operator: string, error: unknown, value: unknown): void {
+    // What where, select and agg say of a row is not the fault of a function of the user.
+    if (error instanceof MillraceError && error.code === 'ML_COLUMN_UNKNOWN') {
+      this.inRecord(operator, error, value);
+      return;
+    }
     const position = this.positions.locate(this.mark());
     const at = position === '' ? '' : ` at ${position}`;
     const text = messageOf(error);
@@ -144,6 +149,7 @@ export class Failures {
 
 /** Codes of errors that say something about a record, not about the machine. */
 const OF_RECORDS: ReadonlySet<string> = new Set([
+  'ML_COLUMN_UNKNOWN',
   'ML_KEY_INVALID',
   'ML_VALUE_INVALID',
   'ML_SINK_VALUE_INVALID',

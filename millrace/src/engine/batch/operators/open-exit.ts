@@ -46,7 +46,7 @@ export function openExit(options: OpenExitOptions): OpenedExit {
     const aggregation = rowAggregation(node);
     if (exchange.kind === 'gather') return alone(new FoldExit(exitOptions, aggregation));
     const exit = new AggregateExit(exitOptions, aggregation);
-    const fn = rowKey(node.by);
+    const { key: fn } = aggregation;
     return { exit, operator: new KeyByOperator({ name: node.name, fn, next: exit, failures }) };
   }
   return alone(exitFor(node, exitOptions));
@@ -68,14 +68,6 @@ export function openWriter(
     memoryBytes,
     storage,
   });
-}
-
-/** The key of a column aggregation in its exchange: the array of the `by` columns, whatever their number. */
-export function rowKey(by: readonly string[]): (row: unknown) => unknown {
-  return (row) => {
-    const columns = row as Readonly<Record<string, unknown>>;
-    return by.map((name) => columns[name] ?? null);
-  };
 }
 
 function exitFor(node: PlanNode, options: ExitOptions): Exit {

@@ -1,5 +1,6 @@
 /** Declarative columns on rows, as functions that the operators call: what they mean is defined by `flow/evaluate.ts`. */
-import { assert } from '../../../core/errors.ts';
+import { type ColumnAggregation, columnAggregation } from '../../../flow/column-aggregation.ts';
+import { compileExpression, type Row } from '../../../flow/evaluate.ts';
 import type {
   ColumnAggregateNode,
   ExplodeNode,
@@ -8,23 +9,31 @@ import type {
   WhereNode,
 } from '../../../flow/plan.ts';
 
-export interface RowAggregation {
-  readonly init: () => unknown;
-  readonly add: (accumulator: unknown, row: unknown) => unknown;
-  readonly merge: (left: unknown, right: unknown) => unknown;
-  /** The row: the columns of the key, then the aggregates. */
-  readonly finish: (accumulator: unknown, key: unknown) => unknown;
+/** Null is not true. */
+export function whereCondition(node: WhereNode): ValueFunction {
+  const condition = compileExpression(node.condition);
+  return (row) => condition(row as Row) === true;
 }
 
-export function whereCondition(node: WhereNode): ValueFunction {
-  return assert(false, `${node.name} cannot run on rows`) as never;
-}
 export function selectColumns(node: SelectNode): ValueFunction {
-  return assert(false, `${node.name} cannot run on rows`) as never;
+  const columns = Object.entries(node.columns).map(
+    ([name, expression]) => [name, compileExpression(expression)] as const,
+  );
+  return (row) => {
+    const selected: Record<string, unknown> = {};
+    for (const [name, read] of columns) selected[name] = read(row as Row);
+    return selected;
+  };
 }
+
 export function explodeColumn(node: ExplodeNode): ValueFunction {
-  return assert(false, `${node.name} cannot run on rows`) as never;
+  const { column } = node;
+  const elements = compileExpression(node.expression);
+  return (row) =>
+    (elements(row as Row) as readonly unknown[]).map((element) => ({ [column]: element }));
 }
-export function rowAggregation(node: ColumnAggregateNode): RowAggregation {
-  return assert(false, `${node.name} cannot run on rows`) as never;
+
+/** Its accumulators are what goes through the exchange, under the array of the `by` columns as their key. */
+export function rowAggregation(node: ColumnAggregateNode): ColumnAggregation {
+  return columnAggregation(node.by, node.aggregates);
 }
