@@ -27,7 +27,7 @@ export async function measure(
   command: string,
   environment: Readonly<Record<string, string>> = {},
 ): Promise<Measured> {
-  const script = `set -o pipefail; TIMEFORMAT='${MARK} %R %U %S'; time { ${command}\n}`;
+  const script = `TIMEFORMAT='${MARK} %R %U %S'; time { ${command}\n}`;
   const child = track(
     spawn('bash', ['-c', script], {
       stdio: ['ignore', 'pipe', 'pipe'],
