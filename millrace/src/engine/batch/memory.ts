@@ -4,8 +4,9 @@
  *
  *   broadcasts    1/2 of all, in equal parts, when there are any
  *   of the rest   readers of exchanges 1/4, in equal parts
- *                 a join 1/4
- *                 exits, all that is left, in equal parts: one that aggregates has half for its table, half for its writer
+ *                 a join 1/4; an iteration, which opens its readers itself, 1/2
+ *                 exits, all that is left, in equal parts: one that aggregates has half for its table, half for its writer;
+ *                 without exits the others share what there is
  *
  * Not counted: sinks (SINK_BUFFER_BYTES each), the chunk that a source reads, the records of a `top` (its count bounds them), one
  * accumulator after an exchange, and what one call of a group's function emits while what is behind is busy.
@@ -15,7 +16,8 @@ import { EXCHANGE_SHARE_BYTES_MIN } from '../../core/limits.ts';
 export interface TaskParts {
   readonly broadcasts: number;
   readonly readers: number;
-  readonly hasJoin: boolean;
+  /** What the root of the stage needs besides its readers. */
+  readonly root: 'nothing' | 'join' | 'iteration';
   readonly exits: number;
 }
 
@@ -23,24 +25,24 @@ export interface TaskParts {
 export interface TaskMemory {
   readonly broadcast: number;
   readonly reader: number;
-  readonly join: number;
+  /** Of the join, or the iteration. */
+  readonly root: number;
   readonly exit: number;
 }
 
 export function divideMemory(memoryBytes: number, parts: TaskParts): TaskMemory {
   const forBroadcasts = parts.broadcasts === 0 ? 0 : memoryBytes / 2;
-  const rest = memoryBytes - forBroadcasts;
-  // What ends in sinks leaves the share of the exits to its input.
-  const isLast = parts.exits === 0;
-  const forReaders =
-    parts.readers === 0 ? 0 : rest / (isLast && !parts.hasJoin ? 1 : isLast ? 2 : 4);
-  const forJoin = parts.hasJoin ? (isLast ? rest - forReaders : rest / 4) : 0;
-  const forExits = rest - forReaders - forJoin;
+  const weights = {
+    readers: parts.readers === 0 ? 0 : 1,
+    root: parts.root === 'nothing' ? 0 : parts.root === 'join' ? 1 : 2,
+  };
+  const forExits = parts.exits === 0 ? 0 : 4 - weights.readers - weights.root;
+  const unit = (memoryBytes - forBroadcasts) / (weights.readers + weights.root + forExits || 1);
   return {
     broadcast: share(forBroadcasts, parts.broadcasts),
-    reader: share(forReaders, parts.readers),
-    join: share(forJoin, parts.hasJoin ? 1 : 0),
-    exit: share(forExits, parts.exits),
+    reader: share(unit * weights.readers, parts.readers),
+    root: share(unit * weights.root, weights.root === 0 ? 0 : 1),
+    exit: share(unit * forExits, parts.exits),
   };
 }
 

@@ -5,7 +5,7 @@
 import type { Env } from '../../core/env.ts';
 import { assert, MillraceError } from '../../core/errors.ts';
 import { TASK_TURN_MS } from '../../core/limits.ts';
-import type { IterateNode, Plan } from '../../flow/plan.ts';
+import type { IterateNode, Plan, PlanNode, SourceNode } from '../../flow/plan.ts';
 import type { Sink, SinkWriter, WriteContext } from '../../flow/sink.ts';
 import type { Split, SplitReader } from '../../flow/source.ts';
 import type { RunStorage } from './exchange.ts';
@@ -61,6 +61,7 @@ class Task {
   private readonly spec: TaskSpec;
   private readonly environment: TaskEnvironment;
   private readonly stage: Stage;
+  private readonly root: PlanNode;
   private readonly startMs: number;
   private readonly storage: RunStorage;
   private readonly failures: Failures;
@@ -90,10 +91,13 @@ class Task {
       recordsMax: spec.skippedRecordsMax,
     });
     const { steps } = stage;
+    const root = plan.nodes[steps[0]?.node ?? -1];
+    assert(root !== undefined, `stage ${spec.stage} has no root`);
+    this.root = root;
     this.memory = divideMemory(spec.memoryBytes, {
       broadcasts: spec.broadcasts.length,
-      readers: spec.reads.length,
-      hasJoin: this.holdsRecords(),
+      readers: root.kind === 'iterate' ? 0 : spec.reads.length,
+      root: root.kind === 'join' ? 'join' : root.kind === 'iterate' ? 'iteration' : 'nothing',
       exits: steps.filter((step) => step.exchange !== undefined).length,
     });
     const { env } = environment;
@@ -191,15 +195,15 @@ class Task {
   }
 
   private openInput(): TaskInput {
-    const { plan, spec, stage, storage, memory, failures, pipeline } = this;
-    const [root] = stage.steps;
-    const node = plan.nodes[root?.node ?? -1];
-    assert(node !== undefined, `stage ${stage.id} has no root`);
+    const { spec, stage, root: node, storage, memory, failures, pipeline } = this;
     if (node.kind === 'source') {
       const splits = spec.splits.flatMap(({ splits: some }) => some);
-      return new SplitInput(splits, (split) => this.openSplit(split));
+      return new SplitInput(splits, (split) => this.openSplit(node, split));
     }
-    if (node.kind === 'iterate') return this.openIterate(node);
+    if (node.kind === 'iterate') {
+      this.iterate = this.openIterate(node);
+      return this.iterate;
+    }
     const options = { node, reads: spec.reads, storage, memory, failures };
     if (node.kind !== 'join') return openInput(options);
     assert(pipeline.pairs !== undefined, `${node.name} has no pairs`);
@@ -207,33 +211,9 @@ class Task {
     return openJoin({ ...options, node, strategy, pair: pipeline.pairs.pair });
   }
 
-  private openIterate(node: IterateNode): IterateInput {
-    const { plan, spec, storage, memory, environment } = this;
-    this.iterate = new IterateInput({
-      node,
-      plan,
-      reads: spec.reads,
-      storage,
-      env: environment.env,
-      runTask: (body, graph, inner, memoryStorage) =>
-        runTask(body, graph, inner, {
-          ...environment,
-          storage: () => memoryStorage,
-          onProgress: () => undefined,
-        }),
-      directory: spec.directory,
-      skippedDirectory: spec.skippedDirectory,
-      skippedRecordsMax: spec.skippedRecordsMax,
-      memoryBytes: memory.join,
-    });
-    return this.iterate;
-  }
-
-  private openSplit(split: Split): SplitReader {
-    const { plan, stage, failures, environment } = this;
+  private openSplit(node: SourceNode, split: Split): SplitReader {
+    const { failures, environment } = this;
     const { env, directory, brokers } = environment;
-    const node = plan.nodes[stage.sources[0] ?? -1];
-    assert(node?.kind === 'source', `stage ${stage.id} has no source`);
     return node.source.open(split, {
       env,
       directory,
@@ -244,10 +224,27 @@ class Task {
     });
   }
 
-  /** The root of the stage is a join, or an iteration: it holds records besides what it reads and writes. */
-  private holdsRecords(): boolean {
-    const root = this.plan.nodes[this.stage.steps[0]?.node ?? -1];
-    return root?.kind === 'join' || root?.kind === 'iterate';
+  private openIterate(node: IterateNode): IterateInput {
+    const { plan, spec, storage, memory, environment } = this;
+    const { env } = environment;
+    const { reads, directory, skippedDirectory, skippedRecordsMax } = spec;
+    return new IterateInput({
+      node,
+      plan,
+      reads,
+      storage,
+      env,
+      directory,
+      skippedDirectory,
+      skippedRecordsMax,
+      memoryBytes: memory.root,
+      runTask: (body, graph, task, runs) =>
+        runTask(body, graph, task, {
+          ...environment,
+          storage: () => runs,
+          onProgress: () => {},
+        }),
+    });
   }
 
   /** Opens the sink of dead letters, where they are taken. */
@@ -261,7 +258,7 @@ class Task {
 
   private tell(input: TaskInput): void {
     const { pipeline, memory } = this;
-    let heldBytes = memory.reader * this.spec.reads.length + memory.join;
+    let heldBytes = memory.reader * this.spec.reads.length + memory.root;
     for (const { exit } of pipeline.exits) heldBytes += exit.heldBytes;
     this.memoryBytesMax = Math.max(this.memoryBytesMax, heldBytes);
     this.environment.onProgress({

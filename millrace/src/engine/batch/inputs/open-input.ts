@@ -79,7 +79,7 @@ export function openJoin(
     type: node.type,
     left: () => openReader(options, 0),
     right: () => openReader(options, 1),
-    memoryBytes: options.memory.join,
+    memoryBytes: options.memory.root,
     storage: options.storage,
   };
   const runner =
