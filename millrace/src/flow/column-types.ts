@@ -86,7 +86,7 @@ type Misfit<R, U> =
   U extends Use<infer N, infer Type>
     ? N extends keyof R
       ? TypeMisfit<N, R[N], Type>
-      : FlowTypeError<`There is no column "${N}"`>
+      : FlowTypeError<`There is no column '${N}'`>
     : never;
 
 type TypeMisfit<N extends string, Column, Type> = unknown extends Type
@@ -95,7 +95,7 @@ type TypeMisfit<N extends string, Column, Type> = unknown extends Type
     ? never
     : [Extract<Column, Type>] extends [never]
       ? [Extract<Type, Column>] extends [never]
-        ? FlowTypeError<`The column "${N}" holds ${NameOf<Column>} and is used as ${NameOf<Type>}`>
+        ? FlowTypeError<`The column '${N}' holds ${NameOf<Column>} and is used as ${NameOf<Type>}`>
         : never
       : never;
 
@@ -111,7 +111,7 @@ type NameOf<Type> = [NonNullable<Type>] extends [string]
 /** The name of a column that rows of type R have. */
 export type KnownColumn<R, N extends string> = N extends keyof R
   ? N
-  : FlowTypeError<`There is no column "${N}"`>;
+  : FlowTypeError<`There is no column '${N}'`>;
 
 /** For the object that `where` compares columns with. */
 export type EqualsFit<R, C> = {

@@ -22,6 +22,9 @@ type MapResult<K> = unknown extends K
     ? void | Promise<void>
     : KeyFits<K>;
 
+/** While the compiler does not know yet what `reduce` emits, anything fits. */
+type OutputFits<R, Sunk, SinkKey> = unknown extends R ? unknown : StreamSinkFits<R, Sunk, SinkKey>;
+
 export interface MapReduceOptions<T, K, V, R, Sunk, SinkKey, InputKey> {
   /** The name of the flow, of its operators' outputs and errors. */
   readonly name: string;
@@ -38,8 +41,8 @@ export interface MapReduceOptions<T, K, V, R, Sunk, SinkKey, InputKey> {
   readonly reduce: (key: K, values: Iterable<V>, emit: Emit<R>) => void | Promise<void>;
   /** Where the records go that `reduce` emits, or a function that says so. */
   readonly output:
-    | (Writable<Sunk, SinkKey> & StreamSinkFits<R, Sunk, SinkKey>)
-    | ((f: FlowBuilder) => Writable<Sunk, SinkKey> & StreamSinkFits<R, Sunk, SinkKey>);
+    | (Writable<Sunk, SinkKey> & NoInfer<OutputFits<R, Sunk, SinkKey>>)
+    | ((f: FlowBuilder) => Writable<Sunk, SinkKey> & NoInfer<OutputFits<R, Sunk, SinkKey>>);
 }
 
 /**

@@ -37,6 +37,7 @@ export interface Lines extends Stream<string> {
   rows(): Rows<{ readonly line: string }>;
 }
 
+type WhereFits<R, C> = C extends ColumnExpression<infer U> ? ColumnsFit<R, U> : EqualsFit<R, C>;
 type Columns<S> = {
   [N in keyof S]: S[N] extends ColumnExpression<AnyUse, infer V> ? V : never;
 };
@@ -68,8 +69,9 @@ export interface Rows<R> extends Stream<R> {
    * Keeps the rows for which the condition holds; an object asks for columns that equal its members (null: that are null).
    * @example rows.where(col('status').ge(500)).where({ method: 'GET' })
    */
-  where<U extends AnyUse>(condition: ColumnExpression<U> & ColumnsFit<R, U>): Rows<R>;
-  where<const C extends Readonly<Record<string, ColumnValue>>>(equal: C & EqualsFit<R, C>): Rows<R>;
+  where<const C extends ColumnExpression | Readonly<Record<string, ColumnValue>>>(
+    condition: C & WhereFits<R, C>,
+  ): Rows<R>;
 
   /**
    * Rows of these columns alone: named, or computed under new names.
