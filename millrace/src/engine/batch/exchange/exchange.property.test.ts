@@ -1,101 +1,15 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { ExchangeWriterOptions, MergeReader, RunStorage } from '../exchange.ts';
-import type { ExchangeOutput, ExchangeRead, KeyRange } from '../stage.ts';
-import { createExchangeWriter } from './exchange-writer.ts';
+import type { Entry, Got } from '../../../../test/exchange/exchange-harness.ts';
+import {
+  expected,
+  memory,
+  readAll,
+  readOf,
+  writeAll,
+} from '../../../../test/exchange/exchange-harness.ts';
+import type { KeyRange } from '../stage.ts';
 import { createMergeReader } from './merge-reader.ts';
-import { memoryStorage } from './run-storage.ts';
-
-/** One record; a value of undefined is the key. */
-interface Entry {
-  readonly partition: number;
-  readonly key: Buffer;
-  readonly value: Buffer | undefined;
-}
-
-interface Got {
-  readonly key: Buffer;
-  readonly value: Buffer;
-  readonly isSameKey: boolean;
-}
-
-const NO_STORAGE: RunStorage = {
-  create: () => {
-    throw new Error('nothing may come here');
-  },
-  open: (path) => {
-    throw new Error(`no run ${path}`);
-  },
-  remove: (path) => {
-    throw new Error(`no run ${path}`);
-  },
-};
-
-function memory(): RunStorage {
-  return memoryStorage(Number.POSITIVE_INFINITY, NO_STORAGE);
-}
-
-function writeAll(
-  entries: readonly Entry[],
-  options: Omit<ExchangeWriterOptions, 'exchange'>,
-): ExchangeOutput {
-  const writer = createExchangeWriter({ ...options, exchange: 7 });
-  for (const { partition, key, value } of entries) {
-    // At odd places of a larger buffer, as records come.
-    const bytes = Buffer.concat([
-      Buffer.from('#'),
-      key,
-      value ?? Buffer.alloc(0),
-      Buffer.from('#'),
-    ]);
-    const keyEnd = 1 + key.length;
-    if (value === undefined) writer.append(partition, bytes, 1, keyEnd, bytes, -1, -1);
-    else writer.append(partition, bytes, 1, keyEnd, bytes, keyEnd, keyEnd + value.length);
-    expect(writer.heldBytes).toBeLessThanOrEqual(options.memoryBytes);
-  }
-  return writer.finish();
-}
-
-function readOf(
-  outputs: readonly ExchangeOutput[],
-  partition: number,
-  range?: KeyRange,
-): ExchangeRead {
-  const runs = outputs.flatMap((output) =>
-    output.runs.map((run) => {
-      const segment = run.segments[partition];
-      if (segment === undefined) throw new Error('a run lacks a segment');
-      return segment;
-    }),
-  );
-  return { exchange: 7, partition, runs, range };
-}
-
-function readAll(reader: MergeReader): Got[] {
-  const got: Got[] = [];
-  while (reader.next()) {
-    const { buffer, keyStart, keyEnd, valueStart, valueEnd, isSameKey } = reader;
-    got.push({
-      key: Buffer.from(buffer.subarray(keyStart, keyEnd)),
-      value: Buffer.from(buffer.subarray(valueStart, valueEnd)),
-      isSameKey,
-    });
-  }
-  expect(reader.records).toBe(got.length);
-  reader.close();
-  return got;
-}
-
-/** The oracle: an array, and its stable sort. */
-function expected(entries: readonly Entry[], partition: number, isSorted: boolean): Got[] {
-  const mine = entries.filter((entry) => entry.partition === partition);
-  if (isSorted) mine.sort((a, b) => Buffer.compare(a.key, b.key));
-  return mine.map(({ key, value }, index) => ({
-    key,
-    value: value ?? key,
-    isSameKey: mine[index - 1]?.key.equals(key) ?? false,
-  }));
-}
 
 const anyKey = fc.oneof(
   fc.uint8Array({ maxLength: 12 }),
@@ -199,5 +113,58 @@ test('ranges follow one another without a gap, and so do slices', () => {
       },
     ),
     { numRuns: 40 },
+  );
+});
+
+/** Keys of few different bytes, zeros among them: many are equal, or begin with one another. */
+function fewBytes(
+  seed: number,
+  records: number,
+  bytes: readonly number[],
+  lengthMax: number,
+): Entry[] {
+  let state = seed | 1;
+  const next = (below: number): number => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) % below;
+  };
+  return Array.from({ length: records }, (_, index) => {
+    const key = Buffer.alloc(next(lengthMax + 1));
+    for (let at = 0; at < key.length; at++) key[at] = bytes[next(bytes.length)] ?? 0;
+    return { partition: 0, key, value: Buffer.from(String(index)) };
+  });
+}
+
+test('thousands of records with keys that are much alike are sorted, also when they are in order', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 2 ** 31 - 1 }),
+      fc.constantFrom(30, 1_000, 6_000),
+      fc.constantFrom(
+        [0],
+        [0, 1],
+        [0, 255],
+        [97, 98],
+        [0, 97, 200],
+        [...Buffer.from('/abcdefghijkl')],
+      ),
+      fc.constantFrom(0, 3, 12, 40),
+      fc.constantFrom('random', 'sorted', 'reversed'),
+      (seed, records, bytes, lengthMax, order) => {
+        const entries = fewBytes(seed, records, bytes, lengthMax);
+        if (order !== 'random') entries.sort((a, b) => a.key.compare(b.key));
+        if (order === 'reversed') entries.reverse();
+        const storage = memory();
+        for (const memoryBytes of [64_000, 4_000_000]) {
+          const options = { partitions: 1, isSorted: true, memoryBytes, storage, sampleRecords: 0 };
+          const output = writeAll(entries, options);
+          const reader = createMergeReader({ read: readOf([output], 0), storage, memoryBytes });
+          expect(readAll(reader)).toEqual(expected(entries, 0, true));
+        }
+      },
+    ),
+    { numRuns: 25 },
   );
 });
