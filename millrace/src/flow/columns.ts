@@ -88,6 +88,8 @@ export type ColumnLayout =
       readonly separator: number;
       /** -1: no quoting. */
       readonly quote: number;
+      /** Quotes may hold line ends; otherwise every line is a row. */
+      readonly isMultiline: boolean;
       readonly hasHeader: boolean;
       readonly fields: readonly ColumnField[] | undefined;
       readonly lineBytesMax: number;

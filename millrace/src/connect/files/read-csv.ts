@@ -112,6 +112,7 @@ function layoutOf(options: CsvReadOptions, { separator, quote }: CsvDialect): Cs
     kind: 'csv',
     separator: separatorByte,
     quote: quoteByte,
+    isMultiline: options.multiline ?? true,
     hasHeader,
     fields: fields && Object.freeze(fields),
     lineBytesMax: options.lineBytesMax ?? LINE_BYTES_MAX,
