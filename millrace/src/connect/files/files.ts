@@ -14,9 +14,11 @@ import {
 } from './read-delimited.ts';
 import { linesSource, type LineReadOptions } from './read-lines.ts';
 import { ndjsonSource, type JsonReadOptions } from './read-ndjson.ts';
+import { parquetSource } from './read-parquet.ts';
 import type { Row } from './row-maker.ts';
+import type { ParquetSinkOptions } from './sink-parquet.ts';
 import type { FileSinkOptions } from './sink-target.ts';
-import { csvSink, linesSink, ndjsonSink } from './sinks.ts';
+import { csvSink, linesSink, ndjsonSink, parquetSink } from './sinks.ts';
 
 /** One path, or several that are read one after the other. */
 export type Paths = string | readonly string[];
@@ -25,6 +27,11 @@ export type LineOptions = LineReadOptions & FileSinkOptions;
 export type JsonOptions<T> = JsonReadOptions<T> & FileSinkOptions;
 export type CsvOptions<Columns extends CsvColumns = CsvColumns> = Omit<CsvReadOptions, 'columns'> &
   FileSinkOptions & { readonly columns?: Columns };
+
+export type ParquetOptions = Omit<ParquetSinkOptions, 'columns'> & {
+  /** The columns that are wanted, or written; for writing with their types. Default: all that are there. */
+  readonly columns?: readonly string[] | NonNullable<ParquetSinkOptions['columns']>;
+};
 
 /** What can be read and written. */
 export interface FormatFile<Read, Written>
@@ -131,6 +138,17 @@ export interface Files {
     path: Paths,
     options: DelimitedReadOptions<Fields>,
   ): Readable<DelimitedRowOf<Fields>, undefined>;
+  /**
+   * Parquet, in pieces of whole row groups; one row group at a time is in memory. Integers of 64 bits are numbers where those are exact,
+   * else bigints; dates and timestamps are Dates (to the millisecond), decimals numbers, lists arrays, and what is not there is null.
+   * The type of a row is what the program says it is. Needs the package `hyparquet`, for writing `hyparquet-writer`, for files that are
+   * compressed with LZ4 `hyparquet-compressors` (ML_PACKAGE_MISSING).
+   * @example f.read(files.parquet<Flight>('flights.parquet', { columns: ['origin', 'delay'] }))
+   */
+  parquet<R extends object = Record<string, unknown>>(
+    path: Paths,
+    options?: ParquetOptions,
+  ): FormatFile<R, object>;
 }
 
 export const files: Files = Object.freeze({
@@ -154,7 +172,21 @@ export const files: Files = Object.freeze({
         undefined
       >,
   }),
+  parquet: <R extends object>(path: Paths, options: ParquetOptions = {}) => {
+    const { columns, ...rest } = options;
+    const isTyped = columns !== undefined && !isNames(columns);
+    const names = isTyped ? Object.keys(columns) : columns;
+    return {
+      source: () =>
+        parquetSource(path, { columns: names }) as Source<object> as Source<R, undefined>,
+      sink: () => parquetSink(outputPath(path), isTyped ? { ...rest, columns } : rest),
+    };
+  },
 });
+
+function isNames(columns: object): columns is readonly string[] {
+  return Array.isArray(columns);
+}
 
 function csvFiles(format: 'csv' | 'tsv', defaultSeparator: string): CsvFiles {
   const open = (path: Paths, options: CsvOptions = {}): FormatFile<Row, object> => {

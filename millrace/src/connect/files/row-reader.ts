@@ -15,11 +15,14 @@ export abstract class RowReader<Value> implements SplitReader<Value, undefined> 
   protected readonly context: ReadContext;
   /** Whether the chunk of `chunks` is only partly decoded. */
   private isInChunk = false;
+  /** The mark of the last record of the chunk that was done last. */
+  private lastMark: number;
 
   constructor(chunks: RowChunks, split: FileSplit, context: ReadContext) {
     this.chunks = chunks;
     this.split = split;
     this.context = context;
+    this.lastMark = chunks.mark(0);
   }
 
   read(emit: EmitRow<Value>): boolean | Promise<boolean> {
@@ -34,11 +37,11 @@ export abstract class RowReader<Value> implements SplitReader<Value, undefined> 
   }
 
   position(): string {
-    return this.chunks.locate(this.rowStart());
+    return this.chunks.locateMark(this.mark());
   }
 
   mark(): number {
-    return this.chunks.mark(this.rowStart());
+    return this.isInChunk ? this.chunks.mark(this.rowStart()) : this.lastMark;
   }
 
   locate(mark: number): string {
@@ -73,6 +76,7 @@ export abstract class RowReader<Value> implements SplitReader<Value, undefined> 
 
   /** Never the end of the split: that is known when there is no chunk any more. */
   private setDone(isChunkDone: boolean): boolean {
+    if (isChunkDone) this.lastMark = this.mark();
     this.isInChunk = !isChunkDone;
     return false;
   }
