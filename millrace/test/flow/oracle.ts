@@ -53,7 +53,12 @@ export interface OracleOptions {
   strategy(node: JoinNode): JoinStrategy;
   /** Which records a sample keeps: a hash that is defined by the engine alone. */
   isSampled(node: SampleNode, record: OracleRecord): boolean;
+  /** Streams that grow larger end the evaluation: it is slow. Default: none does. */
+  readonly recordsMax?: number;
 }
+
+/** A stream has become larger than the oracle was allowed to make it. */
+export class OracleLimit extends Error {}
 
 export interface OracleResult {
   /** What arrives at each write node, in order. */
@@ -89,24 +94,41 @@ function liveNodes(nodes: readonly PlanNode[]): ReadonlySet<number> {
   return live;
 }
 
+/** What comes in from around the body of an iteration. A broadcast comes in as its records. */
+interface IterationInput {
+  readonly stream: Stream;
+  readonly isMap: boolean;
+}
+
 async function evaluateNodes(
   nodes: readonly PlanNode[],
-  iterationInputs: readonly Stream[],
+  iterationInputs: readonly IterationInput[],
   options: OracleOptions,
   rounds: Map<number, number>,
 ): Promise<{ readonly streams: Map<number, Stream>; readonly outputs: Map<number, Stream> }> {
   const streams = new Map<number, Stream>();
   const outputs = new Map<number, Stream>();
+  /** Nodes whose records become a Map as side data. */
+  const maps = new Set<number>();
   for (const node of nodes) {
     const inputs = node.inputs.map((id) => streams.get(id) ?? []);
-    const form = nodes.find(({ id }) => id === node.inputs[1]);
-    if (node.kind === 'iterationInput') streams.set(node.id, iterationInputs[node.index] ?? []);
-    else if (node.kind === 'write') outputs.set(node.id, arranged(node, inputs[0] ?? [], options));
-    else if (node.kind === 'iterate')
-      streams.set(node.id, await iterate(node, inputs, options, rounds));
-    else if (node.kind === 'with') {
-      const isMap = form?.kind === 'broadcast' && form.form === 'map';
-      streams.set(node.id, await withSide(node, inputs[0] ?? [], sideOf(inputs[1] ?? [], isMap)));
+    for (const input of inputs)
+      if (input.length > (options.recordsMax ?? Number.POSITIVE_INFINITY)) throw new OracleLimit();
+    const [first = [], second = []] = inputs;
+    if (node.kind === 'broadcast' && node.form === 'map') maps.add(node.id);
+    if (node.kind === 'iterationInput') {
+      streams.set(node.id, iterationInputs[node.index]?.stream ?? []);
+      if (iterationInputs[node.index]?.isMap === true) maps.add(node.id);
+    } else if (node.kind === 'write') outputs.set(node.id, arranged(node, first, options));
+    else if (node.kind === 'iterate') {
+      const given = inputs.map((stream, at) => ({
+        stream,
+        isMap: maps.has(node.inputs[at] ?? -1),
+      }));
+      streams.set(node.id, await iterate(node, given, options, rounds));
+    } else if (node.kind === 'with') {
+      const side = sideOf(second, maps.has(node.inputs[1] ?? -1));
+      streams.set(node.id, await withSide(node, first, side));
     } else streams.set(node.id, await evaluateNode(node, inputs, options));
   }
   return { streams, outputs };
@@ -174,10 +196,15 @@ async function withSide(node: WithNode, input: Stream, side: unknown): Promise<S
   return out;
 }
 
-/** Of equal keys the last value wins. */
+/** Of equal keys the last value wins, at the place of the first. */
 function sideOf(input: Stream, isMap: boolean): unknown {
-  const values = input.map(({ value }) => value);
-  return isMap ? new Map(input.map(({ key, value }) => [key, value])) : values;
+  if (!isMap) return input.map(({ value }) => value);
+  const side = new Map<unknown, unknown>();
+  for (const { key, value } of input) {
+    const known = [...side.keys()].find((other) => compareOracleKeys(other, key) === 0);
+    side.set(known ?? key, value);
+  }
+  return side;
 }
 
 // Arrangement -----------------------------------------------------------------------------------------------------
@@ -343,15 +370,15 @@ function isMatch(left: unknown, right: unknown): boolean {
 
 async function iterate(
   node: IterateNode,
-  inputs: readonly Stream[],
+  inputs: readonly IterationInput[],
   options: OracleOptions,
   rounds: Map<number, number>,
 ): Promise<Stream> {
-  let current = inputs[0] ?? [];
+  let current = inputs[0]?.stream ?? [];
   for (let round = 1; round <= node.rounds; round++) {
     const { streams } = await evaluateNodes(
       node.body,
-      [current, ...inputs.slice(1)],
+      [{ stream: current, isMap: false }, ...inputs.slice(1)],
       options,
       rounds,
     );

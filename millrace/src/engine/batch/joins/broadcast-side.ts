@@ -12,8 +12,8 @@ const HELD_FACTOR = 3;
 export type BroadcastSide = readonly unknown[] | ReadonlyMap<unknown, unknown>;
 
 /**
- * Reads all of `reader` and closes it. In a Map the last value of a key wins, at the place where the key came first; keys that are
- * arrays, dates or bytes can be gone through, but not asked for, as in every Map.
+ * Reads all of `reader` and closes it. In a Map the last value of a key wins, at the place where the key came first. Keys that are
+ * arrays, dates or bytes are there once each and can be gone through, but not asked for, as in every Map.
  * @throws {MillraceError} ML_BROADCAST_TOO_LARGE
  */
 export function loadBroadcastSide(
@@ -26,6 +26,7 @@ export function loadBroadcastSide(
   const { node, memoryBytes } = options;
   const array: unknown[] = [];
   const map = new Map<unknown, unknown>();
+  const objects = new Map<string, object>();
   const isMap = node.form === 'map';
   let heldBytes = 0;
   try {
@@ -36,8 +37,19 @@ export function loadBroadcastSide(
       if (heldBytes > memoryBytes)
         throw tooLarge(`broadcast ${node.name}`, reader, { name: node.name, memoryBytes });
       const value = decodeValue(buffer, valueStart, valueEnd);
-      if (isMap) map.set(decodeKey(buffer, keyStart, keyEnd), value);
-      else array.push(value);
+      if (!isMap) {
+        array.push(value);
+        continue;
+      }
+      let key = decodeKey(buffer, keyStart, keyEnd);
+      if (typeof key === 'object' && key !== null) {
+        // To a Map two arrays are two keys; by their bytes they are one.
+        const text = buffer.latin1Slice(keyStart, keyEnd);
+        const known = objects.get(text);
+        if (known === undefined) objects.set(text, key);
+        else key = known;
+      }
+      map.set(key, value);
     }
   } finally {
     reader.close();
