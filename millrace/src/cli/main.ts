@@ -3,6 +3,7 @@
  * network client that only `millrace produce` needs.
  */
 import { Command, CommanderError, Option } from 'commander';
+import { keepCompiledCode } from './compile-cache.ts';
 import { EXIT, report, watchOutput } from './io.ts';
 import { VERSION } from './version.ts';
 
@@ -175,7 +176,10 @@ function addPrograms(program: Command): void {
     .option('--json', 'print the summary as JSON')
     .option('-q, --quiet', 'no progress and no summary')
     .addOption(new Option('--watched').hideHelp())
-    .action(async (path, options) => (await import('./run.ts')).run(path, options));
+    .action(async (path, options) => {
+      keepCompiledCode(options.data);
+      await (await import('./run.ts')).run(path, options);
+    });
 }
 
 const DATA = '-d, --data <directory>';

@@ -154,6 +154,7 @@ class Job {
       return summary;
     };
     directory.record(this.#summary(directory, plan, tally, 'running'));
+    directory.makeTemporary();
     this.#background.run('tidy', tidyJobs(this.#env.fs, dataDirectory, directory.id));
     try {
       await this.#execute(plan, directory, tally, emit);

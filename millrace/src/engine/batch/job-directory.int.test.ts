@@ -63,6 +63,7 @@ async function deadProcess(): Promise<ProcessIdentity> {
 function job(changes: Partial<JobSummary> = {}): JobDirectory {
   const directory = new JobDirectory(env, data);
   directory.record(summary(directory.id, changes));
+  directory.makeTemporary();
   return directory;
 }
 
@@ -126,16 +127,16 @@ test('what dead jobs have left goes, what living ones need stays', async () => {
   const lost = await oldJob('20250101-000000000-aaa', summary('', { process: dead }));
   const living = await oldJob('20250101-000000000-aab', summary(''));
   const ended = await oldJob('20250101-000000000-aac', summary('', { status: 'failed' }));
-  const silent = await oldJob('20250101-000000000-aad', undefined);
+  const damaged = await oldJob('20250101-000000000-aad', undefined);
+  await writeFile(join(damaged, 'job.json'), '{');
+  const silent = await oldJob('20250101-000000000-aae', undefined);
   await writeFile(join(data, 'jobs', 'notes.txt'), 'not ours');
   const own = job();
   await tidyJobs(env.fs, data, own.id);
-  expect([lost, living, ended, silent].map((path) => existsSync(join(path, 'tmp')))).toEqual([
-    false,
-    true,
-    false,
-    false,
-  ]);
+  const jobs = [lost, living, ended, damaged, silent];
+  const left = jobs.map((path) => existsSync(join(path, 'tmp')));
+  expect(left).toEqual([false, true, false, false, false]);
+  expect(existsSync(silent)).toBe(false);
   expect(existsSync(join(lost, 'job.json'))).toBe(true);
   expect(existsSync(own.temporary)).toBe(true);
   expect(existsSync(join(data, 'jobs', 'notes.txt'))).toBe(true);
@@ -145,7 +146,7 @@ test('a job that has just made its directory is not taken for a dead one', async
   const starting = new JobDirectory(env, data);
   const own = job();
   await tidyJobs(env.fs, data, own.id);
-  expect(existsSync(starting.temporary)).toBe(true);
+  expect(existsSync(starting.path)).toBe(true);
 });
 
 test('the newest records are kept', async () => {

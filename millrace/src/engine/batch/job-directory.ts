@@ -39,7 +39,12 @@ export class JobDirectory {
     this.id = newJobId(env);
     this.path = `${dataDirectory}/jobs/${this.id}`;
     this.temporary = `${this.path}/tmp`;
-    env.fs.makeDirectory(this.temporary);
+    env.fs.makeDirectory(this.path);
+  }
+
+  /** After the first record: where there are temporary files, there is one that says whose they are. */
+  makeTemporary(): void {
+    this.#env.fs.makeDirectory(this.temporary);
   }
 
   /** Makes the directory for the runs of one attempt. */
@@ -130,18 +135,19 @@ export async function tidyJobs(fs: FileSystem, dataDirectory: string, own: strin
   const old = new Set(ids.slice(0, Math.max(0, ids.length - (JOBS_KEPT - 1))));
   for (const id of ids) {
     const path = `${dataDirectory}/jobs/${id}`;
+    const hasRecord = fs.stat(`${path}/job.json`) !== undefined;
     const hasTemporary = fs.stat(`${path}/tmp`) !== undefined;
-    if (!hasTemporary && !old.has(id)) continue;
+    if (!hasTemporary && hasRecord && !old.has(id)) continue;
     const record = readRecord(fs, `${path}/job.json`);
-    // Without a record it may be starting just now: young ones stay.
-    const isEnded = record === undefined ? old.has(id) || isOlderThan(id, own) : hasEnded(record);
-    if (!isEnded) continue;
-    await fs.removeDirectory(old.has(id) ? path : `${path}/tmp`);
+    if (hasRecord ? hasEnded(record) : isOlderThan(id, own)) {
+      await fs.removeDirectory(old.has(id) || !hasRecord ? path : `${path}/tmp`);
+    }
   }
 }
 
-function hasEnded(summary: JobSummary): boolean {
-  return summary.status !== 'running' || !isAlive(summary.process);
+/** Also one whose record is damaged: records are replaced, never half written, as long as the power stays. */
+function hasEnded(summary: JobSummary | undefined): boolean {
+  return summary === undefined || summary.status !== 'running' || !isAlive(summary.process);
 }
 
 /** A job writes its record within moments of making its directory: one that is much older has died in between. */
