@@ -8,12 +8,11 @@ import { assembleModule } from './wasm-assembler.ts';
 import { instantiateModule } from './wasm-host.ts';
 import { type WordKind, wordsFunction } from './words-kernel.ts';
 
-/** Addresses and a count in, a count out. */
-export type RangeKernel = (at: number, end: number, rowsMax: number) => number;
-
 export interface Kernels extends GroupKernels {
-  readonly scan: RangeKernel;
-  readonly words: RangeKernel;
+  /** Of `scan-kernel.ts`. */
+  readonly scan: (at: number, end: number, rowsMax: number) => number;
+  /** Of `words-kernel.ts`; not to be called when there are no words. */
+  readonly words: (at: number, end: number, rowsMax: number, from: number) => number;
 }
 
 /** Where words are looked for, and where they go. */

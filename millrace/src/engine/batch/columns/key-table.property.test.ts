@@ -23,7 +23,7 @@ function createLane(): Lane {
   const kernels = createKernels(memory, { ...shape, next, fields: [] }, undefined);
   const window = memory.region();
   memory.resize(window, ROWS * 512);
-  const table = new KeyTable(memory, kernels, fixed);
+  const table = new KeyTable(memory, kernels, fixed, 0);
   return {
     table,
     group(keys, bytesMax = 1 << 30) {

@@ -40,6 +40,8 @@ export class KeyTable {
   groups = 0;
   /** Room for so many; what belongs to a group may be kept in arrays of this length. */
   groupsMax = 0;
+  /** What belongs to a group elsewhere: it grows with the table, and counts. */
+  readonly bytesPerGroup: number;
   private readonly memory: LaneMemory;
   private readonly kernels: GroupKernels;
   private readonly control: number;
@@ -49,7 +51,13 @@ export class KeyTable {
   private readonly arena: Region;
   private slotCount = 0;
 
-  constructor(memory: LaneMemory, kernels: GroupKernels, fixed: KeyTableMemory) {
+  constructor(
+    memory: LaneMemory,
+    kernels: GroupKernels,
+    fixed: KeyTableMemory,
+    bytesPerGroup: number,
+  ) {
+    this.bytesPerGroup = bytesPerGroup;
     this.memory = memory;
     this.kernels = kernels;
     this.control = fixed.control;
@@ -110,7 +118,8 @@ export class KeyTable {
   private makeRoom(keyBytes: number, bytesMax: number): boolean {
     if (this.groups === this.groupsMax) {
       // While slots are rebuilt a copy of the old ones exists, too.
-      const added = this.slotCount * SLOT_BYTES * 2 + this.groupsMax * ENTRY_BYTES;
+      const perGroup = ENTRY_BYTES + this.bytesPerGroup;
+      const added = this.slotCount * SLOT_BYTES * 2 + this.groupsMax * perGroup;
       if (this.groups > 0 && this.memory.bytes + added > bytesMax) return false;
       this.resizeSlots(this.slotCount * 2);
       return true;

@@ -42,9 +42,8 @@ export class LaneMemory {
     return address;
   }
 
-  /** An empty region behind all others. */
-  region(): Region {
-    const region = new Region();
+  /** Puts an empty region behind all others. */
+  region(region: Region = new Region()): Region {
     region.start = this.end();
     this.regions.push(region);
     return region;

@@ -22,7 +22,7 @@ function wordsOf(of: WordKind, text: string, from: number, to: number): string[]
   const found: string[] = [];
   const end = window.start + to;
   for (let at = window.start + from; at < end; at = memory.i32[next >> 2] ?? end) {
-    const count = kernel(at, end, ROWS);
+    const count = kernel(at, end, ROWS, 0);
     expect(count).toBeLessThanOrEqual(ROWS);
     for (let row = 0; row < count; row++) {
       const index = (ranges >> 2) + row * 2;

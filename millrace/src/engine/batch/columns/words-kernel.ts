@@ -41,14 +41,14 @@ const IS_WORD: Readonly<Record<WordKind, (offset: number) => Code>> = {
 };
 
 /**
- * `words(at, end, rowsMax) → words`: the maximal runs in [at, end) of ASCII letters, or of anything but blanks; at most `rowsMax`,
- * which must be 64 or more. How far it has come is written to `next`.
+ * `words(at, end, rowsMax, from) → rows`: the maximal runs in [at, end) of ASCII letters, or of anything but blanks, as rows from
+ * `from` on. It stops early when there is no room for all that one block may hold below `rowsMax`, which must be 64 or more. How far it has come is written to `next`.
  * @param ranges where they go: [start, end) of word i, 32 bits each, at `ranges + 8 × i`
  */
 export function wordsFunction(of: WordKind, ranges: number, next: number): WasmFunction {
   return {
     name: 'words',
-    parameters: { at: 'i32', end: 'i32', rowsMax: 'i32' },
+    parameters: { at: 'i32', end: 'i32', rowsMax: 'i32', from: 'i32' },
     locals: {
       out: 'i32',
       base: 'i32',
@@ -69,6 +69,7 @@ export function wordsFunction(of: WordKind, ranges: number, next: number): WasmF
       set('tab', i8x16.splat(i32.const(0x09))),
       set('blanks', i8x16.splat(i32.const(5))),
       set('base', get('at')),
+      set('out', i32.shl(get('from'), i32.const(3))),
       // Edges of runs are written one after the other, so that each two of them are a range. A block has 64 at most.
       set('rowsMax', i32.sub(i32.shl(get('rowsMax'), i32.const(3)), i32.const(64 * 4))),
       block(
