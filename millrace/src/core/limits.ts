@@ -338,3 +338,16 @@ export const SINK_TEXT_CHARS = 32 * 1024;
 /** Rows, and about so many bytes of them, that a Parquet writer holds: a row group. */
 export const PARQUET_GROUP_ROWS = 100_000;
 export const PARQUET_GROUP_BYTES = 32 * 1024 * 1024;
+/** A block of a table is ended when it has so many bytes. */
+export const TABLE_BLOCK_BYTES = 8 * 1024;
+/** Keys of one filter of a table: bounds what a writer holds. */
+export const TABLE_FILTER_KEYS = 64 * 1024;
+export const TABLE_PARTITIONS_MAX = 65_536;
+/** Blocks that a reader of a table keeps when nobody says otherwise. */
+export const TABLE_CACHE_BYTES = 32 * 1024 * 1024;
+/** Versions that may replace one another while a table is being opened. */
+export const TABLE_OPEN_ATTEMPTS = 8;
+/** Keys of one `getMany` that are looked up at the same time. */
+export const TABLE_READS_MAX = 32;
+/** Entries that a range of a table hands over at once. */
+export const TABLE_BATCH_ENTRIES = 512;
