@@ -257,8 +257,15 @@ export function numberNodes(scope: Scope, ends: readonly Draft[], prefix: string
   return { nodes: Object.freeze(nodes), imports: imports.map(([outer]) => outer), idOf };
 }
 
+/** What nodes are called that are not called like their kind. */
+const WORDS: Readonly<Partial<Record<PlanNode['kind'], string>>> = {
+  source: 'read',
+  iterationInput: 'input',
+  columnAggregate: 'agg',
+};
+
 function madeUpName(flow: FlowScope, prefix: string, content: NodeContent, id: number): string {
-  const word = content.kind === 'source' ? 'read' : content.kind;
+  const word = WORDS[content.kind] ?? content.kind;
   let name = `${prefix}${word}-${id}`;
   // Somebody may have given that name to another operator.
   while (flow.names.has(name)) name += '-';

@@ -110,6 +110,9 @@ test('sums that overflow on the way come out right', () => {
   expect(sumOf(total([most, most, -most, -most, 1]))).toBe(1);
   expect(sumOf(total([most, most, -most]))).toBe(most);
   expect(sumOf(total([most, most]))).toBe(Number.POSITIVE_INFINITY);
+  // Between two doubles, which the smallest number there is decides.
+  expect(sumOf(total([2 ** 1000, 2 ** 947, 5e-324]))).toBe(2 ** 1000 + 2 ** 948);
+  expect(sumOf(total([2 ** 1000, 2 ** 947, -5e-324]))).toBe(2 ** 1000);
   expect(sumOf(total([2 ** 970, -(2 ** 969), -(2 ** 969), 5e-324]))).toBe(5e-324);
 });
 

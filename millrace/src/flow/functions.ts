@@ -1,4 +1,5 @@
 /** The functions that the language itself puts into a plan. */
+import type { Key } from '../core/key-order.ts';
 import type { ValueFunction } from './plan.ts';
 import type { Entry } from './streams.ts';
 
@@ -21,6 +22,21 @@ export function identity(value: unknown): unknown {
 
 export function toEntry(value: unknown, key: unknown): Entry<unknown, unknown> {
   return { key, value };
+}
+
+export function valueOfEntry(entry: Entry<unknown, unknown>): unknown {
+  return entry.value;
+}
+
+/** What `emit` of a mapper was given. */
+export type Pair = readonly [key: Key, value: unknown];
+
+export function keyOfPair(pair: Pair): Key {
+  return pair[0];
+}
+
+export function valueOfPair(pair: Pair): unknown {
+  return pair[1];
 }
 
 export function zero(): number {

@@ -1,7 +1,7 @@
 /** MapReduce, as Dean and Ghemawat described it (OSDI 2004), in terms of the language. */
 import type { Key } from '../core/key-order.ts';
 import type { FlowBuilder } from './builder.ts';
-import { madeOf } from './functions.ts';
+import { keyOfPair, madeOf, type Pair, valueOfPair } from './functions.ts';
 import { Handle, type Operator } from './draft.ts';
 import { flow } from './flow.ts';
 import type { Flow } from './flow-types.ts';
@@ -88,7 +88,6 @@ interface Untyped {
   readonly output: Writable | ((f: FlowBuilder) => Writable);
 }
 
-type Pair = readonly [key: Key, value: unknown];
 type MapFunction = (record: unknown, emit: EmitPair<Key, unknown>) => unknown;
 type CombineFunction = (key: unknown, values: Iterable<unknown>, emit: Emit<unknown>) => void;
 
@@ -103,14 +102,6 @@ function pairsOf(
     });
     return done instanceof Promise ? done.then(() => pairs) : pairs;
   });
-}
-
-function keyOfPair(pair: Pair): Key {
-  return pair[0];
-}
-
-function valueOfPair(pair: Pair): unknown {
-  return pair[1];
 }
 
 function combinerOf(combine: ValueFunction): GroupNode['combine'] {

@@ -77,11 +77,11 @@ export class RowsBuilder extends StreamBuilder implements Surface<Rows<object>> 
     const names = by.map((name) => columnName(operator, name));
     for (const name of names) this.#check(operator, name);
     if (new Set(names).size < names.length) throw flowError(operator, 'a column is named twice');
-    return new RowGroupsBuilder(this, names);
+    return new RowGroupsBuilder(this, names, this.operator('agg'));
   }
 
   agg(aggregates: Readonly<Record<string, unknown>>): RowsBuilder {
-    return new RowGroupsBuilder(this, []).agg(aggregates);
+    return new RowGroupsBuilder(this, [], this.operator('agg')).agg(aggregates);
   }
 
   /** Behind `groupBy(…).agg(…)`. */
@@ -180,34 +180,36 @@ class RowGroupsBuilder implements Surface<RowGroups<object, never>> {
   readonly kind = 'rowGroups';
   readonly #rows: RowsBuilder;
   readonly #by: readonly string[];
+  readonly #operator: Operator;
 
-  constructor(rows: RowsBuilder, by: readonly string[]) {
+  constructor(rows: RowsBuilder, by: readonly string[], operator: Operator) {
     this.#rows = rows;
     this.#by = by;
+    this.#operator = operator;
   }
 
   agg(given: Readonly<Record<string, unknown>>): RowsBuilder {
     const aggregates: Record<string, ColumnAggregate> = {};
-    if (Object.keys(given).length === 0) throw misuse('agg', 'it takes one or more aggregates');
+    if (Object.keys(given).length === 0)
+      throw flowError(this.#operator, 'it takes one or more aggregates');
     for (const [name, aggregate] of Object.entries(given)) {
       requireColumnName('agg', name);
       if (this.#by.includes(name)) {
-        throw misuse(
-          'agg',
+        throw flowError(
+          this.#operator,
           `"${name}" is a column of the groups already: name the aggregate otherwise`,
         );
       }
       if (!(aggregate instanceof AggregateExpression)) {
-        throw misuse('agg', `"${name}" must be an aggregate such as count() or sum('bytes')`);
+        throw flowError(
+          this.#operator,
+          `"${name}" must be an aggregate such as count() or sum('bytes')`,
+        );
       }
       aggregates[name] = aggregate.aggregate;
     }
     return this.#rows.aggregateColumns(this.#by, aggregates);
   }
-}
-
-function misuse(method: string, sentence: string): MillraceError {
-  return flowError({ method, name: undefined, flow: undefined }, sentence);
 }
 
 function named(names: readonly string[]): KnownColumns {

@@ -4,7 +4,15 @@
  */
 import { TOP_RECORDS_MAX } from '../core/limits.ts';
 import { type Draft, flowError, Handle, type NodeContent, type Operator } from './draft.ts';
-import { identity, isSomething, keepLeft, madeOf, nothing, toEntry } from './functions.ts';
+import {
+  identity,
+  isSomething,
+  keepLeft,
+  madeOf,
+  nothing,
+  toEntry,
+  valueOfEntry,
+} from './functions.ts';
 import {
   functionOf,
   joinOptions,
@@ -345,6 +353,6 @@ function nearestName(from: Draft): string | undefined {
 }
 
 function entryOrder(by: ValueFunction): (entry: Entry<unknown, unknown>) => unknown {
-  if (by === identity) return (entry) => entry.value;
+  if (by === identity) return valueOfEntry;
   return madeOf([by], (entry: Entry<unknown, unknown>) => by(entry.value, entry.key));
 }
