@@ -6,7 +6,6 @@ import type { GroupNode } from '../../../flow/plan.ts';
 import type { ExchangeWriter } from '../exchange.ts';
 import type { ExchangeOutput } from '../stage.ts';
 import { COMBINE_VALUES_MAX, COMBINE_TABLE_KEYS_MAX } from '../../../core/limits.ts';
-import { decodeKey } from '../../../core/key-codec.ts';
 import { type Exit, type ExitOptions, neverWaits } from './exit.ts';
 import type { Failures } from './failures.ts';
 import { HeldSize } from './held-size.ts';
@@ -75,8 +74,7 @@ export class CombinedGroupExit implements Exit {
   }
 
   private combined(index: number, values: unknown[]): unknown[] {
-    const { bytes } = this.table;
-    const key = decodeKey(bytes.buffer, this.table.start(index), this.table.end(index));
+    const key = this.table.key(index);
     try {
       const fewer = [...this.combine(key, values)];
       this.size.shrunk(values.length, fewer.length, this.held);
@@ -91,7 +89,7 @@ export class CombinedGroupExit implements Exit {
   private flush(): void {
     const { table, target, values } = this;
     for (const [index, ofKey] of values.entries()) {
-      const key = decodeKey(table.bytes.buffer, table.start(index), table.end(index));
+      const key = table.key(index);
       const fewer = ofKey.length > 1 ? this.combined(index, ofKey) : ofKey;
       for (const value of fewer) target.push(value, key);
     }
