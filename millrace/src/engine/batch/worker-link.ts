@@ -34,6 +34,8 @@ export class WorkerLink {
   readonly #options: WorkerLinkOptions;
   readonly #decoder = new FrameDecoder();
   #state: 'starting' | 'ready' | 'ended' = 'starting';
+  /** Why it has ended. */
+  #end: Error | undefined;
   #fingerprint: string | undefined;
   #running: RunningTask | undefined;
 
@@ -42,8 +44,9 @@ export class WorkerLink {
     this.#send('init', init);
   }
 
-  get isReady(): boolean {
-    return this.#state === 'ready';
+  /** It has loaded the program, whatever has become of it since. */
+  get wasReady(): boolean {
+    return this.#fingerprint !== undefined;
   }
 
   get isBusy(): boolean {
@@ -65,6 +68,8 @@ export class WorkerLink {
 
   /** @throws what the attempt failed with, in the worker; ML_WORKER_LOST */
   run(spec: TaskSpec, onProgress: (progress: TaskProgress) => void): Promise<DoneMessage> {
+    // Between being chosen and being asked it may have ended.
+    if (this.#end !== undefined) return Promise.reject(this.#end);
     return new Promise((resolve, reject) => {
       this.#running = { onProgress, resolve, reject };
       this.#send('task', { spec });
@@ -88,6 +93,7 @@ export class WorkerLink {
   /** The process has gone. What it ran fails with `error`. */
   end(error: Error): void {
     this.#state = 'ended';
+    this.#end ??= error;
     const running = this.#running;
     this.#running = undefined;
     running?.reject(error);

@@ -192,7 +192,7 @@ export class WorkerPool implements TaskRunner {
 
   #ended(worker: Worker, exit: ChildExit, lastLines: readonly string[]): void {
     const { number, pid, link } = worker;
-    const wasReady = link.isReady;
+    const { wasReady } = link;
     this.#workers.delete(worker);
     const index = this.#idle.indexOf(worker);
     if (index >= 0) this.#idle.splice(index, 1);

@@ -245,6 +245,7 @@ describe('what cannot go on', () => {
     link.prepare(PLAN);
     await ready;
     expect(failed).toMatchObject([{ code: 'ML_PROGRAM_INVALID', message: 'another flow' }]);
+    await expect(link.run(SPEC, none)).rejects.toBe(failed[0]);
   });
 
   test.each<readonly [string, readonly FrameName[]]>([
