@@ -7,7 +7,8 @@ import { assert, MillraceError } from '../../core/errors.ts';
 import { TASK_TURN_MS } from '../../core/limits.ts';
 import type { IterateNode, Plan, PlanNode, SourceNode } from '../../flow/plan.ts';
 import type { Sink, SinkWriter, WriteContext } from '../../flow/sink.ts';
-import type { Split, SplitReader } from '../../flow/source.ts';
+import type { ReadContext, Split } from '../../flow/source.ts';
+import { type ColumnInput, openColumnInput } from './columns/column-input.ts';
 import type { RunStorage } from './exchange.ts';
 import { openInput, openJoin } from './inputs/open-input.ts';
 import { SplitInput } from './inputs/split-input.ts';
@@ -58,6 +59,7 @@ export async function runTask(
 
 class Task {
   private readonly plan: Plan;
+  private readonly graph: StageGraph;
   private readonly spec: TaskSpec;
   private readonly environment: TaskEnvironment;
   private readonly stage: Stage;
@@ -70,6 +72,8 @@ class Task {
   private input: TaskInput | undefined;
   /** The input, when the root is an iteration: it has tasks of its own, and what became of them counts. */
   private iterate: IterateInput | undefined;
+  /** The input, when it computes on bytes. */
+  private columns: ColumnInput | undefined;
   private records = 0;
   private isPaused = false;
   private memoryBytesMax = 0;
@@ -79,6 +83,7 @@ class Task {
     const stage = graph.stages[spec.stage];
     assert(stage !== undefined, `no stage ${spec.stage}`);
     this.plan = plan;
+    this.graph = graph;
     this.spec = spec;
     this.environment = environment;
     this.stage = stage;
@@ -198,7 +203,11 @@ class Task {
     const { spec, stage, root: node, storage, memory, failures, pipeline } = this;
     if (node.kind === 'source') {
       const splits = spec.splits.flatMap(({ splits: some }) => some);
-      return new SplitInput(splits, (split) => this.openSplit(node, split));
+      const context = this.readContext(node);
+      return (
+        this.openColumns(splits, context) ??
+        new SplitInput(splits, (split) => node.source.open(split, context))
+      );
     }
     if (node.kind === 'iterate') {
       this.iterate = this.openIterate(node);
@@ -211,17 +220,36 @@ class Task {
     return openJoin({ ...options, node, strategy, pair: pipeline.pairs.pair });
   }
 
-  private openSplit(node: SourceNode, split: Split): SplitReader {
+  /** The way past the operators: where a stage only aggregates columns of a text, it does so on the bytes. */
+  private openColumns(splits: readonly Split[], context: ReadContext): ColumnInput | undefined {
+    const { plan, graph, stage, memory, pipeline } = this;
+    const [only, ...others] = pipeline.exits;
+    const exchange = graph.exchanges[stage.exchangesOut[0] ?? -1];
+    if (only === undefined || exchange === undefined || others.length > 0) return undefined;
+    this.columns = openColumnInput({
+      plan,
+      stage,
+      splits,
+      context,
+      writer: only.exit.writer,
+      partitions: exchange.partitions,
+      // The other half is the writer's.
+      memoryBytes: Math.floor(memory.exit / 2),
+    });
+    return this.columns;
+  }
+
+  private readContext(node: SourceNode): ReadContext {
     const { failures, environment } = this;
     const { env, directory, brokers } = environment;
-    return node.source.open(split, {
+    return {
       env,
       directory,
       brokers,
       malformed: (error, raw) => {
         failures.malformed(node.name, error, raw);
       },
-    });
+    };
   }
 
   private openIterate(node: IterateNode): IterateInput {
@@ -259,6 +287,7 @@ class Task {
   private tell(input: TaskInput): void {
     const { pipeline, memory } = this;
     let heldBytes = memory.reader * this.spec.reads.length + memory.root;
+    heldBytes += this.columns?.heldBytes ?? 0;
     for (const { exit } of pipeline.exits) heldBytes += exit.heldBytes;
     this.memoryBytesMax = Math.max(this.memoryBytesMax, heldBytes);
     this.environment.onProgress({
