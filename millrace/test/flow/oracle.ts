@@ -311,13 +311,11 @@ async function join(
   const strategy = options.strategy(node);
   const partitions = options.partitions(node);
   const isSorted = strategy === 'sort-merge';
-  const pairs: OraclePair[] = [];
-  if (strategy === 'broadcast-hash') pairs.push(...joinPairs(node.type, strategy, left, right));
-  else {
-    const rights = exchanged(right, partitions, isSorted);
-    for (const [at, part] of exchanged(left, partitions, isSorted).entries())
-      pairs.push(...joinPairs(node.type, strategy, part, rights[at] ?? []));
-  }
+  const whole = strategy === 'broadcast-hash';
+  const lefts = whole ? [left] : exchanged(left, partitions, isSorted);
+  const rights = whole ? [right] : exchanged(right, partitions, isSorted);
+  const pairs = lefts.flatMap((part, at) => joinPairs(node.type, strategy, part, rights[at] ?? []));
+  if (pairs.length > (options.recordsMax ?? Number.POSITIVE_INFINITY)) throw new OracleLimit();
   const isFilter = node.type === 'semi' || node.type === 'anti';
   const out: OracleRecord[] = [];
   for (const pair of pairs)

@@ -1,20 +1,24 @@
 /**
  * Runs the body of an iteration round by round, inside one task: the body is planned once, as a plan of its own
  * (`iterate/body-plan.ts`), and its stages run in this process, one task after the other. Between rounds records stay in memory,
- * encoded; beyond the budget they go to files of the task.
+ * encoded; beyond the budget they go to where the runs of the task go.
  *
  * Order: every exchange of a body has one partition, whatever the job has, so its streams are in the order of their keys as a whole.
  */
 import { MillraceError } from '../../core/errors.ts';
 import { decodeKey } from '../../core/key-codec.ts';
-import { ITERATE_MEMORY_BYTES_MIN, JOIN_CHUNK_RECORDS } from '../../core/limits.ts';
+import {
+  ITERATE_MEMORY_BYTES_MIN,
+  JOB_MEMORY_BYTES,
+  JOIN_CHUNK_RECORDS,
+} from '../../core/limits.ts';
 import { decodeValue } from '../../core/value-codec.ts';
 import type { Env } from '../../core/env.ts';
 import type { IterateNode, Plan } from '../../flow/plan.ts';
 import type { Part } from '../../flow/sink.ts';
 import type { Split } from '../../flow/source.ts';
 import { createMergeReader } from './exchange/merge-reader.ts';
-import { fileStorage, memoryStorage } from './exchange/run-storage.ts';
+import { memoryStorage } from './exchange/run-storage.ts';
 import type { MergeReader, RunStorage } from './exchange.ts';
 import { type BodyPlan, bodyPlan } from './iterate/body-plan.ts';
 import { MemorySink, memorySource } from './iterate/memory-stream.ts';
@@ -36,7 +40,7 @@ export interface IterateOptions {
   readonly node: IterateNode;
   /** The plan that the node is in. */
   readonly plan: Plan;
-  /** Inputs of the node, in its order, and the storage that has their runs. */
+  /** Inputs of the node, in its order, and the storage that has their runs. It also takes what does not fit into memory. */
   readonly reads: readonly ExchangeRead[];
   readonly storage: RunStorage;
   readonly env: Env;
@@ -47,7 +51,7 @@ export interface IterateOptions {
     spec: TaskSpec,
     storage: RunStorage,
   ) => Promise<TaskResult>;
-  /** Of the attempt: exists. Files of the iteration go into directories in it that it makes. */
+  /** Of the attempt. */
   readonly directory: string;
   /** Where dead letters of the attempt go, and how many there may be: as in the task. */
   readonly skippedDirectory: string | undefined;
@@ -142,7 +146,6 @@ class Iteration {
   spilledBytes = 0;
   private readonly options: IterateOptions;
   private readonly storage: RunStorage;
-  private readonly files: string;
   private readonly taskBytes: number;
   private readonly sink: MemorySink;
   private readonly body: BodyPlan;
@@ -154,20 +157,18 @@ class Iteration {
   private skippedDirectories = 0;
 
   constructor(options: IterateOptions) {
-    const { node, plan, reads, directory, env, memoryBytes } = options;
+    const { node, plan, reads, memoryBytes } = options;
     const half = Math.max(Math.floor(memoryBytes / 2), ITERATE_MEMORY_BYTES_MIN);
     this.options = options;
     this.taskBytes = half;
-    this.files = `${directory}/iterate`;
-    env.fs.makeDirectory(this.files);
-    this.storage = memoryStorage(half, fileStorage(env.fs, this.files));
+    this.storage = memoryStorage(half, options.storage);
     this.current = reads[0] ?? emptyRead();
     this.sink = new MemorySink(`result of ${node.name}`, {
       storage: this.storage,
       memoryBytes: Math.max(Math.floor(half / 4), ITERATE_MEMORY_BYTES_MIN / 4),
     });
     this.body = bodyPlan(node, plan, (index) => this.source(index), this.sink.sink);
-    this.graph = buildStages(this.body.plan, bodyFacts(half));
+    this.graph = buildStages(this.body.plan, BODY_FACTS);
   }
 
   /** Runs all rounds; resolves with a reader of the result. */
@@ -236,7 +237,7 @@ class Iteration {
   private async runTask(task: TaskPlan): Promise<TaskResult> {
     const { options, storage, body, graph } = this;
     // Nothing of a task goes into its directory: its runs go to the storage, its result to the sink.
-    const directory = this.files;
+    const { directory } = options;
     const skippedDirectory =
       options.skippedDirectory === undefined
         ? undefined
@@ -305,10 +306,8 @@ class Iteration {
   }
 }
 
-/** One partition: then no more than the data decides about the order, and a round needs no more tasks than it has stages. */
-function bodyFacts(memoryBytes: number): PlanFacts {
-  return { sourceBytes: {}, partitions: 1, memoryBytes };
-}
+/** Nothing of it depends on where the iteration runs. With one partition a round has no more tasks than stages. */
+const BODY_FACTS: PlanFacts = { sourceBytes: {}, partitions: 1, memoryBytes: JOB_MEMORY_BYTES };
 
 function emptyRead(): ExchangeRead {
   return { exchange: 0, partition: 0, runs: [], range: undefined };
