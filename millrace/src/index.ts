@@ -2,6 +2,8 @@
  * `millrace`: the language of flows. A program exports a flow; `millrace run` runs it.
  */
 export { files } from './connect/files/files.ts';
+export { bytes, json, type Serde, string } from './connect/topics/serdes.ts';
+export { topic, type TopicOptions } from './connect/topics/topic-source.ts';
 export { desc, type Descending, type Key, type SortKey } from './core/key-order.ts';
 export { type ErrorCode, MillraceError } from './core/errors.ts';
 export type { Counter, FlowBuilder, IterateOptions } from './flow/builder.ts';
