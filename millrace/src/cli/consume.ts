@@ -10,7 +10,8 @@ import { visibleBatches, type FetchedRecords } from '../client/kafka/fetched-rec
 import { Fetcher } from '../client/kafka/fetcher.ts';
 import { GroupMember } from '../client/kafka/group-member.ts';
 import { wholeNumber } from './numbers.ts';
-import { offsetsAt, partitionsOf, rangesOf, type Reading } from './offsets.ts';
+import { partitionsOf, rangesOf, type Reading } from '../client/kafka/offset-ranges.ts';
+import { offsetsAt } from './offsets.ts';
 import { parsePosition, type Position } from './positions.ts';
 import { Progress } from './progress.ts';
 import { jsonRenderer, textRenderer, type Render } from './render.ts';

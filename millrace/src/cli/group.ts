@@ -10,7 +10,8 @@ import { formatTable, say, writeData, writeJson } from './io.ts';
 import type { Cluster } from '../client/kafka/cluster.ts';
 import { accept, refusedWith } from '../client/kafka/refusal.ts';
 import { formatCount } from './numbers.ts';
-import { offsetsAt, partitionsOf, rangesOf, type PartitionRange } from './offsets.ts';
+import { partitionsOf, rangesOf, type PartitionRange } from '../client/kafka/offset-ranges.ts';
+import { offsetsAt } from './offsets.ts';
 import { parsePosition } from './positions.ts';
 
 export interface GroupOptions {

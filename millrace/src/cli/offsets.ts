@@ -1,67 +1,7 @@
 /** Positions turned into offsets, partition by partition. */
-import { messages } from '../wire/kafka/registry.ts';
-import type { Cluster, Topic } from '../client/kafka/cluster.ts';
-import { accept } from '../client/kafka/refusal.ts';
+import type { Cluster } from '../client/kafka/cluster.ts';
+import { listOffsets, type PartitionRange, type Reading } from '../client/kafka/offset-ranges.ts';
 import { listOffsetsTimestamp, type Position } from './positions.ts';
-
-export interface PartitionRange {
-  readonly partition: number;
-  readonly beginning: number;
-  /** Offset after the last record; for readers of committed data, of the last stable one. */
-  readonly end: number;
-}
-
-export interface Reading {
-  readonly topic: Topic;
-  readonly partitions: readonly number[];
-  /** Whether records of open transactions count. */
-  readonly uncommitted: boolean;
-}
-
-const BEGINNING = -2;
-const END = -1;
-
-/** What ListOffsets says for one timestamp, by partition; -1 where there is no such record. */
-async function list(
-  cluster: Cluster,
-  reading: Reading,
-  timestamp: number,
-): Promise<Map<number, number>> {
-  return cluster.retrying(async () => {
-    const topic = await cluster.topic(reading.topic.name);
-    const offsets = new Map<number, number>();
-    for (const leader of new Set(reading.partitions.map((each) => topic.leaders[each] ?? -1))) {
-      const answer = await cluster.callOn(leader, messages[2], {
-        replicaId: -1,
-        isolationLevel: reading.uncommitted ? 0 : 1,
-        topics: [
-          {
-            name: topic.name,
-            partitions: reading.partitions
-              .filter((partition) => topic.leaders[partition] === leader)
-              .map((partitionIndex) => ({ partitionIndex, timestamp })),
-          },
-        ],
-      });
-      for (const each of answer.topics[0]?.partitions ?? []) {
-        accept(each.errorCode);
-        offsets.set(each.partitionIndex, each.offset);
-      }
-    }
-    return offsets;
-  });
-}
-
-/** First offset, and the offset after the last, of each partition. */
-export async function rangesOf(cluster: Cluster, reading: Reading): Promise<PartitionRange[]> {
-  const beginning = await list(cluster, reading, BEGINNING);
-  const end = await list(cluster, reading, END);
-  return reading.partitions.map((partition) => ({
-    partition,
-    beginning: beginning.get(partition) ?? 0,
-    end: end.get(partition) ?? 0,
-  }));
-}
 
 /**
  * The offset of a position in each partition, kept within what the partition holds. A time later than every record is the end.
@@ -75,7 +15,7 @@ export async function offsetsAt(
 ): Promise<Map<number, number>> {
   const found =
     position.kind === 'time'
-      ? await list(cluster, reading, listOffsetsTimestamp(position))
+      ? await listOffsets(cluster, reading, listOffsetsTimestamp(position))
       : undefined;
   const offsets = new Map<number, number>();
   for (const range of ranges) offsets.set(range.partition, offsetIn(range, position, found));
@@ -99,9 +39,4 @@ function offsetIn(
       return offset < 0 ? range.end : Math.min(offset, range.end);
     }
   }
-}
-
-/** All partitions of a topic. */
-export function partitionsOf(topic: Topic): number[] {
-  return topic.leaders.map((_, partition) => partition);
 }

@@ -7,7 +7,7 @@ import { formatTable, say, writeData, writeJson } from './io.ts';
 import type { Cluster } from '../client/kafka/cluster.ts';
 import { accept } from '../client/kafka/refusal.ts';
 import { formatCount, wholeNumber } from './numbers.ts';
-import { partitionsOf, rangesOf } from './offsets.ts';
+import { partitionsOf, rangesOf } from '../client/kafka/offset-ranges.ts';
 
 export interface TopicOptions {
   readonly brokers?: string;
