@@ -163,11 +163,13 @@ export interface RunOptions {
   /** Bytes from which a key of a join is hot. */
   readonly hotKeyBytes?: number;
   readonly signal?: AbortSignal;
+  /** Where runs go; default: to memory. */
+  readonly storage?: RunStorage;
 }
 
 /** Runs a plan; its sinks have the output. */
 export function runPlan(plan: Plan, options: RunOptions = {}): Promise<LocalRun> {
-  const storage = memoryStorage(Number.POSITIVE_INFINITY, NO_STORAGE);
+  const storage = options.storage ?? memoryStorage(Number.POSITIVE_INFINITY, NO_STORAGE);
   const environment: TaskEnvironment = {
     env: realEnv(),
     directory: '/',
