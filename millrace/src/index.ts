@@ -24,7 +24,7 @@ export {
 export { flow, type FlowOptions, skipTo } from './flow/flow.ts';
 export type { Flow } from './flow/flow-types.ts';
 export { type EmitPair, mapReduce, type MapReduceOptions } from './flow/map-reduce.ts';
-export type { DeadLetter, JoinStrategy } from './flow/plan.ts';
+export type { DeadLetter, ErrorPolicy, JoinStrategy } from './flow/plan.ts';
 export type { Lines, RowGroups, Rows } from './flow/rows.ts';
 export type { Sink, Writable } from './flow/sink.ts';
 export type { Readable, Source } from './flow/source.ts';

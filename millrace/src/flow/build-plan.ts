@@ -46,7 +46,7 @@ export function buildPlan(request: PlanRequest): Plan {
   const operator: Operator = { method: 'flow', name: undefined, flow: name };
   refusePromise(operator, runBuilder(request, f));
   root.isClosed = true;
-  parameters.checkAllKnown();
+  parameters.close();
   if (scope.writes.length === 0) {
     throw flowError(
       operator,
@@ -106,6 +106,8 @@ function refuseEqualTargets(
   }
 }
 
+const COUNTER_HINT = 'Ask for it in the builder, outside of the functions that run on records';
+
 /** What is behind `f`. */
 class FlowRoot implements Surface<FlowBuilder> {
   readonly counters = new Map<string, UserCounter>();
@@ -151,7 +153,11 @@ class FlowRoot implements Surface<FlowBuilder> {
     if (typeof name !== 'string' || name === '' || name.length > 100) {
       throw flowError(operator, 'its name must be a text of 1 to 100 characters');
     }
-    const counter = this.counters.get(name) ?? new UserCounter(name);
+    const known = this.counters.get(name);
+    if (known === undefined && this.#root.isClosed) {
+      throw flowError(operator, 'the flow has been built already', COUNTER_HINT);
+    }
+    const counter = known ?? new UserCounter(name);
     this.counters.set(name, counter);
     return counter;
   }

@@ -38,9 +38,19 @@ function isPort(value: object): boolean {
   return 'kind' in value && (value.kind === 'source' || value.kind === 'sink') && 'format' in value;
 }
 
-/** Of a source or sink: what it says of itself. Its functions belong to Millrace, not to the program. */
+/** Of a source or sink: what it says of itself. All else belongs to Millrace, and may be anything. */
 function outside(port: object): Readonly<Record<string, unknown>> {
-  return Object.fromEntries(
-    Object.entries(port).filter(([, member]) => typeof member !== 'function'),
-  );
+  return Object.fromEntries(Object.entries(port).filter(([name]) => PORT_MEMBERS.has(name)));
 }
+
+const PORT_MEMBERS: ReadonlySet<string> = new Set([
+  'kind',
+  'format',
+  'label',
+  'paths',
+  'columns',
+  'target',
+  'arrangement',
+  'partBytes',
+  'partitions',
+]);

@@ -52,6 +52,9 @@ export const streams: Flow = flow('streams', { onError: skipTo(files.ndjson('ski
   expectTypeOf(f.read(hits)).toEqualTypeOf<Rows<Hit>>();
   expectTypeOf(f.read(files.csv('a'))).toEqualTypeOf<Rows<Readonly<Record<string, string>>>>();
 
+  const asStreams: readonly Stream<unknown>[] = [texts, f.read(hits), texts.rows()];
+  const asKeyed: KeyedStream<string, unknown> = f.read(hits).keyBy(String).count('table');
+  asStreams.map((stream) => stream.union(asKeyed.values()));
   expectTypeOf(texts.map((line) => line.length)).toEqualTypeOf<Stream<number>>();
   expectTypeOf(texts.map(async (line) => line.length)).toEqualTypeOf<Stream<number>>();
   expectTypeOf(texts.flatMap((line) => line.split(''))).toEqualTypeOf<Stream<string>>();

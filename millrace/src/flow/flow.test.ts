@@ -545,6 +545,18 @@ test('a stream of another flow, or of a flow that is built, is refused', () => {
   }).plan();
 });
 
+test('parameters and counters are asked for while the flow is built', () => {
+  const plan = planOf((f) => {
+    f.read(lines)
+      .map((line) => `${line}${f.param('late', 1)}`)
+      .tap(() => f.counter('late').add())
+      .write(out);
+  });
+  const built = 'the flow has been built already';
+  expect(() => nodeOf(plan.nodes, 'map').fn('x', undefined)).toThrow(built);
+  expect(() => nodeOf(plan.nodes, 'tap').fn('x', undefined)).toThrow(built);
+});
+
 test('names of flows are checked when they are made', () => {
   expect(() => flow('', () => undefined)).toThrow('its name must be');
   expect(() => flow('a', 3 as never)).toThrow('the builder must be a function');

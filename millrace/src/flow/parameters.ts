@@ -8,6 +8,7 @@ export class Parameters {
   readonly #settings: ReadonlyMap<string, string>;
   readonly #defaults = new Map<string, ParameterValue>();
   readonly #values = new Map<string, ParameterValue>();
+  #isClosed = false;
 
   constructor(flowName: string, settings: Readonly<Record<string, string>>) {
     this.#flowName = flowName;
@@ -19,6 +20,7 @@ export class Parameters {
     this.#checkDeclaration(name, fallback);
     const known = this.#values.get(name);
     if (known !== undefined) return known;
+    if (this.#isClosed) throw this.#tooLate(name);
     this.#defaults.set(name, fallback);
     const text = this.#settings.get(name);
     const value = text === undefined ? fallback : this.#parse(name, text, fallback);
@@ -26,8 +28,9 @@ export class Parameters {
     return value;
   }
 
-  /** Refuses settings that no `f.param` asked for. @throws {MillraceError} ML_PARAMETER_INVALID */
-  checkAllKnown(): void {
+  /** The flow is built. Refuses settings that no `f.param` asked for. @throws {MillraceError} ML_PARAMETER_INVALID */
+  close(): void {
+    this.#isClosed = true;
     for (const name of this.#settings.keys()) {
       if (!this.#defaults.has(name)) throw this.#invalid(name, `it has no parameter "${name}"`);
     }
@@ -56,6 +59,17 @@ export class Parameters {
       'ML_FLOW_INVALID',
       `flow "${this.#flowName}", param "${name}": ${problem}`,
       { fields: { flow: this.#flowName, parameter: name } },
+    );
+  }
+
+  #tooLate(name: string): MillraceError {
+    return new MillraceError(
+      'ML_FLOW_INVALID',
+      `flow "${this.#flowName}", param "${name}": the flow has been built already`,
+      {
+        fields: { flow: this.#flowName, parameter: name },
+        hint: 'Ask for it in the builder, outside of the functions that run on records',
+      },
     );
   }
 
