@@ -124,7 +124,15 @@ test('infinities and NaN are what IEEE 754 makes of them', () => {
   expect(sumOf(total([none, infinity]))).toBeNaN();
 });
 
-test('a sum of integers stays one number', () => {
+test('sums of integers and of prices stay two numbers', () => {
   const sum = total(Array.from({ length: 1_000 }, (_, index) => index * 1_000_003));
-  expect(sum).toMatchObject({ rest: null, large: null, sum: (999 * 1_000 * 1_000_003) / 2 });
+  expect(sum).toMatchObject({
+    rest: null,
+    large: null,
+    sum: (999 * 1_000 * 1_000_003) / 2,
+    low: 0,
+  });
+  const prices = Array.from({ length: 10_000 }, (_, index) => ((index * 7_919) % 100_003) / 100);
+  expect(total(prices).rest).toBeNull();
+  expect(sumOf(total(prices))).toBe(oracle(prices));
 });

@@ -5,7 +5,7 @@
  * Source: J. R. Shewchuk, Adaptive Precision Floating-Point Arithmetic, 1997, grow-expansion; the rounding is that of Python's
  * math.fsum.
  *
- * @hot As long as nothing is rounded away, which sums of integers below 2^53 never do, an addition is a few operations on doubles.
+ * @hot Two numbers hold the sums of integers below 2^53, and those of prices for a long time: an addition is a few operations on doubles.
  */
 
 export interface NumberSum {
@@ -13,8 +13,9 @@ export interface NumberSum {
   count: number;
   /** Infinities and NaN among them: a bit for each kind. */
   special: number;
-  /** The whole sum while it is one number (`rest` is null). */
+  /** The whole sum is `sum + low` while two numbers can hold it (`rest` is null). */
   sum: number;
+  low: number;
   /** The sum as non-overlapping numbers of increasing size. */
   rest: number[] | null;
   /** Of numbers from LARGE on, times 2^-64, in the same way: they could overflow on the way to a sum that does not. */
@@ -34,21 +35,31 @@ const NEGATIVE_INFINITY = 2;
 const NOT_A_NUMBER = 4;
 
 export function newSum(): NumberSum {
-  return { count: 0, special: 0, sum: 0, rest: null, large: null };
+  return { count: 0, special: 0, sum: 0, low: 0, rest: null, large: null };
 }
 
 /** Adds `value`, and counts it. */
 export function addToSum(into: NumberSum, value: number): void {
   into.count++;
+  addValue(into, value);
+}
+
+function addValue(into: NumberSum, value: number): void {
   if (into.rest === null) {
     const before = into.sum;
     const sum = before + value;
     const part = sum - before;
     // What the addition rounded away (Knuth).
     const error = before - (sum - part) + (value - part);
-    if (error === 0 && sum < LARGE && sum > -LARGE) {
-      into.sum = sum;
-      return;
+    if (sum < LARGE && sum > -LARGE) {
+      const lowBefore = into.low;
+      const low = lowBefore + error;
+      const lowPart = low - lowBefore;
+      if (lowBefore - (low - lowPart) + (error - lowPart) === 0) {
+        into.sum = sum;
+        into.low = low;
+        return;
+      }
     }
   }
   addExactly(into, value);
@@ -58,8 +69,10 @@ export function addToSum(into: NumberSum, value: number): void {
 export function mergeSums(into: NumberSum, from: NumberSum): void {
   into.count += from.count;
   into.special |= from.special;
-  if (from.rest === null) addExactly(into, from.sum);
-  else for (const part of from.rest) addExactly(into, part);
+  if (from.rest === null) {
+    addValue(into, from.sum);
+    addValue(into, from.low);
+  } else for (const part of from.rest) addValue(into, part);
   if (from.large === null) return;
   into.large ??= [];
   for (const part of from.large) grow(into.large, part);
@@ -68,8 +81,8 @@ export function mergeSums(into: NumberSum, from: NumberSum): void {
 /** The exact sum, rounded to the nearest double, ties to even; 0 when nothing was added. Never -0. */
 export function sumOf(sum: NumberSum): number {
   if (sum.special !== 0) return specialSum(sum.special);
-  const parts = sum.rest ?? [sum.sum];
-  return (sum.large === null ? rounded(parts) : roundedLarge(parts, sum.large)) + 0;
+  if (sum.large !== null) return roundedLarge(partsOf(sum), sum.large) + 0;
+  return (sum.rest === null ? sum.sum + sum.low : rounded(sum.rest)) + 0;
 }
 
 function addExactly(into: NumberSum, value: number): void {
@@ -86,13 +99,20 @@ function addExactly(into: NumberSum, value: number): void {
     grow(into.large, value * DOWN);
     return;
   }
-  const rest = into.rest ?? (into.sum === 0 ? [] : [into.sum]);
+  const rest = partsOf(into);
   grow(rest, value);
-  if (rest.length > 1) into.rest = rest;
-  else {
-    into.rest = null;
-    into.sum = rest[0] ?? 0;
-  }
+  into.rest = rest.length > 2 ? rest : null;
+  into.sum = rest.at(-1) ?? 0;
+  into.low = rest.length === 2 ? (rest[0] as number) : 0;
+}
+
+/** The sum but for its large part, as non-overlapping numbers; `rest` itself where there is one. */
+function partsOf(sum: NumberSum): number[] {
+  if (sum.rest !== null) return sum.rest;
+  const parts: number[] = [];
+  grow(parts, sum.low);
+  grow(parts, sum.sum);
+  return parts;
 }
 
 /** Adds a number to an expansion, in place. */

@@ -3,7 +3,7 @@
  *
  * @hot Loops over the rows of a batch; `groups` holds the group of row i at `at + i`.
  */
-import { addToSum, type NumberSum } from '../../../flow/exact-sum.ts';
+import { addToSum, newSum, type NumberSum } from '../../../flow/exact-sum.ts';
 import { decodeText } from '../../../core/text-escape.ts';
 import { compareBytes } from './byte-text.ts';
 import type { LaneMemory } from './lane-memory.ts';
@@ -104,7 +104,7 @@ export class SumAccumulator implements Accumulator {
   state(group: number): NumberSum {
     const sum = this.sums[group] as number;
     const count = this.counts[group] as number;
-    const state: NumberSum = { count, special: 0, sum, rest: null, large: null };
+    const state: NumberSum = { count, special: 0, sum, low: 0, rest: null, large: null };
     const exact = this.exact[group];
     if (exact === undefined) return state;
     addToSum(exact, sum);
@@ -122,7 +122,7 @@ export class SumAccumulator implements Accumulator {
   private addExactly(group: number, value: number): void {
     let exact = this.exact[group];
     if (exact === undefined) {
-      exact = { count: 0, special: 0, sum: 0, rest: null, large: null };
+      exact = newSum();
       this.exact[group] = exact;
       this.exactCount++;
     }
