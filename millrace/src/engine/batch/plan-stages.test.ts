@@ -13,7 +13,7 @@ const FACTS: PlanFacts = { sourceBytes: {}, partitions: 3, memoryBytes: 2 ** 30 
 
 function planOf(build: (f: FlowBuilder, lines: Stream<string>) => void): Plan {
   return flow('f', (f) => {
-    build(f, f.read(memorySource<string>([])) as Stream<string>);
+    build(f, f.read(memorySource<string>([])));
   }).plan();
 }
 
