@@ -30,6 +30,7 @@ export function memoryEnv(
         ? { kind: 'directory', sizeBytes: 0, modifiedMs: 0, device: 0, inode: 0 }
         : undefined;
     },
+    realPath: (path: string): string => path,
     list: (path: string): string[] => {
       const prefix = path === '/' ? '/' : `${path}/`;
       const names = Object.keys(files)

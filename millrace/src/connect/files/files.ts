@@ -3,6 +3,7 @@
  * format has a way to write it, written (`.write`).
  */
 import { MillraceError } from '../../core/errors.ts';
+import type { Key } from '../../core/key-order.ts';
 import type { ColumnType } from '../../flow/columns.ts';
 import type { Readable, Source } from '../../flow/source.ts';
 import type { Sink, Writable } from '../../flow/sink.ts';
@@ -19,6 +20,8 @@ import type { Row } from './row-maker.ts';
 import type { ParquetSinkOptions } from './sink-parquet.ts';
 import type { FileSinkOptions } from './sink-target.ts';
 import { csvSink, linesSink, ndjsonSink, parquetSink } from './sinks.ts';
+import { tableSink, type TableSinkOptions } from './table-sink.ts';
+import { tableSource } from './table-source.ts';
 
 /** One path, or several that are read one after the other. */
 export type Paths = string | readonly string[];
@@ -149,6 +152,22 @@ export interface Files {
     path: Paths,
     options?: ParquetOptions,
   ): FormatFile<R, object>;
+  /**
+   * A table of keys and values in sorted files with an index, which `openTable` looks keys up in. Written from records that have keys,
+   * such as what `count` and `aggregate` give; of several with one key the last stays. Read, it gives (value, key), partition by
+   * partition in the order of the keys. Always a directory.
+   * @example f.read(files.lines('docs/*.txt')).flatMap(postings).keyBy((p) => p.word).count('n').write(files.table('out/index'))
+   */
+  table<Value = unknown, K extends Key = Key>(
+    path: string,
+    options?: TableSinkOptions,
+  ): TableFiles<Value, K>;
+}
+
+/** What `files.table` gives: readable and writable by keys. */
+export interface TableFiles<Value, K extends Key> extends Readable<Value, K>, Writable<Value, K> {
+  source(): Source<Value, K>;
+  sink(): Sink<Value, K>;
 }
 
 export const files: Files = Object.freeze({
@@ -182,6 +201,10 @@ export const files: Files = Object.freeze({
       sink: () => parquetSink(outputPath(path), isTyped ? { ...rest, columns } : rest),
     };
   },
+  table: <Value, K extends Key>(path: string, options: TableSinkOptions = {}) => ({
+    source: () => tableSource(path) as Source<Value, K>,
+    sink: () => tableSink(path, options),
+  }),
 });
 
 function isNames(columns: object): columns is readonly string[] {

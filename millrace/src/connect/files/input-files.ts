@@ -5,13 +5,17 @@
 import { resolve } from 'node:path';
 import type { Env, File, FileStat } from '../../core/env.ts';
 import { MillraceError } from '../../core/errors.ts';
-import { readFully } from '../../core/files.ts';
+import { readFully, readWholeFile } from '../../core/files.ts';
 import type { PlanContext } from '../../flow/source.ts';
 import { compressionOf, MAGIC_BYTES, type Compression } from './compression.ts';
 import { openInput } from './content.ts';
 import { expandGlob, isGlob } from './globs.ts';
 import type { InputFile } from './file-split.ts';
 import { spoolStandardInput } from './spool.ts';
+import { finishCommit } from './table-snapshot.ts';
+
+/** NOTE: persistent format: jobs write it beside the parts of a directory (`engine/batch/commit-parts.ts`). */
+const OUTPUT_MANIFEST = '_manifest.json';
 
 /**
  * The files behind `paths`, which are never none.
@@ -24,7 +28,7 @@ export async function listInput(
   const files: InputFile[] = [];
   for (const path of paths)
     if (path === '-') files.push(await spoolStandardInput(context));
-    else files.push(...filesOf(path, context));
+    else files.push(...(await filesOf(path, context)));
   return files;
 }
 
@@ -59,9 +63,10 @@ function notRegular(name: string, cause: unknown): MillraceError {
   });
 }
 
-function filesOf(pattern: string, context: PlanContext): InputFile[] {
+async function filesOf(pattern: string, context: PlanContext): Promise<InputFile[]> {
   const { env, directory } = context;
   const path = resolve(directory, pattern);
+  if (!isGlob(pattern)) await finishCommit(env, path);
   const stat = env.fs.stat(path);
   // A file whose name looks like a pattern is that file.
   if (stat !== undefined) return readable(env, { path, stat }, pattern, directory);
@@ -91,10 +96,12 @@ function readable(
   const { path, stat } = match;
   const name = pattern.startsWith('/') ? path : relativeName(path, directory, pattern);
   if (stat.kind === 'file') return [{ path, name, sizeBytes: stat.sizeBytes }];
+  // A job that writes a directory anew swaps a link: all splits read the version that is there now.
+  const real = env.fs.realPath(path);
   const files: InputFile[] = [];
-  for (const entry of env.fs.list(path)) {
+  for (const entry of partsOf(env, real) ?? env.fs.list(real)) {
     if (entry.startsWith('.') || entry.startsWith('_')) continue;
-    const inner = `${path}/${entry}`;
+    const inner = `${real}/${entry}`;
     const innerStat = env.fs.stat(inner);
     if (innerStat?.kind !== 'file') continue;
     files.push({ path: inner, name: `${name}/${entry}`, sizeBytes: innerStat.sizeBytes });
@@ -104,6 +111,25 @@ function readable(
     fields: { path: pattern, directory },
     hint: `Files that begin with '.' or '_', and directories in it, are not read; '${name}/**' is everything below it`,
   });
+}
+
+/** What a job says it has written into a directory; undefined when no job wrote it. */
+function partsOf(env: Env, directory: string): string[] | undefined {
+  const path = `${directory}/${OUTPUT_MANIFEST}`;
+  if (env.fs.stat(path) === undefined) return undefined;
+  try {
+    const manifest: unknown = JSON.parse(readWholeFile(env.fs, path).toString());
+    return (manifest as { readonly files: readonly { readonly name: string }[] }).files.map(
+      ({ name }) => name,
+    );
+  } catch (cause) {
+    if (cause instanceof MillraceError) throw cause;
+    throw new MillraceError('ML_INPUT_MALFORMED', `${path} does not say which parts there are`, {
+      cause,
+      fields: { path },
+      hint: 'Write the directory anew with the job that made it, or read its files by a pattern',
+    });
+  }
 }
 
 /** The path without the directory that the pattern starts from. */

@@ -53,6 +53,22 @@ test('reads files, patterns, directories and arrays of them in their order', asy
   expect(await read('odd[1].txt')).toEqual(['odd']);
 });
 
+test('of a directory that a job wrote, the parts are read that it names', async () => {
+  const manifest = { format: 1, files: [{ name: 'part-00000.txt' }, { name: 'part-00001.txt' }] };
+  const directory = await directoryOf({
+    'out/part-00000.txt': '0\n',
+    'out/part-00001.txt': '1\n',
+    'out/notes.txt': 'not of the job\n',
+    'out/_manifest.json': JSON.stringify(manifest),
+    'broken/a.txt': 'a\n',
+    'broken/_manifest.json': '{"files":',
+  });
+  const options = { env, directory };
+  expect(await readValues(linesSource('out'), options)).toEqual(['0', '1']);
+  const error = await errorOf(readValues(linesSource('broken'), options));
+  expect(error.code).toBe('ML_INPUT_MALFORMED');
+});
+
 test('says what is missing, and where it was looked for', async () => {
   const directory = await directoryOf({ 'empty/.hidden': 'x' });
   for (const [path, message] of [
