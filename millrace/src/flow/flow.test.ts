@@ -330,6 +330,7 @@ test('columns become data, and known ones are checked', () => {
   expect(first?.order.by({ hits: 3 }, undefined)).toBe(3);
   expect(second).toMatchObject({ column: undefined, order: { descending: false } });
   expect(second?.order.by({ status: 3, path: 'a' }, undefined)).toEqual([desc(3), 'a']);
+  expect(() => first?.order.by({ n: 3 }, undefined)).toThrow('there is no column "hits"');
   const error = errorOf((f) => {
     f.read(rows)
       .groupBy('path')

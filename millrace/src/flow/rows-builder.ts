@@ -3,6 +3,7 @@ import { desc, isDescending } from '../core/key-order.ts';
 import { MillraceError } from '../core/errors.ts';
 import { columnsOf, withOptionalColumns } from './expression-columns.ts';
 import type { ColumnAggregate, ColumnLayout, Expression } from './columns.ts';
+import { readColumn, type Row } from './evaluate.ts';
 import { type Draft, flowError, type Operator } from './draft.ts';
 import {
   AggregateExpression,
@@ -118,10 +119,11 @@ export class RowsBuilder extends StreamBuilder implements Surface<Rows<object>> 
     });
     for (const { name } of parts) this.#check(operator, name);
     const [only] = parts;
+    const { areOptional } = this.#columns;
     const order: SortOrder =
       parts.length === 1 && only !== undefined
-        ? { by: columnReader(only.name), descending: only.descending }
-        : { by: columnsReader(parts), descending: false };
+        ? { by: columnReader(only.name, areOptional), descending: only.descending }
+        : { by: columnsReader(parts, areOptional), descending: false };
     const draft = this.add(operator, {
       kind: 'sort',
       order: Object.freeze(order),
@@ -263,18 +265,18 @@ function selectionOf(
   );
 }
 
-function columnReader(name: string): (row: unknown) => unknown {
-  return madeOf([name], (row: unknown) => {
-    return (row as Readonly<Record<string, unknown>>)[name] ?? null;
-  });
+function columnReader(name: string, isOptional: boolean): (row: unknown) => unknown {
+  const read = readColumn(name, isOptional);
+  return madeOf([name, isOptional], (row: unknown) => read(row as Row));
 }
 
 function columnsReader(
   parts: readonly { readonly name: string; readonly descending: boolean }[],
+  areOptional: boolean,
 ): (row: unknown) => unknown {
   const readers = parts.map(({ name, descending }) => {
-    const read = columnReader(name);
+    const read = columnReader(name, areOptional);
     return descending ? (row: unknown) => desc(read(row)) : read;
   });
-  return madeOf(parts, (row: unknown) => readers.map((read) => read(row)));
+  return madeOf([parts, areOptional], (row: unknown) => readers.map((read) => read(row)));
 }
