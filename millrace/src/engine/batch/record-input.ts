@@ -24,5 +24,8 @@ export interface JoinRunner {
   read(emit: EmitPair): boolean;
   readonly records: number;
   readonly bytes: number;
+  /** Runs that were written because the memory was used up, and the bytes of all runs that were. */
+  readonly spills: number;
+  readonly spilledBytes: number;
   close(): void;
 }

@@ -189,9 +189,9 @@ class Task {
         bytesIn,
         recordsOut: written + sum(exchanges.map(({ records }) => records)),
         bytesOut: sum(partBytes) + sum(exchanges.map(({ bytes }) => bytes)),
-        spills: sum(writers.map(({ spills }) => spills)) + (iterate?.spills ?? 0),
+        spills: sum(writers.map(({ spills }) => spills)) + (input.spills ?? 0),
         spilledBytes:
-          sum(writers.map(({ spilledBytes }) => spilledBytes)) + (iterate?.spilledBytes ?? 0),
+          sum(writers.map(({ spilledBytes }) => spilledBytes)) + (input.spilledBytes ?? 0),
         ...(iterate === undefined ? {} : { rounds: iterate.rounds }),
         memoryBytesMax: this.memoryBytesMax,
         elapsedMs: clock.monotonicMs() - this.startMs,

@@ -28,6 +28,14 @@ export class JoinInput implements TaskInput {
     return this.runner.bytes;
   }
 
+  get spills(): number {
+    return this.runner.spills;
+  }
+
+  get spilledBytes(): number {
+    return this.runner.spilledBytes;
+  }
+
   read(): boolean {
     this.needsDrain = false;
     return this.runner.read(this.pair);

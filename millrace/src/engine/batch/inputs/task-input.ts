@@ -8,6 +8,9 @@ import type { Emit, RecordInput } from '../record-input.ts';
 export interface TaskInput extends RecordInput, Positions {
   /** After `read` returned false: records that wait have to be handed on before the next call. */
   readonly needsDrain: boolean;
+  /** Of inputs that write runs themselves: joins, iterations. As `JoinRunner.spills`. */
+  readonly spills?: number;
+  readonly spilledBytes?: number;
 }
 
 /** What inputs that read one exchange have in common. */

@@ -3,13 +3,14 @@
  *
  *     slots  hash → entry + 1 (open addressing)      entries  key bytes, first and last row      rows  next row, value bytes
  *
- * Keys and values stay encoded in one arena; a value is decoded when it is first asked for, and kept while there is room.
+ * Keys and values stay encoded in an arena; a value is decoded when it is first asked for, and kept while there is room.
  *
  * @hot A probe allocates nothing.
  */
 import { compareKeys, decodeKey } from '../../../core/key-codec.ts';
 import { JOIN_TABLE_BYTES_MAX, JOIN_VALUE_OVERHEAD_BYTES } from '../../../core/limits.ts';
 import { decodeValue } from '../../../core/value-codec.ts';
+import { ByteArena } from './byte-arena.ts';
 
 /** Of an entry: hash, start and length of the key, first row, last row. */
 const ENTRY_FIELDS = 5;
@@ -18,12 +19,12 @@ const KEY_START = 1;
 const KEY_BYTES = 2;
 const FIRST_ROW = 3;
 const LAST_ROW = 4;
-/** Of a row: its entry, the next row of the entry (-1: none), start and end of the value. */
+/** Of a row: its entry, the next row of the entry (-1: none), start and length of the value. */
 const ROW_FIELDS = 4;
 const ENTRY = 0;
 const NEXT_ROW = 1;
 const VALUE_START = 2;
-const VALUE_END = 3;
+const VALUE_BYTES = 3;
 
 /** A decoded value takes about so many bytes for each byte that it was encoded in. */
 const DECODED_FACTOR = 2;
@@ -32,8 +33,7 @@ export class JoinTable {
   entries = 0;
   rows = 0;
   private readonly memoryBytes: number;
-  private arena: Buffer = Buffer.allocUnsafeSlow(4096);
-  private arenaBytes = 0;
+  private readonly arena = new ByteArena();
   private slots = new Int32Array(64);
   private entry = new Int32Array(32 * ENTRY_FIELDS);
   private row = new Int32Array(32 * ROW_FIELDS);
@@ -48,7 +48,7 @@ export class JoinTable {
 
   get heldBytes(): number {
     return (
-      this.arena.length +
+      this.arena.heldBytes +
       this.isMatched.length +
       4 * (this.slots.length + this.entry.length + this.row.length) +
       8 * (this.entries + this.rows) +
@@ -66,8 +66,7 @@ export class JoinTable {
   ): boolean {
     if (!this.reserve(keyEnd - keyStart + (valueEnd - valueStart))) return false;
     const entry = this.entryFor(buffer, keyStart, keyEnd);
-    const start = this.copy(buffer, valueStart, valueEnd);
-    this.addRow(entry, start);
+    this.addRow(entry, this.arena.put(buffer, valueStart, valueEnd), valueEnd - valueStart);
     return true;
   }
 
@@ -109,9 +108,10 @@ export class JoinTable {
     const known = this.keys[entry];
     if (known !== NOT_DECODED) return known;
     const at = entry * ENTRY_FIELDS;
-    const start = this.entry[at + KEY_START] ?? 0;
+    const position = this.entry[at + KEY_START] ?? 0;
     const bytes = this.entry[at + KEY_BYTES] ?? 0;
-    const key = decodeKey(this.arena, start, start + bytes);
+    const start = this.arena.placeOf(position);
+    const key = decodeKey(this.arena.bufferOf(position), start, start + bytes);
     if (this.mayKeep(bytes)) this.keys[entry] = key;
     return key;
   }
@@ -125,21 +125,21 @@ export class JoinTable {
     const known = this.values[row];
     if (known !== NOT_DECODED) return known;
     const at = row * ROW_FIELDS;
-    const start = this.row[at + VALUE_START] ?? 0;
-    const end = this.row[at + VALUE_END] ?? 0;
-    const value = decodeValue(this.arena, start, end);
-    if (this.mayKeep(end - start)) this.values[row] = value;
+    const position = this.row[at + VALUE_START] ?? 0;
+    const bytes = this.row[at + VALUE_BYTES] ?? 0;
+    const start = this.arena.placeOf(position);
+    const value = decodeValue(this.arena.bufferOf(position), start, start + bytes);
+    if (this.mayKeep(bytes)) this.values[row] = value;
     return value;
   }
 
   clear(): void {
     this.entries = 0;
     this.rows = 0;
-    this.arenaBytes = 0;
     this.decodedBytes = 0;
     this.keys.length = 0;
     this.values.length = 0;
-    this.arena = Buffer.alloc(0);
+    this.arena.clear();
     this.slots = new Int32Array(1);
     this.entry = new Int32Array(0);
     this.row = new Int32Array(0);
@@ -156,19 +156,16 @@ export class JoinTable {
 
   /** Makes room for one more row of `bytes` bytes, if the budget allows. */
   private reserve(bytes: number): boolean {
-    const isArenaFull = this.arenaBytes + bytes > this.arena.length;
     const areSlotsFull = 2 * (this.entries + 1) > this.slots.length;
     const isEntryFull = (this.entries + 1) * ENTRY_FIELDS > this.entry.length;
     const isRowFull = (this.rows + 1) * ROW_FIELDS > this.row.length;
-    // What grows is doubled, and held twice while it is copied.
-    let grown = 0;
-    const arenaBytes = Math.max(2 * this.arena.length, this.arenaBytes + bytes);
-    if (isArenaFull) grown += arenaBytes;
+    // Arrays are doubled, and held twice while they are copied.
+    let grown = this.arena.growth(bytes);
     if (areSlotsFull) grown += 8 * this.slots.length;
     if (isEntryFull) grown += 8 * this.entry.length + 2 * this.isMatched.length;
     if (isRowFull) grown += 8 * this.row.length;
     if (this.heldBytes + grown > this.memoryBytes) return false;
-    if (isArenaFull) this.growArena(arenaBytes);
+    this.arena.reserve(bytes);
     if (areSlotsFull) this.growSlots();
     if (isEntryFull) {
       this.entry = doubled(this.entry);
@@ -178,12 +175,6 @@ export class JoinTable {
     }
     if (isRowFull) this.row = doubled(this.row);
     return true;
-  }
-
-  private growArena(bytes: number): void {
-    const grown = Buffer.allocUnsafeSlow(bytes);
-    this.arena.copy(grown, 0, 0, this.arenaBytes);
-    this.arena = grown;
   }
 
   private growSlots(): void {
@@ -214,8 +205,10 @@ export class JoinTable {
   private hasKey(at: number, buffer: Buffer, keyStart: number, keyEnd: number): boolean {
     const bytes = keyEnd - keyStart;
     if (this.entry[at + KEY_BYTES] !== bytes) return false;
-    const start = this.entry[at + KEY_START] ?? 0;
-    return compareKeys(buffer, keyStart, keyEnd, this.arena, start, start + bytes) === 0;
+    const position = this.entry[at + KEY_START] ?? 0;
+    const other = this.arena.bufferOf(position);
+    const start = this.arena.placeOf(position);
+    return compareKeys(buffer, keyStart, keyEnd, other, start, start + bytes) === 0;
   }
 
   private entryFor(buffer: Buffer, keyStart: number, keyEnd: number): number {
@@ -227,7 +220,7 @@ export class JoinTable {
     const at = entry * ENTRY_FIELDS;
     this.slots[slot] = entry + 1;
     this.entry[at + HASH] = hash;
-    this.entry[at + KEY_START] = this.copy(buffer, keyStart, keyEnd);
+    this.entry[at + KEY_START] = this.arena.put(buffer, keyStart, keyEnd);
     this.entry[at + KEY_BYTES] = keyEnd - keyStart;
     this.entry[at + FIRST_ROW] = -1;
     this.entry[at + LAST_ROW] = -1;
@@ -235,25 +228,18 @@ export class JoinTable {
     return entry;
   }
 
-  private addRow(entry: number, valueStart: number): void {
+  private addRow(entry: number, valueStart: number, valueBytes: number): void {
     const row = this.rows++;
     const at = row * ROW_FIELDS;
     this.row[at + ENTRY] = entry;
     this.row[at + NEXT_ROW] = -1;
     this.row[at + VALUE_START] = valueStart;
-    this.row[at + VALUE_END] = this.arenaBytes;
+    this.row[at + VALUE_BYTES] = valueBytes;
     const last = this.entry[entry * ENTRY_FIELDS + LAST_ROW] ?? -1;
     if (last < 0) this.entry[entry * ENTRY_FIELDS + FIRST_ROW] = row;
     else this.row[last * ROW_FIELDS + NEXT_ROW] = row;
     this.entry[entry * ENTRY_FIELDS + LAST_ROW] = row;
     this.values.push(NOT_DECODED);
-  }
-
-  private copy(buffer: Buffer, start: number, end: number): number {
-    const at = this.arenaBytes;
-    buffer.copy(this.arena, at, start, end);
-    this.arenaBytes += end - start;
-    return at;
   }
 }
 
