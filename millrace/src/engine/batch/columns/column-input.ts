@@ -5,7 +5,6 @@
  */
 import { assert, MillraceError } from '../../../core/errors.ts';
 import { partitionOfKey } from '../../../core/key-partition.ts';
-import { decodeText } from '../../../core/text-escape.ts';
 import type { Plan } from '../../../flow/plan.ts';
 import type {
   ByteChunk,
@@ -21,6 +20,7 @@ import type { Emit } from '../record-input.ts';
 import type { Stage } from '../stage.ts';
 import { type ColumnLane, type LaneEvents, openLane } from './column-lane.ts';
 import { findLane, type LanePlan } from './find-lane.ts';
+import { longLine } from './long-line.ts';
 
 export interface ColumnInputOptions {
   readonly plan: Plan;
@@ -39,9 +39,6 @@ export function openColumnInput(options: ColumnInputOptions): ColumnInput | unde
   const lanePlan = findLane(options.plan, options.stage);
   return lanePlan === undefined ? undefined : new ColumnInput(options, lanePlan);
 }
-
-/** Of a message that shows a line, so much is shown. */
-const RAW_BYTES_MAX = 1024;
 
 /** A row is malformed: the reader of rows will say how. */
 class LaneFault extends Error {}
@@ -218,19 +215,9 @@ export class ColumnInput implements TaskInput {
 
   private tooLong(at: number): void {
     const { chunk, chunks, lanePlan } = this;
-    const { lineBytesMax } = lanePlan.layout;
     assert(chunk !== undefined && chunks !== undefined, 'a chunk is being scanned');
-    const position = chunks.locate(at);
-    const error = new MillraceError(
-      'ML_LINE_TOO_LONG',
-      `${position}: the line is longer than ${lineBytesMax} bytes`,
-      {
-        fields: { position, lineBytesMax },
-        hint: 'Check that the file holds lines; if it does, raise `lineBytesMax` of the source',
-      },
-    );
-    const end = Math.min(chunk.end, at + RAW_BYTES_MAX);
-    this.options.context.malformed(error, decodeText(chunk.buffer, at, end));
+    const { error, raw } = longLine(chunk, chunks, at, lanePlan.layout.lineBytesMax);
+    this.options.context.malformed(error, raw);
   }
 
   private locateStart(): string {

@@ -34,7 +34,7 @@ export function findLane(plan: Plan, stage: Stage): LanePlan | undefined {
 }
 
 /** The nodes of a stage without branches; empty for others. */
-function chainOf(plan: Plan, stage: Stage): readonly PlanNode[] {
+export function chainOf(plan: Plan, stage: Stage): readonly PlanNode[] {
   const isChain = stage.steps.every(({ parent }, index) => parent === index - 1);
   if (!isChain || stage.broadcastsIn.length > 0) return [];
   return stage.steps.flatMap(({ node }) => plan.nodes[node] ?? []);
