@@ -62,6 +62,10 @@ export const streams: Flow = flow('streams', { onError: skipTo(files.ndjson('ski
   expectTypeOf(texts.filter((line): line is 'a' => line === 'a')).toEqualTypeOf<Stream<'a'>>();
   expectTypeOf(texts.filter(async (line) => line !== '')).toEqualTypeOf<Stream<string>>();
   expectTypeOf(texts.union(f.read(numbers))).toEqualTypeOf<Stream<string | number>>();
+  expectTypeOf(f.read(numbers).union(texts, texts.map(Boolean), f.read(hits))).toEqualTypeOf<
+    Stream<string | number | boolean | Hit>
+  >();
+  expectTypeOf(texts.union()).toEqualTypeOf<Stream<string>>();
   expectTypeOf(texts.distinct('texts')).toEqualTypeOf<Stream<string>>();
   expectTypeOf(texts.count('lines')).toEqualTypeOf<Stream<number>>();
   expectTypeOf(texts.reduce('longest', (a, b) => (a < b ? b : a))).toEqualTypeOf<Stream<string>>();
@@ -107,6 +111,9 @@ export const keyed: Flow = flow('keyed', (f) => {
   const narrowed = f.read(hits).keyBy((hit) => (hit.status < 400 ? 'good' : 'bad'));
   expectTypeOf(narrowed.join('n', byPath, (left) => left)).toEqualTypeOf<
     KeyedStream<'good' | 'bad', Hit>
+  >();
+  expectTypeOf(byPath.union(byPath.count('u'), byPath.mapValues(String))).toEqualTypeOf<
+    KeyedStream<string, Hit | number | string>
   >();
   byPath.semiJoin('semi', byPath, { strategy: 'broadcast-hash' }).write(hits);
   byPath.count('e').write(files.ndjson('counts'));

@@ -52,6 +52,11 @@ const WRONG: readonly (readonly [name: string, code: string, sentence: string])[
         'The keys of the two sides of a join must have the same type',
       ] as const,
   ),
+  [
+    'union',
+    'rows.keyBy((hit) => hit.path).union(rows.keyBy((hit) => hit.status));',
+    "'KeyedStream<number, Hit>' is not assignable to parameter of type 'KeyedStream<string, unknown>'",
+  ],
   ['sink', 'rows.map((hit) => hit.status).write(hits);', 'The sink does not take records of this'],
   ['rows-sink', 'rows.write(texts);', 'The sink does not take records of this type'],
   ['keyed-sink', 'rows.keyBy((hit) => hit.path).write(texts);', 'The sink does not take records'],

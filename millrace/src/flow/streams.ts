@@ -63,6 +63,9 @@ export interface Broadcast<Side> {
   readonly types?: Side;
 }
 
+/** What a stream consists of. */
+type RecordOf<S> =
+  S extends Stream<infer T> ? T : S extends KeyedStream<unknown, infer T> ? T : never;
 type Predicate<T> = (value: T) => boolean | PromiseLike<boolean>;
 type KeyedPredicate<T, K> = (value: T, key: K) => boolean | PromiseLike<boolean>;
 /** What a predicate leaves of a type: a type guard narrows it. */
@@ -142,7 +145,7 @@ export interface Stream<T> {
   sample(fraction: number, options?: SampleOptions): Stream<T>;
 
   /** The records of this stream, then those of the others. */
-  union<U = T>(...streams: readonly Stream<U>[]): Stream<T | U>;
+  union<const S extends readonly Stream<unknown>[]>(...streams: S): Stream<T | RecordOf<S[number]>>;
 
   /**
    * Splits the stream: each record goes to the first branch whose function is true, and to `rest` when none is.
@@ -216,7 +219,9 @@ export interface KeyedStream<K, T> {
   sample(fraction: number, options?: SampleOptions): KeyedStream<K, T>;
 
   /** The records of this stream, then those of the others. */
-  union<U = T>(...streams: readonly KeyedStream<K, U>[]): KeyedStream<K, T | U>;
+  union<const S extends readonly KeyedStream<K, unknown>[]>(
+    ...streams: S
+  ): KeyedStream<K, T | RecordOf<S[number]>>;
 
   /** Each record goes to the first branch whose function is true, and to `rest` when none is. */
   branch<P extends Readonly<Record<string, KeyedPredicate<T, K>>>>(
