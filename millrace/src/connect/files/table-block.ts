@@ -89,13 +89,15 @@ export class Block {
     this.buffer = buffer;
     this.count = buffer.readUInt32BE(crcAt - COUNT_BYTES);
     this.offsetsAt = crcAt - COUNT_BYTES - this.count * OFFSET_BYTES;
-    if (this.offsetsAt < 0 || !this.isWhole())
+    // The checksum says that it is what was written; this, that it was written as a block.
+    const last = this.count > 0 ? this.offset(this.count - 1) : 0;
+    if (this.offsetsAt < 0 || last > this.offsetsAt || (this.count > 0 && this.offset(0) !== 0))
       throw damaged(path, position, 'a block is not what its size says');
   }
 
   select(index: number): void {
-    const { buffer, offsetsAt } = this;
-    let at = buffer.readUInt32BE(offsetsAt + index * OFFSET_BYTES);
+    const { buffer } = this;
+    let at = this.offset(index);
     let byte = buffer[at++] as number;
     let length = byte & 0x7f;
     for (let shift = 7; byte > 0x7f; shift += 7) {
@@ -105,10 +107,7 @@ export class Block {
     this.keyStart = at;
     this.keyEnd = at + length;
     this.valueStart = this.keyEnd;
-    this.valueEnd =
-      index + 1 < this.count
-        ? buffer.readUInt32BE(offsetsAt + (index + 1) * OFFSET_BYTES)
-        : offsetsAt;
+    this.valueEnd = index + 1 < this.count ? this.offset(index + 1) : this.offsetsAt;
   }
 
   /** The first entry whose key is not below key[start, end); `count` when all are. */
@@ -130,28 +129,32 @@ export class Block {
     return compareKeys(this.buffer, this.keyStart, this.keyEnd, key, start, end) === 0;
   }
 
-  /** Entries follow one another, their keys are inside of them and ascend: then no lookup reads past the end. */
-  private isWhole(): boolean {
-    const { buffer, count, offsetsAt } = this;
+  /** Whether keys ascend and lie inside their entries, as in every block that was written by a writer. */
+  isSorted(): boolean {
+    const { buffer, count } = this;
     let previousStart = 0;
     let previousEnd = 0;
     for (let index = 0; index < count; index++) {
-      const at = buffer.readUInt32BE(offsetsAt + index * OFFSET_BYTES);
-      if (at !== (index === 0 ? 0 : this.valueEnd)) return false;
-      const next =
-        index + 1 < count ? buffer.readUInt32BE(offsetsAt + (index + 1) * OFFSET_BYTES) : offsetsAt;
-      if (next <= at || next > offsetsAt) return false;
       this.select(index);
-      if (this.keyEnd <= this.keyStart || this.keyEnd > next) return false;
-      const { keyEnd, keyStart } = this;
-      if (
-        index > 0 &&
-        compareKeys(buffer, previousStart, previousEnd, buffer, keyStart, keyEnd) >= 0
-      )
-        return false;
+      const { keyEnd, keyStart, valueEnd } = this;
+      if (keyEnd <= keyStart || keyEnd > valueEnd) return false;
+      const order = compareKeys(buffer, previousStart, previousEnd, buffer, keyStart, keyEnd);
+      if (index > 0 && order >= 0) return false;
       previousStart = keyStart;
       previousEnd = keyEnd;
     }
-    return count > 0 || offsetsAt === 0;
+    return true;
+  }
+
+  private offset(index: number): number {
+    const { buffer } = this;
+    const at = this.offsetsAt + index * OFFSET_BYTES;
+    return (
+      (((buffer[at] as number) << 24) |
+        ((buffer[at + 1] as number) << 16) |
+        ((buffer[at + 2] as number) << 8) |
+        (buffer[at + 3] as number)) >>>
+      0
+    );
   }
 }

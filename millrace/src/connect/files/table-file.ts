@@ -63,6 +63,11 @@ export async function openTableFile(
   }
 }
 
+/** Memory that one block after the other is read into: buffers of their own would keep the garbage collector busy. */
+export interface Scratch {
+  buffer: Buffer;
+}
+
 export class TableFile {
   readonly keys: number;
   private readonly file: File;
@@ -119,11 +124,16 @@ export class TableFile {
     return new Block(bytes, this.path, position);
   }
 
-  /** The same on the spot: for reads in order, which the system reads ahead. */
-  readNow(block: number): Block {
+  /**
+   * The same on the spot, for reads that the page cache serves.
+   * @param scratch where the block may be put: it is valid until the next read into it
+   */
+  readNow(block: number, scratch: Scratch): Block {
     const position = this.positionOf(block);
-    const bytes = Buffer.allocUnsafeSlow(this.bytesOf(block));
-    if (readFully(this.file, bytes, 0, bytes.length, position) < bytes.length)
+    const length = this.bytesOf(block);
+    if (length > scratch.buffer.length) scratch.buffer = Buffer.allocUnsafeSlow(length);
+    const bytes = scratch.buffer.subarray(0, length);
+    if (readFully(this.file, bytes, 0, length, position) < length)
       throw damaged(this.path, position, 'it ends here');
     return new Block(bytes, this.path, position);
   }
@@ -172,6 +182,7 @@ function checkIndex(index: Block, footer: Footer, path: string): void {
     throw damaged(path, footer.indexPosition, what);
   };
   if (index.count !== footer.blocks) fail(`the index has ${index.count} blocks`);
+  if (!index.isSorted()) fail('the index is not sorted');
   let end = 0;
   for (let block = 0; block < index.count; block++) {
     index.select(block);

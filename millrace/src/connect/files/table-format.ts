@@ -145,7 +145,7 @@ export function buildFilter(hashes: Uint32Array): Buffer {
     const step = mix(hash ^ 0x9e3779b9) | 1;
     let at = mix(hash);
     for (let probe = 0; probe < FILTER_PROBES; probe++) {
-      const bit = (at >>> 0) % bits;
+      const bit = bitOf(at, bits);
       const index = bit >>> 3;
       filter[index] = (filter[index] as number) | (1 << (bit & 7));
       at = (at + step) | 0;
@@ -161,7 +161,7 @@ export function mayHold(filter: Uint8Array, hash: number): boolean {
   const step = mix(hash ^ 0x9e3779b9) | 1;
   let at = mix(hash);
   for (let probe = 0; probe < FILTER_PROBES; probe++) {
-    const bit = (at >>> 0) % bits;
+    const bit = bitOf(at, bits);
     if (((filter[bit >>> 3] as number) & (1 << (bit & 7))) === 0) return false;
     at = (at + step) | 0;
   }
@@ -176,6 +176,11 @@ export function writeSize(buffer: Buffer, value: number, at: number): void {
 
 export function readSize(buffer: Buffer, at: number): number {
   return buffer.readUInt32BE(at) * 2 ** 32 + buffer.readUInt32BE(at + 4);
+}
+
+/** The high bits of a hash as a number below `bits`: exact, because the product is below 2^53. */
+function bitOf(hash: number, bits: number): number {
+  return Math.floor(((hash >>> 0) * bits) / 2 ** 32);
 }
 
 /** Spreads the bits: keys of one partition have the lowest ones in common. Source: the finaliser of MurmurHash3. */

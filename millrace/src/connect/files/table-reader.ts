@@ -64,7 +64,7 @@ export class TableReader<K = unknown, V = unknown> implements AsyncDisposable {
     this.path = path;
     this.snapshot = snapshot;
     this.cacheBytes = cacheBytes;
-    this.cache = new BlockCache(cacheBytes);
+    this.cache = new BlockCache(cacheBytes, env.clock);
   }
 
   /** Number of keys. */
@@ -130,7 +130,7 @@ export class TableReader<K = unknown, V = unknown> implements AsyncDisposable {
   async close(): Promise<void> {
     const { snapshot } = this;
     this.snapshot = undefined;
-    this.cache = new BlockCache(0);
+    this.cache = new BlockCache(0, this.env.clock);
     snapshot?.release();
   }
 
@@ -153,14 +153,12 @@ export class TableReader<K = unknown, V = unknown> implements AsyncDisposable {
       if (file === undefined || number < 0) continue;
       let block = this.cache.find(file, number);
       if (block === undefined) {
-        // Other calls encode into `scratch` while this one waits.
-        if (buffer === scratch.buffer) buffer = Buffer.from(buffer.subarray(0, end));
-        snapshot.acquire();
-        try {
-          block = await this.cache.read(file, number);
-        } finally {
-          snapshot.release();
-        }
+        const read = this.cache.read(file, number);
+        if (read instanceof Promise) {
+          // Other calls encode into `scratch` while this one waits.
+          if (buffer === scratch.buffer) buffer = Buffer.from(buffer.subarray(0, end));
+          block = await this.whileOpen(snapshot, read);
+        } else block = read;
       }
       const entry = block.lowerBound(buffer, 0, end);
       if (entry === block.count) continue;
@@ -168,6 +166,15 @@ export class TableReader<K = unknown, V = unknown> implements AsyncDisposable {
       if (block.isKey(buffer, 0, end)) return take(file, block, number);
     }
     return undefined;
+  }
+
+  private async whileOpen(snapshot: Snapshot, read: Promise<Block>): Promise<Block> {
+    snapshot.acquire();
+    try {
+      return await read;
+    } finally {
+      snapshot.release();
+    }
   }
 
   private async reloadOnce(): Promise<boolean> {
@@ -179,7 +186,7 @@ export class TableReader<K = unknown, V = unknown> implements AsyncDisposable {
       return false;
     }
     this.snapshot = next;
-    this.cache = new BlockCache(this.cacheBytes);
+    this.cache = new BlockCache(this.cacheBytes, this.env.clock);
     snapshot.release();
     return true;
   }

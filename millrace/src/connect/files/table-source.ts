@@ -1,9 +1,9 @@
 /** A table as a source of (value, key): partition by partition, in the order of the keys, cut between blocks. */
 import { resolve } from 'node:path';
-import { FILE_READ_BYTES, SPLIT_BYTES } from '../../core/limits.ts';
+import { FILE_READ_BYTES, SPLIT_BYTES, TABLE_BLOCK_BYTES } from '../../core/limits.ts';
 import type { PlanContext, ReadContext, Source, Split, SplitReader } from '../../flow/source.ts';
 import type { Block } from './table-block.ts';
-import type { TableFile } from './table-file.ts';
+import type { Scratch, TableFile } from './table-file.ts';
 import { openTableFile } from './table-file.ts';
 import type { TableFileEntry } from './table-format.ts';
 import { readManifest } from './table-format.ts';
@@ -79,6 +79,7 @@ class TableSplitReader implements SplitReader {
   private readonly context: ReadContext;
   private file: TableFile | undefined;
   private block: Block | undefined;
+  private readonly scratch: Scratch = { buffer: Buffer.allocUnsafeSlow(2 * TABLE_BLOCK_BYTES) };
   private number: number;
   /** Of the entry that comes next. */
   private entry = 0;
@@ -126,7 +127,7 @@ class TableSplitReader implements SplitReader {
     const untilBytes = this.consumedBytes + FILE_READ_BYTES;
     while (this.number < this.split.to && this.consumedBytes < untilBytes) {
       const { number } = this;
-      const block = this.block ?? file.readNow(number);
+      const block = this.block ?? file.readNow(number, this.scratch);
       this.block = block;
       while (this.entry < block.count) {
         block.select(this.entry++);
