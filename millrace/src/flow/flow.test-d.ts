@@ -60,7 +60,7 @@ export const streams: Flow = flow('streams', { onError: skipTo(files.ndjson('ski
   expectTypeOf(texts.flatMap((line) => line.split(''))).toEqualTypeOf<Stream<string>>();
   expectTypeOf(texts.flatMap(async (line) => [line.length])).toEqualTypeOf<Stream<number>>();
   expectTypeOf(texts.filter((line): line is 'a' => line === 'a')).toEqualTypeOf<Stream<'a'>>();
-  expectTypeOf(texts.filter(async (line) => line !== '')).toEqualTypeOf<Stream<string>>();
+  expectTypeOf(texts.filter(async (line) => line !== '')).toEqualTypeOf<Lines>();
   expectTypeOf(texts.union(f.read(numbers))).toEqualTypeOf<Stream<string | number>>();
   expectTypeOf(f.read(numbers).union(texts, texts.map(Boolean), f.read(hits))).toEqualTypeOf<
     Stream<string | number | boolean | Hit>
@@ -160,6 +160,11 @@ export const rows: Flow = flow('rows', (f) => {
     user: null,
   });
   expectTypeOf(good).toEqualTypeOf<Rows<Hit>>();
+  expectTypeOf(read.filter((hit) => hit.status > 1)).toEqualTypeOf<Rows<Hit>>();
+  expectTypeOf(f.read(lines).filter((line) => line !== '')).toEqualTypeOf<Lines>();
+  expectTypeOf(read.top('first', 3, (hit) => hit.status).select('path')).toEqualTypeOf<
+    Rows<{ readonly path: string }>
+  >();
   expectTypeOf(read.select('path', 'bytes')).toEqualTypeOf<
     Rows<{ readonly path: string; readonly bytes: number | null }>
   >();

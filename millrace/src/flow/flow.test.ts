@@ -357,6 +357,23 @@ test('columns of NDJSON may be missing', () => {
   });
 });
 
+test('rows stay rows where functions only choose among them or put them in order', () => {
+  const plan = planOf((f) => {
+    f.read(files.csv('a.csv', { columns: { a: 'number', b: 'string' } }))
+      .filter((row) => row.b !== '')
+      .tap(() => undefined)
+      .sample(0.5)
+      .distinct('by-b', (row) => row.b)
+      .sort('by-a', (row) => row.a)
+      .top('ten', 10, (row) => row.a)
+      .where(col('a').eq(1))
+      .write(out);
+    const unknown = f.read(files.csv('b.csv', { columns: { a: 'number' } })).filter(() => true);
+    expect(() => unknown.sortBy('c' as never)).toThrow('there is no column "c"; there are a');
+  });
+  expect(nodeOf(plan.nodes, 'where').condition).toMatchObject({ left: { name: 'a' } });
+});
+
 test('lines are rows of one column, and such rows are lines again', () => {
   const plan = planOf((f) => {
     const rows = f.read(lines).rows();

@@ -46,6 +46,10 @@ export class RowsBuilder extends StreamBuilder implements Surface<Rows<object>> 
     this.#columns = columns;
   }
 
+  protected override same(draft: Draft): RowsBuilder {
+    return new RowsBuilder(draft, this.#columns);
+  }
+
   /** Of `Lines`. */
   rows(): RowsBuilder {
     return new RowsBuilder(this.addMap(rowOfLine, false), named(['line']));

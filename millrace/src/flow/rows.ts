@@ -4,8 +4,15 @@ import type { AnyUse, ColumnsFit, EqualsFit, Flat, KnownColumn, Resolved } from 
 import type { ColumnValue } from './columns.ts';
 import type { AggregateExpression, ColumnExpression, WordsExpression } from './expressions.ts';
 import type { Writable } from './sink.ts';
-import type { Grouped, Stream } from './streams.ts';
-import type { IsAny, KeyFits, RowsSinkFits, StreamSinkFits } from './type-errors.ts';
+import type { Grouped, SampleOptions, Stream } from './streams.ts';
+import type {
+  IsAny,
+  KeyFits,
+  OwnKeyFits,
+  RowsSinkFits,
+  SortKeyFits,
+  StreamSinkFits,
+} from './type-errors.ts';
 
 /** What `f.read` gives for a source of T. */
 export type ReadStream<T> =
@@ -30,6 +37,11 @@ type NotRows =
 
 /** A stream of text, one record a line. */
 export interface Lines extends Stream<string> {
+  filter<U extends string>(fn: (line: string) => line is U): Stream<U>;
+  filter(fn: (line: string) => boolean | PromiseLike<boolean>): Lines;
+  tap(fn: (line: string) => unknown): Lines;
+  sample(fraction: number, options?: SampleOptions): Lines;
+
   /**
    * The lines as rows of one column, `line`.
    * @example lines.rows().explode('word', words('line')).groupBy('word').agg({ uses: count() })
@@ -84,6 +96,16 @@ export interface Rows<R> extends Stream<R> {
   select<const S extends Readonly<Record<string, ColumnExpression>>>(
     columns: S & SelectFit<R, S>,
   ): Rows<Flat<{ readonly [N in keyof S]: Resolved<R, Columns<S>[N]> }>>;
+
+  // As on any stream; what comes out are rows still.
+  filter<U extends R>(fn: (row: R) => row is U): Rows<U>;
+  filter(fn: (row: R) => boolean | PromiseLike<boolean>): Rows<R>;
+  tap(fn: (row: R) => unknown): Rows<R>;
+  sample(fraction: number, options?: SampleOptions): Rows<R>;
+  sort<const K>(name: string, by: (row: R) => K & SortKeyFits<K>): Rows<R>;
+  top<const K>(name: string, n: number, by: (row: R) => K & SortKeyFits<K>): Rows<R>;
+  distinct<const K>(name: string, by: (row: R) => K & KeyFits<K>): Rows<R>;
+  distinct(name: string & OwnKeyFits<R>): Rows<R>;
 
   /**
    * Puts rows together that are equal in these columns, for `agg`; or, with a function, as on any stream.

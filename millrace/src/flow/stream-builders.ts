@@ -43,6 +43,11 @@ export type Surface<T> = { readonly [Name in keyof T]: unknown };
 export class StreamBuilder extends OperatorBuilder implements Surface<Stream<never>> {
   readonly kind = 'stream';
 
+  /** What has the same records, or fewer, or in another order: rows stay rows. */
+  protected same(draft: Draft): StreamBuilder {
+    return new StreamBuilder(draft);
+  }
+
   map(fn: UserFunction): StreamBuilder {
     return new StreamBuilder(this.addMapping('map', 'map', fn, false));
   }
@@ -52,11 +57,11 @@ export class StreamBuilder extends OperatorBuilder implements Surface<Stream<nev
   }
 
   filter(fn: UserFunction): StreamBuilder {
-    return new StreamBuilder(this.addFunction('filter', 'filter', fn));
+    return this.same(this.addFunction('filter', 'filter', fn));
   }
 
   tap(fn: UserFunction): StreamBuilder {
-    return new StreamBuilder(this.addFunction('tap', 'tap', fn));
+    return this.same(this.addFunction('tap', 'tap', fn));
   }
 
   keyBy(fn: UserFunction): KeyedBuilder {
@@ -79,17 +84,17 @@ export class StreamBuilder extends OperatorBuilder implements Surface<Stream<nev
       builtin: undefined,
       isKeyed: true,
     });
-    return new StreamBuilder(new StreamBuilder(first).addMap(identity, false));
+    return this.same(new StreamBuilder(first).addMap(identity, false));
   }
 
   sort(name: string, by: UserFunction): StreamBuilder {
-    return new StreamBuilder(this.addSort(name, by));
+    return this.same(this.addSort(name, by));
   }
 
   top(name: string, n: number, by: UserFunction): StreamBuilder {
     const operator = this.operator('top', name);
     if (operator.name === undefined) throw flowError(operator, 'its first argument is its name');
-    return new StreamBuilder(this.addTop(operator, n, by));
+    return this.same(this.addTop(operator, n, by));
   }
 
   /** @param operator may lack a name: one is made up */
@@ -99,7 +104,7 @@ export class StreamBuilder extends OperatorBuilder implements Surface<Stream<nev
   }
 
   sample(fraction: number, options?: SampleOptions): StreamBuilder {
-    return new StreamBuilder(this.addSample(fraction, options));
+    return this.same(this.addSample(fraction, options));
   }
 
   union(...streams: readonly unknown[]): StreamBuilder {
