@@ -30,7 +30,7 @@ const COMBINATIONS = TYPES.flatMap((type) =>
 );
 
 /** Bytes for the algorithm itself: some rows of a group, a few dozen rows of a table, everything. */
-const memories = fc.constantFrom(1_000, 4_096, 70_000, 1_000_000);
+const memories = fc.constantFrom(1_000, 18_000, 70_000, 1_000_000);
 
 interface Run {
   readonly pairs: OraclePair[];

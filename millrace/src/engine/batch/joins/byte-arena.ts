@@ -2,13 +2,13 @@
  * Bytes that stay where they are put: a list of chunks, so that growing copies nothing and never takes more than one chunk. A position
  * is one number; the bytes that were put together lie in one buffer.
  *
- *     position  = chunk number × 64 KiB + place in the chunk        (a longer piece has as many chunk numbers as it needs)
+ *     position  = chunk number × 16 KiB + place in the chunk        (a longer piece has as many chunk numbers as it needs)
  *
  * @hot
  */
 import { Buffer } from 'node:buffer';
 
-const SHIFT = 16;
+const SHIFT = 14;
 const CHUNK_BYTES = 1 << SHIFT;
 
 export class ByteArena {
