@@ -70,7 +70,7 @@ const IMPORT =
 
 function sources(): string[] {
   return readdirSync(SRC, { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'))
+    .filter((name) => name.endsWith('.ts') && !/\.test(?:-d)?\.ts$/.test(name))
     .map((name) => name.replaceAll('\\', '/'));
 }
 

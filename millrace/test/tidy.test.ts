@@ -29,7 +29,7 @@ const BANS: readonly Ban[] = [
     except: [],
   },
   { pattern: /\bFIXME\b|\bTODO\b/, instead: 'finish it, or open an issue', except: [] },
-  { pattern: /\bexport default\b/, instead: 'a named export', except: [] },
+  { pattern: /^\s*export default\b/, instead: 'a named export', except: [] },
   { pattern: /^\s*(?:export )?(?:const )?enum\b/, instead: 'a tagged union', except: [] },
 ];
 
