@@ -112,7 +112,7 @@ function stageTable(stages: readonly StageSummary[], width: number): string {
   ];
   const numbers = columns.map(({ title, cell }) => [title, ...stages.map((stage) => cell(stage))]);
   const widths = numbers.map((cells) => Math.max(...cells.map((cell) => cell.length)));
-  const names = ['STAGE', ...stages.map(({ stage, label }) => `${stage + 1} ${label}`)];
+  const names = ['STAGE', ...stages.map(({ stage, label }) => `${stage} ${label}`)];
   const used = widths.reduce((sum, each) => sum + each + 2, 1);
   const room = Math.max(LABEL_CELLS_MIN, width - used);
   const label = Math.min(room, Math.max(...names.map((name) => name.length)));

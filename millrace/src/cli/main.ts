@@ -180,6 +180,16 @@ function addPrograms(program: Command): void {
       keepCompiledCode(options.data);
       await (await import('./run.ts')).run(path, options);
     });
+  program
+    .command('plan <program>')
+    .description('show what a program would do: its operators, stages, exchanges and joins')
+    .addOption(setOption())
+    .option('--flow <name>', 'which flow, when the program exports several')
+    .option('--memory <size>', 'as for run: joins are chosen by it (default: 512MiB)')
+    .option('--partitions <count>', 'as for run')
+    .option(BROKERS, BROKERS_HELP)
+    .option('--json', 'print JSON')
+    .action(async (path, options) => (await import('./plan.ts')).plan(path, options));
 }
 
 const DATA = '-d, --data <directory>';

@@ -65,7 +65,7 @@ describe('a run', () => {
       expect(await read('out.txt')).toBe('A!\nB!\nC!\n');
       expect(stderr).toMatch(/^upper: done in \d+\.\d\d s; read 3 records, 6 B/);
       expect(stderr).toMatch(/^STAGE +TASKS +RECORDS IN +OUT +BYTES IN +OUT +TIME$/m);
-      expect(stderr).toMatch(/^1 read lines in.txt → .* +1 +3 +3 +6 B +9 B +\d+\.\d\d s$/m);
+      expect(stderr).toMatch(/^0 read lines in.txt → .* +1 +3 +3 +6 B +9 B +\d+\.\d\d s$/m);
       expect(stderr).toMatch(/^output +\/.*\/out.txt {2}3 records, 9 B$/m);
       expect(stderr).toMatch(/^counter +seen {2}3$/m);
       expect(stderr).toMatch(/^memory +\d+\.\d MB resident at most/m);
@@ -464,4 +464,36 @@ test('--watch runs again when the program or a module of it changes, also after 
   expect(await read('out.txt')).toBe('x333\n');
   const { code } = await watch.end('SIGINT');
   expect(code).toBe(0);
+});
+
+describe('a plan', () => {
+  test('shows operators and stages, and reads nothing', async () => {
+    await write('job.ts', UPPER);
+    const { code, stdout, stderr } = await run('plan', 'job.ts', '--set', 'suffix=!');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^upper\n {2}suffix = "!"\n {2}read-0 +read +lines in\.txt\n/);
+    expect(stdout).toMatch(/^stage 0 {2}read lines in\.txt → .*write lines out\.txt$/m);
+    expect(stderr).toMatch(/^note: the size of lines in\.txt is not known: /);
+    await write('in.txt', 'a\n');
+    expect((await run('plan', 'job.ts')).stderr).toBe('');
+    expect(await readdir(directory)).toEqual(['in.txt', 'job.ts']);
+  });
+
+  test('is data with --json', async () => {
+    await prepare();
+    const { stdout } = await run('plan', 'job.ts', '--json');
+    expect(JSON.parse(stdout)).toMatchObject({
+      flow: 'upper',
+      parameters: { suffix: '' },
+      nodes: [{ id: 0, kind: 'source' }, { kind: 'map' }, { kind: 'write' }],
+      stages: [{ id: 0, writes: [2] }],
+      exchanges: [],
+    });
+  });
+
+  test('of a program that is wrong is an error as for run', async () => {
+    await write('job.ts', 'export const x = 1;\n');
+    expectError(await run('plan', 'job.ts'), 'ML_PROGRAM_INVALID', /exports no flow/);
+    expectError(await run('plan', 'job.ts', '--memory', 'x'), 'ML_USAGE', /--memory/, 2);
+  });
 });

@@ -16,10 +16,12 @@ import {
   WORKERS_MAX,
 } from '../../core/limits.ts';
 import { ownIdentity, startReaper, type Reaper } from '../../core/processes.ts';
+import { explainPlan } from '../../flow/explain.ts';
 import type { Flow } from '../../flow/flow-types.ts';
 import type { Plan } from '../../flow/plan.ts';
 import type { Part, Sink } from '../../flow/sink.ts';
 import { OutputCommit, type CommittedOutput } from './commit.ts';
+import { explainStages } from './explain-stages.ts';
 import { fileStorage } from './exchange/run-storage.ts';
 import { planInputs, packBytes, splitBytes, type PlannedInputs } from './job-inputs.ts';
 import { JobDirectory, tidyJobs } from './job-directory.ts';
@@ -193,6 +195,7 @@ class Job {
       memoryBytes: this.#memoryBytes,
     };
     const graph = buildStages(plan, facts);
+    this.#explained = `${explainPlan(plan)}\n\n${explainStages(plan, graph)}`;
     this.#workers = this.#chooseWorkers(inputs, graph);
     const commit = await this.#begin(plan, inputs, directory);
     try {

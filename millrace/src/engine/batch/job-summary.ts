@@ -79,6 +79,8 @@ export interface ExchangeSummary {
   readonly bytes: number;
   /** Bytes of the largest partition over those of the median one; 1 when they are alike, or when there is only one. */
   readonly skew: number;
+  /** The most frequent key of a hash exchange that is not combined, and its share of the records, 0 to 1: about. */
+  readonly hottestKey?: { readonly key: string; readonly share: number };
 }
 
 export interface OutputSummary {

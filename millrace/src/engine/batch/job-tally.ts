@@ -1,9 +1,10 @@
 /** Adds up what the events of a job say, into its summary. */
 import type { Clock } from '../../core/env.ts';
 import type { JobEvent } from './job-events.ts';
+import { hottestKey } from './joins/hot-keys.ts';
 import type { ExchangeSummary, StageSummary, Sums, TaskSummary } from './job-summary.ts';
 import type { StageResults } from './schedule.ts';
-import type { StageGraph, TaskMetrics, TaskResult } from './stage.ts';
+import type { ExchangeOutput, StageGraph, TaskMetrics, TaskResult } from './stage.ts';
 
 interface StageTally {
   status: StageSummary['status'];
@@ -87,12 +88,14 @@ export class JobTally {
   takeExchanges(graph: StageGraph, results: StageResults): void {
     this.#exchanges = graph.exchanges.map((exchange) => {
       const bytes = Array.from({ length: exchange.partitions }, () => 0);
+      const outputs: ExchangeOutput[] = [];
       let records = 0;
       for (const producer of new Set(exchange.producers)) {
         for (const result of results[producer] ?? []) {
           for (const output of result.exchanges) {
             if (output.exchange !== exchange.id) continue;
             records += output.records;
+            outputs.push(output);
             for (const run of output.runs) {
               for (const [partition, segment] of run.segments.entries()) {
                 bytes[partition] = (bytes[partition] ?? 0) + segment.bytes;
@@ -101,6 +104,8 @@ export class JobTally {
           }
         }
       }
+      const isSampled = exchange.kind === 'hash' && !exchange.isCombined;
+      const hottest = isSampled ? hottestKey(outputs, exchange.partitions) : undefined;
       return {
         exchange: exchange.id,
         name: exchange.name,
@@ -109,6 +114,7 @@ export class JobTally {
         records,
         bytes: bytes.reduce((sum, each) => sum + each, 0),
         skew: skewOf(bytes),
+        ...(hottest === undefined ? {} : { hottestKey: hottest }),
       };
     });
   }

@@ -92,7 +92,7 @@ export class WorkerPool implements TaskRunner {
 
   cancel(): void {
     this.#isClosing = true;
-    this.#rejectWaiters(new MillraceError('ML_ABORTED', 'the job was cancelled'));
+    this.#rejectWaiters(cancelled());
     for (const worker of this.#workers) {
       if (worker.link.isBusy) worker.link.cancel();
       else worker.kill();
@@ -118,6 +118,7 @@ export class WorkerPool implements TaskRunner {
 
   #acquire(): Promise<Worker> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    if (this.#isClosing) return Promise.reject(cancelled());
     const worker = this.#idle.shift();
     if (worker !== undefined) return Promise.resolve(worker);
     return new Promise((take, reject) => {
@@ -214,6 +215,10 @@ export class WorkerPool implements TaskRunner {
   #rejectWaiters(error: Error): void {
     for (const waiter of this.#waiters.splice(0)) waiter.reject(error);
   }
+}
+
+function cancelled(): MillraceError {
+  return new MillraceError('ML_ABORTED', 'the job was cancelled');
 }
 
 const HEAP_REPORT = /^(?:<--- Last few GCs|FATAL ERROR: .*heap)/;
