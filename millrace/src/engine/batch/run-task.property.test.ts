@@ -181,7 +181,7 @@ const program = fc.array(
 
 const settings = fc.record({
   splitRecords: fc.integer({ min: 1, max: 70 }),
-  memoryBytes: fc.constantFrom(128 * 1024, 512 * 1024, 16 * 1024 * 1024),
+  memoryBytes: fc.constantFrom(1024 * 1024, 16 * 1024 * 1024),
   partitions: fc.integer({ min: 1, max: 4 }),
   chunk: fc.integer({ min: 1, max: 20 }),
   busyAfter: fc.integer({ min: 1, max: 10 }),

@@ -7,10 +7,10 @@ import { assert, MillraceError } from '../../core/errors.ts';
 import { TASK_TURN_MS } from '../../core/limits.ts';
 import type { IterateNode, Plan, PlanNode, SourceNode } from '../../flow/plan.ts';
 import type { Sink, SinkWriter, WriteContext } from '../../flow/sink.ts';
-import type { ReadContext, Split } from '../../flow/source.ts';
-import { type ColumnInput, openColumnInput } from './columns/column-input.ts';
-import type { RunStorage } from './exchange.ts';
-import { openInput, openJoin } from './inputs/open-input.ts';
+import type { ReadContext } from '../../flow/source.ts';
+import { type ByteInput, openByteInput, openLineOutput } from './byte-inputs.ts';
+import type { MergeReader, RunStorage } from './exchange.ts';
+import { openInput, openJoin, openReader } from './inputs/open-input.ts';
 import { SplitInput } from './inputs/split-input.ts';
 import type { TaskInput } from './inputs/task-input.ts';
 import { IterateInput } from './iterate.ts';
@@ -73,7 +73,7 @@ class Task {
   /** The input, when the root is an iteration: it has tasks of its own, and what became of them counts. */
   private iterate: IterateInput | undefined;
   /** The input, when it computes on bytes. */
-  private columns: ColumnInput | undefined;
+  private bytes: ByteInput | undefined;
   private records = 0;
   private isPaused = false;
   private memoryBytesMax = 0;
@@ -200,43 +200,35 @@ class Task {
   }
 
   private openInput(): TaskInput {
-    const { spec, stage, root: node, storage, memory, failures, pipeline } = this;
+    const { plan, graph, spec, stage, root: node, storage, memory, failures, pipeline } = this;
     if (node.kind === 'source') {
       const splits = spec.splits.flatMap(({ splits: some }) => some);
       const context = this.readContext(node);
-      return (
-        this.openColumns(splits, context) ??
-        new SplitInput(splits, (split) => node.source.open(split, context))
-      );
+      const { source } = node;
+      const { exits } = pipeline;
+      const exitBytes = memory.exit;
+      const common = { plan, graph, stage, source, splits, context, exits, exitBytes };
+      this.bytes = openByteInput(common);
+      return this.bytes ?? new SplitInput(splits, (split) => source.open(split, context));
     }
     if (node.kind === 'iterate') {
       this.iterate = this.openIterate(node);
       return this.iterate;
     }
     const options = { node, reads: spec.reads, storage, memory, failures };
+    if (node.kind === 'sort') {
+      const { sinks } = pipeline;
+      const open = (): MergeReader => openReader(options, 0);
+      const paused = (): void => {
+        this.isPaused = true;
+      };
+      const lines = openLineOutput({ plan, graph, stage, sinks, open, paused });
+      if (lines !== undefined) return lines;
+    }
     if (node.kind !== 'join') return openInput(options);
     assert(pipeline.pairs !== undefined, `${node.name} has no pairs`);
     const strategy = stage.joins.find((join) => join.node === node.id)?.strategy ?? 'sort-merge';
     return openJoin({ ...options, node, strategy, pair: pipeline.pairs.pair });
-  }
-
-  /** The way past the operators: where a stage only aggregates columns of a text, it does so on the bytes. */
-  private openColumns(splits: readonly Split[], context: ReadContext): ColumnInput | undefined {
-    const { plan, graph, stage, memory, pipeline } = this;
-    const [only, ...others] = pipeline.exits;
-    const exchange = graph.exchanges[stage.exchangesOut[0] ?? -1];
-    if (only === undefined || exchange === undefined || others.length > 0) return undefined;
-    this.columns = openColumnInput({
-      plan,
-      stage,
-      splits,
-      context,
-      writer: only.exit.writer,
-      partitions: exchange.partitions,
-      // The other half is the writer's.
-      memoryBytes: Math.floor(memory.exit / 2),
-    });
-    return this.columns;
   }
 
   private readContext(node: SourceNode): ReadContext {
@@ -287,7 +279,7 @@ class Task {
   private tell(input: TaskInput): void {
     const { pipeline, memory } = this;
     let heldBytes = memory.reader * this.spec.reads.length + memory.root;
-    heldBytes += this.columns?.heldBytes ?? 0;
+    heldBytes += this.bytes?.heldBytes ?? 0;
     for (const { exit } of pipeline.exits) heldBytes += exit.heldBytes;
     this.memoryBytesMax = Math.max(this.memoryBytesMax, heldBytes);
     this.environment.onProgress({

@@ -40,7 +40,13 @@ export class SortedInput extends ReaderInput {
     for (let count = 0; count < INPUT_CHUNK_RECORDS; count++) {
       if (this.left === 0 || !reader.next()) return true;
       this.left--;
-      record.set(reader.buffer, reader.valueStart, reader.valueEnd);
+      const { buffer, keyStart, valueStart } = reader;
+      if (valueStart === keyStart) {
+        // A text that was sorted by itself.
+        if (!emit(decodeKey(buffer, keyStart, reader.keyEnd), undefined)) return false;
+        continue;
+      }
+      record.set(buffer, valueStart, reader.valueEnd);
       if (!emit(record.value(), record.key())) return false;
     }
     return false;

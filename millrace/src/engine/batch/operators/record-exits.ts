@@ -74,7 +74,10 @@ export class KeyExit extends RecordExit {
   }
 }
 
-/** By `order`, as one sequence; equal ones in stream order. */
+/**
+ * By `order`, as one sequence; equal ones in stream order. Values are written as `encodeKeyed` does, but a text without a key that is sorted by
+ * itself is written once: its value is the key of the exchange (valueStart -1).
+ */
 export class SortExit extends RecordExit {
   private readonly order: SortOrder;
 
@@ -95,6 +98,10 @@ export class SortExit extends RecordExit {
     try {
       keyBytes.clear();
       encodeKey(by, keyBytes, order.descending);
+      if (by === value && key === undefined && typeof by === 'string' && !order.descending) {
+        this.writer.append(0, keyBytes.buffer, 0, keyBytes.length, keyBytes.buffer, -1, -1);
+        return true;
+      }
       valueBytes.clear();
       encodeKeyed(value, key, valueBytes);
       this.append(0);

@@ -1,4 +1,5 @@
 /** Where records go into a sink: the writer of this task, which may have to be waited for. */
+import { assert } from '../../../core/errors.ts';
 import type { Part, SinkWriter } from '../../../flow/sink.ts';
 import type { Failures } from './failures.ts';
 import type { Operator } from './operator.ts';
@@ -23,6 +24,15 @@ export class SinkExit implements Operator {
       this.failures.inRecord(this.name, error, value);
       return true;
     }
+    this.records++;
+    return !writer.isBusy;
+  }
+
+  /** A line, for sinks that take bytes. As `push`. */
+  writeBytes(buffer: Uint8Array, start: number, end: number): boolean {
+    const { writer } = this;
+    assert(writer.writeBytes !== undefined, `${this.name} takes no bytes`);
+    writer.writeBytes(buffer, start, end);
     this.records++;
     return !writer.isBusy;
   }

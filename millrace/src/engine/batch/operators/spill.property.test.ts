@@ -55,6 +55,11 @@ const FLOWS: Readonly<Record<string, (rows: Stream<Row>, sink: MemorySink) => vo
       )
       .write(sink),
   sort: (rows, sink) => rows.sort('x', ({ k, n }: Row) => [k, desc(n % 5)]).write(sink),
+  texts: (rows, sink) =>
+    rows
+      .map(({ k, n }) => (n % 4 === 0 ? n : String(k)))
+      .sort('x', (value: string | number) => value)
+      .write(sink),
   top: (rows, sink) => rows.top('x', 500, ({ n }: Row) => n % 50).write(sink),
   outer: (rows, sink) =>
     rows
