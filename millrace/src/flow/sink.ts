@@ -31,7 +31,10 @@ export interface Sink<Value = never, Key = never> {
   complete?(context: CompleteContext): Promise<void>;
 }
 
-/** What `.write()` takes: a place that can be written, such as `files.ndjson('out')` or a topic. */
+/**
+ * What `.write()` takes: a place that can be written, such as `files.ndjson('out')` or a topic. `Key` unknown, or never: it ignores keys,
+ * and gets tables as entries; any other type: it takes keys of that type.
+ */
 export interface Writable<Value = never, Key = never> {
   sink(): Sink<Value, Key>;
 }
@@ -60,7 +63,8 @@ export interface SinkWriter<Value = never, Key = never> {
   /** Work that has to be awaited now and then (compression, Parquet row groups): the engine awaits it when `isBusy`. */
   readonly isBusy: boolean;
   drain(): Promise<void>;
-  /** Writes what is left, syncs the parts to the disk, and names them in order. Empty when nothing was written and the format
+  /** Writes what is left and names the parts in order. Those of a directory are synced to the disk (the commit syncs the one file
+   * that others become, and nobody what goes to stdout). Empty when nothing was written and the format
    * needs no header: still one (empty) part for a file target. */
   finish(): Promise<readonly Part[]>;
   /** Closes without finishing; files may stay: the directory is removed by its owner. Idempotent, also after finish. */
