@@ -8,6 +8,7 @@
  * data alone: neither on workers nor on how the input was cut.
  */
 import { Buffer } from 'node:buffer';
+import { decodeKey } from '../../../core/key-codec.ts';
 import { partitionOfKey } from '../../../core/key-partition.ts';
 import {
   JOIN_HOT_KEY_BYTES,
@@ -17,6 +18,7 @@ import {
   SAMPLE_RECORDS,
 } from '../../../core/limits.ts';
 import type { JoinNode, JoinType } from '../../../flow/plan.ts';
+import { preview } from '../operators/preview.ts';
 import { mergeSamples } from '../exchange/sampling.ts';
 import type { ExchangeOutput, KeyRange } from '../stage.ts';
 
@@ -39,17 +41,6 @@ export interface HotKey {
   /** Estimated from the sample. */
   readonly records: number;
   readonly bytes: number;
-}
-
-/** How unevenly the records of an exchange are spread, for the summary. */
-export interface Skew {
-  /** Share of the records that the largest partition has: 1 / partitions when they are spread evenly. */
-  readonly partitionShare: number;
-  readonly partition: number;
-  /** Share that the most frequent key has, by the sample; 0 without one. */
-  readonly keyShare: number;
-  /** That key, encoded, base64. */
-  readonly key: string | undefined;
 }
 
 /** The part of a partition that one task joins; undefined: all keys. */
@@ -84,18 +75,27 @@ export function exchangeStats(
   return { partitions, records, bytes, partitionRecords, keys, samples: sample.length };
 }
 
-export function skewOf(stats: ExchangeStats): Skew {
-  let partition = 0;
-  for (const [index, records] of stats.partitionRecords.entries())
-    if (records > (stats.partitionRecords[partition] ?? 0)) partition = index;
-  const share = (stats.partitionRecords[partition] ?? 0) / Math.max(stats.records, 1);
-  const hottest = stats.keys[0];
-  return {
-    partitionShare: share,
-    partition,
-    keyShare: (hottest?.samples ?? 0) / Math.max(stats.samples, 1),
-    key: hottest?.key,
-  };
+/**
+ * The most frequent key of a hash exchange, for people, and its share of the records: by the blocks that it fills in runs, or by the
+ * sample, whichever says more. Undefined when there is nothing to say.
+ */
+export function hottestKey(
+  outputs: readonly ExchangeOutput[],
+  partitions: number,
+): { readonly key: string; readonly share: number } | undefined {
+  const stats = exchangeStats(outputs, partitions);
+  const shares = new Map<string, number>();
+  for (const { key, records } of outputs.flatMap(({ heavy }) => heavy ?? []))
+    shares.set(key, (shares.get(key) ?? 0) + records / stats.records);
+  for (const { key, samples } of stats.keys)
+    shares.set(key, Math.max(shares.get(key) ?? 0, samples / stats.samples));
+  let hottest: { readonly key: string; readonly share: number } | undefined;
+  for (const [key, share] of shares) if (share > (hottest?.share ?? 0)) hottest = { key, share };
+  if (hottest === undefined) return undefined;
+  const bytes = Buffer.from(hottest.key, 'base64');
+  // Of a long key there is only the beginning.
+  if (bytes.length >= SAMPLE_KEY_BYTES_MAX) return undefined;
+  return { key: preview(decodeKey(bytes, 0, bytes.length)), share: hottest.share };
 }
 
 /** Keys that have at least `bytesMin` bytes of rows, as far as the sample tells. */
