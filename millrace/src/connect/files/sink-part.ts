@@ -2,8 +2,8 @@
  * The parts that one task writes: encoded bytes are collected in one buffer, written or compressed when it is full, and a part is
  * closed and the next one begun when it has reached its size. Formats encode into `out` and call `spill` between records.
  *
- * Invariant: `out` holds whole records when `spill` is called, so a part ends between two of them. A part that is told of in
- * `finish` is on the disk.
+ * Invariant: `out` holds whole records when `spill` is called, so a part ends between two of them. A part of a directory that is
+ * told of in `finish` is on the disk.
  *
  * @hot `recordCount` is counted by the formats; nothing here runs per record.
  */
@@ -78,7 +78,7 @@ export class PartWriter {
   private begin(): OpenPart {
     const { directory, env } = this.context;
     const path = `${directory}/${String(this.all.length).padStart(5, '0')}`;
-    const part = new OpenPart(env.fs.open(path, 'create'), this.target.compression);
+    const part = new OpenPart(env.fs.open(path, 'create'), this.target);
     this.all.push(part);
     this.current = part;
     if (this.head !== undefined) part.writeHead(this.head);
@@ -105,11 +105,14 @@ class OpenPart {
   bytes = 0;
   private readonly file: File;
   private readonly compression: Compression;
+  /** Parts that are appended to another one are read once and removed: they need not reach the disk. */
+  private readonly isSynced: boolean;
   private head: Part['head'];
 
-  constructor(file: File, compression: Compression) {
+  constructor(file: File, { compression, target }: ResolvedTarget) {
     this.file = file;
     this.compression = compression;
+    this.isSynced = target.kind === 'directory';
     if (compression !== 'none')
       this.compressor = new Compressor(compression, (bytes) => this.put(bytes, 0, bytes.length));
   }
@@ -134,7 +137,7 @@ class OpenPart {
   async finish(records: number): Promise<Part> {
     try {
       await this.compressor?.end();
-      await this.file.sync();
+      if (this.isSynced) await this.file.sync();
     } finally {
       this.file.close();
     }

@@ -37,7 +37,7 @@ export function checkParts(fs: FileSystem, parts: readonly Part[]): void {
   }
 }
 
-/** One file at `path`, all parts in order. The first is reused; the others are gone afterwards. Returns its bytes. */
+/** One file at `path`, all parts in order, synced. The first is reused; the others are gone afterwards. Returns its bytes. */
 export async function concatenate(
   fs: FileSystem,
   parts: readonly Part[],
@@ -50,16 +50,17 @@ export async function concatenate(
     return 0;
   }
   fs.rename(first.path, path);
-  if (rest.length === 0) return first.bytes;
   let { bytes } = first;
   let hasHead = first.head !== undefined;
   const file = fs.open(path, 'write');
   try {
-    const buffer = Buffer.allocUnsafeSlow(COMMIT_COPY_BYTES);
+    const buffers = [0, 1].map(() =>
+      Buffer.allocUnsafeSlow(rest.length === 0 ? 0 : COMMIT_COPY_BYTES),
+    );
     for (const part of rest) {
       const skip = hasHead ? (part.head?.bytes ?? 0) : 0;
       hasHead ||= part.head !== undefined;
-      bytes = await append(fs, part, skip, { file, position: bytes, buffer });
+      bytes = await append(fs, part, skip, { file, position: bytes, buffers });
       // Its bytes are in the file: two copies of a large output would need twice the disk.
       await fs.remove(part.path);
     }
@@ -144,25 +145,34 @@ export async function stream(
 interface AppendTarget {
   readonly file: File;
   readonly position: number;
-  readonly buffer: Buffer;
+  /** Two: one is read into while the other is written. */
+  readonly buffers: readonly Buffer[];
 }
 
 async function append(
   fs: FileSystem,
   part: Part,
   skip: number,
-  { file, position, buffer }: AppendTarget,
+  { buffers, file, position }: AppendTarget,
 ): Promise<number> {
   const source = fs.open(part.path, 'read');
+  const read = async (buffer: Buffer | undefined, from: number): Promise<Buffer> => {
+    const chunk = (buffer ?? Buffer.alloc(0)).subarray(0, part.bytes - from);
+    const count = await readFullyAsync(source, chunk, 0, chunk.length, from);
+    if (count < chunk.length) throw shorter(part.path, from + count);
+    return chunk;
+  };
   try {
     let to = position;
-    for (let from = skip; from < part.bytes; ) {
-      const wanted = Math.min(buffer.length, part.bytes - from);
-      const count = await readFullyAsync(source, buffer, 0, wanted, from);
-      if (count === 0) throw shorter(part.path, from);
-      await writeManyFullyAsync(file, [buffer.subarray(0, count)], to);
-      from += count;
-      to += count;
+    let next = read(buffers[0], skip);
+    for (let from = skip, turn = 1; from < part.bytes; turn = 1 - turn) {
+      const chunk = await next;
+      from += chunk.length;
+      next = read(buffers[turn], from);
+      // Both have to end before the file is closed or the buffer is used again, whichever fails.
+      const [written] = await Promise.allSettled([writeManyFullyAsync(file, [chunk], to), next]);
+      if (written.status === 'rejected') throw written.reason;
+      to += chunk.length;
     }
     return to;
   } finally {
