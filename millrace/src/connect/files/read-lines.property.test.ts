@@ -3,9 +3,13 @@ import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { ByteWriter } from '../../core/byte-writer.ts';
 import { decodeText, encodeText } from '../../core/text-escape.ts';
+import type { Env } from '../../core/env.ts';
 import {
+  errorOf,
   memoryEnv,
+  planContext,
   readChunks,
+  readContext,
   readRecords,
   readValues,
 } from '../../../test/files/read-harness.ts';
@@ -179,4 +183,43 @@ test('text that is escaped turns back into its bytes', () => {
     }),
     { numRuns: 1000 },
   );
+});
+
+test('a line of just the longest length fits, wherever it is read in two', async () => {
+  for (const end of ['\n', '\r\n', '', '\r'])
+    for (let readBytesMax = 1; readBytesMax < 10; readBytesMax++)
+      for (let chunkBytes = 1; chunkBytes < 12; chunkBytes++) {
+        const env = memoryEnv({ '/data/a.txt': Buffer.from(`abcde${end}`) }, { readBytesMax });
+        const source = linesSource('a.txt', { lineBytesMax: 5 }, { chunkBytes });
+        expect(await readValues(source, { env })).toEqual(['abcde']);
+      }
+});
+
+test('a line that is too long is told before it is read whole', async () => {
+  let bytesRead = 0;
+  const sizeBytes = 2 ** 40;
+  const file = {
+    size: () => sizeBytes,
+    close: () => {},
+    read: (buffer: Buffer, start: number, end: number) => {
+      buffer.fill(0x78, start, end);
+      bytesRead += end - start;
+      return end - start;
+    },
+  };
+  const { fs } = memoryEnv({ '/data/a.txt': Buffer.alloc(0) });
+  const stat = (path: string): unknown => {
+    const found = fs.stat(path);
+    return found === undefined ? undefined : { ...found, sizeBytes };
+  };
+  const env = { fs: { ...fs, stat, open: () => file } } as unknown as Env;
+  const source = linesSource('a.txt', { lineBytesMax: 1_000_000 });
+  const { splits } = await source.plan(planContext({ env, splitBytes: 2 ** 41 }));
+  const [split] = splits;
+  if (split === undefined) throw new Error('no split');
+  const reader = source.open(split, readContext({ env }));
+  const error = await errorOf((async () => reader.read(() => true))());
+  expect(error.code).toBe('ML_LINE_TOO_LONG');
+  expect(error.fields).toEqual({ file: 'a.txt', position: 'a.txt:1', lineBytesMax: 1_000_000 });
+  expect(bytesRead).toBeLessThan(3_000_000);
 });
