@@ -79,6 +79,8 @@ export class Malformed {
 export interface MemorySink extends Writable<unknown, unknown> {
   /** By the number of the task. */
   readonly parts: Map<number, MemoryRecord[]>;
+  /** Writers that were opened, and neither finished nor aborted. */
+  open(): number;
   /** All of it, in order. */
   records(): MemoryRecord[];
   values(): unknown[];
@@ -94,6 +96,7 @@ export interface MemorySinkOptions {
 export function memorySink(options: MemorySinkOptions = {}): MemorySink {
   const parts = new Map<number, MemoryRecord[]>();
   const { arrangement = 'any', busyAfter = Number.POSITIVE_INFINITY, refuses } = options;
+  const writers: MemoryWriter[] = [];
   const sink: Sink<unknown, unknown> = {
     kind: 'sink',
     format: 'memory',
@@ -101,11 +104,21 @@ export function memorySink(options: MemorySinkOptions = {}): MemorySink {
     target: { kind: 'directory', path: `/nowhere/${sinks++}`, extension: '.memory' },
     arrangement,
     partBytes: undefined,
-    open: ({ task }) => new MemoryWriter(parts, task, busyAfter, refuses),
+    open: ({ task }) => {
+      const writer = new MemoryWriter(parts, task, busyAfter, refuses);
+      writers.push(writer);
+      return writer;
+    },
   };
   const records = (): MemoryRecord[] =>
     [...parts].toSorted(([a], [b]) => a - b).flatMap(([, part]) => part);
-  return { sink: () => sink, parts, records, values: () => records().map(({ value }) => value) };
+  return {
+    sink: () => sink,
+    parts,
+    open: () => writers.filter(({ isOpen }) => isOpen).length,
+    records,
+    values: () => records().map(({ value }) => value),
+  };
 }
 
 /** A flow does not write twice to one place. */
@@ -113,6 +126,7 @@ let sinks = 0;
 
 class MemoryWriter implements SinkWriter<unknown, unknown> {
   isBusy = false;
+  isOpen = true;
   private readonly parts: Map<number, MemoryRecord[]>;
   private readonly task: number;
   private readonly busyAfter: number;
@@ -145,12 +159,14 @@ class MemoryWriter implements SinkWriter<unknown, unknown> {
   }
 
   finish(): ReturnType<SinkWriter['finish']> {
+    this.isOpen = false;
     this.parts.set(this.task, this.records);
     const { length } = this.records;
     return Promise.resolve([{ path: `/part-${this.task}`, bytes: length, records: length }]);
   }
 
   abort(): Promise<void> {
+    this.isOpen = false;
     return Promise.resolve();
   }
 }

@@ -7,8 +7,14 @@ import { type BroadcastSide, loadBroadcastSide } from './joins/broadcast-side.ts
 import { BroadcastTable } from './joins/broadcast-table.ts';
 import type { ExchangeRead, StageGraph } from './stage.ts';
 
+export interface LoadedBroadcasts {
+  /** By exchange: arrays and Maps for `with`, tables for joins. */
+  readonly sides: ReadonlyMap<number, BroadcastSide | BroadcastTable>;
+  readonly heldBytes: number;
+}
+
 /**
- * By exchange: arrays and Maps for `with`, tables for joins.
+ * Reads them all.
  * @param options.memoryBytes for each of them
  * @throws {MillraceError} ML_BROADCAST_TOO_LARGE
  */
@@ -17,21 +23,26 @@ export function loadBroadcasts(
   graph: StageGraph,
   reads: readonly ExchangeRead[],
   options: { readonly storage: RunStorage; readonly memoryBytes: number },
-): Map<number, BroadcastSide | BroadcastTable> {
+): LoadedBroadcasts {
   const { storage, memoryBytes } = options;
-  const loaded = new Map<number, BroadcastSide | BroadcastTable>();
+  const sides = new Map<number, BroadcastSide | BroadcastTable>();
+  let heldBytes = 0;
   for (const read of reads) {
     const node = plan.nodes[graph.exchanges[read.exchange]?.node ?? -1];
     const reader = createMergeReader({ read, storage, memoryBytes: READ_BYTES });
     if (node?.kind === 'join') {
       const { name, type } = node;
-      loaded.set(read.exchange, new BroadcastTable(reader, { name, type, memoryBytes }));
+      const table = new BroadcastTable(reader, { name, type, memoryBytes });
+      sides.set(read.exchange, table);
+      heldBytes += table.heldBytes;
     } else {
       assert(node?.kind === 'broadcast', `exchange ${read.exchange} is no broadcast`);
-      loaded.set(read.exchange, loadBroadcastSide(reader, { node, memoryBytes }).side);
+      const loaded = loadBroadcastSide(reader, { node, memoryBytes });
+      sides.set(read.exchange, loaded.side);
+      heldBytes += loaded.heldBytes;
     }
   }
-  return loaded;
+  return { sides, heldBytes };
 }
 
 /** Broadcasts are read one after the other, and small. */

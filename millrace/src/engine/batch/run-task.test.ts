@@ -294,6 +294,55 @@ test('emit after the function has returned is refused', async () => {
   expect(() => late?.(1)).toThrow('emit was called after the function had returned');
 });
 
+test('a task that fails closes what it has opened', async () => {
+  const sinks = [memorySink(), memorySink()];
+  const letters = memorySink();
+  await failure(
+    skipping(
+      upTo(9),
+      letters,
+      (_, numbers) => {
+        for (const sink of sinks) numbers.map(throwsAt(3)).write(sink);
+      },
+      { recordsMax: 0 },
+    ),
+  );
+  await failure(
+    run(upTo(9), (_, numbers) => numbers.map(throwsAt(3)).write(sinks[0] ?? memorySink())),
+  );
+  expect([...sinks, letters].map((sink) => sink.open())).toEqual([0, 0, 0]);
+});
+
+test('an accumulator that cannot move is named by its key', async () => {
+  const build: Build = (_, numbers) => {
+    numbers
+      .keyBy((n) => n % 2)
+      .aggregate('odd', {
+        init: (): unknown => 0,
+        add: (_sum, n) => (n % 2 === 0 ? n : () => n),
+        merge: (a) => a,
+      })
+      .entries()
+      .write(memorySink());
+  };
+  const error = await failure(run(upTo(4), build));
+  expect([error.code, error.fields['position']]).toEqual(['ML_VALUE_INVALID', 'key 1']);
+  const letters = memorySink();
+  await skipping(upTo(4), letters, build);
+  expect(letters.values()).toMatchObject([{ record: 1, operator: 'odd' }]);
+});
+
+test('a record that the sink of dead letters does not take is text there', async () => {
+  const letters = memorySink({
+    refuses: (value) =>
+      typeof (value as DeadLetter).record === 'string'
+        ? undefined
+        : new MillraceError('ML_SINK_VALUE_INVALID', 'only text'),
+  });
+  await skipping(upTo(4), letters, (_, numbers) => numbers.map(throwsAt(2)).write(memorySink()));
+  expect(letters.values()).toMatchObject([{ record: '2' }]);
+});
+
 test('counters count in the attempt that ran', async () => {
   const sink = memorySink();
   const { results } = await run(

@@ -68,6 +68,7 @@ class Task {
   private readonly storage: RunStorage;
   private readonly failures: Failures;
   private readonly memory: TaskMemory;
+  private readonly broadcastBytes: number;
   private readonly pipeline: Pipeline;
   private input: TaskInput | undefined;
   /** The input, when the root is an iteration: it has tasks of its own, and what became of them counts. */
@@ -106,6 +107,11 @@ class Task {
       exits: steps.filter((step) => step.exchange !== undefined).length,
     });
     const { env } = environment;
+    const broadcasts = loadBroadcasts(plan, graph, spec.broadcasts, {
+      storage: this.storage,
+      memoryBytes: this.memory.broadcast,
+    });
+    this.broadcastBytes = broadcasts.heldBytes;
     this.pipeline = buildPipeline({
       plan,
       graph,
@@ -114,10 +120,7 @@ class Task {
       exitBytes: this.memory.exit,
       storage: this.storage,
       failures: this.failures,
-      broadcasts: loadBroadcasts(plan, graph, spec.broadcasts, {
-        storage: this.storage,
-        memoryBytes: this.memory.broadcast,
-      }),
+      broadcasts: broadcasts.sides,
       openSink: (node, { directory, task }) => openWriter(node.sink, { env, directory, task }),
     });
   }
@@ -279,7 +282,7 @@ class Task {
   private tell(input: TaskInput): void {
     const { pipeline, memory } = this;
     let heldBytes = memory.reader * this.spec.reads.length + memory.root;
-    heldBytes += this.bytes?.heldBytes ?? 0;
+    heldBytes += this.broadcastBytes + (this.bytes?.heldBytes ?? 0);
     for (const { exit } of pipeline.exits) heldBytes += exit.heldBytes;
     this.memoryBytesMax = Math.max(this.memoryBytesMax, heldBytes);
     this.environment.onProgress({

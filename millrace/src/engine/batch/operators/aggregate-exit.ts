@@ -18,6 +18,7 @@ import { type Exit, type ExitOptions, neverWaits } from './exit.ts';
 import type { Failures } from './failures.ts';
 import { HeldSize } from './held-size.ts';
 import { KeyTable } from './key-table.ts';
+import { preview } from './preview.ts';
 
 /** Combining is given up when there are more keys than this share of the records. */
 const POOR_RATIO = 0.8;
@@ -98,12 +99,27 @@ abstract class CombiningExit implements Exit {
       this.isPassing = true;
     for (let index = 0; index < table.size; index++) {
       valueBytes.clear();
-      if (this.encode(index))
+      if (this.encodeOf(index))
         this.append(table.bytes, table.start(index), table.end(index), valueBytes);
     }
     table.clear();
     this.clear();
     this.records = 0;
+  }
+
+  /** As `encode`; an accumulator that cannot be encoded fails as a record would, and is left out. */
+  private encodeOf(index: number): boolean {
+    try {
+      return this.encode(index);
+    } catch (error) {
+      const { failures } = this;
+      const key = this.table.key(index);
+      const outer = failures.waiting;
+      failures.waiting = `key ${preview(key)}`;
+      failures.inRecord(this.name, error, key);
+      failures.waiting = outer;
+      return false;
+    }
   }
 
   private append(keys: ByteWriter, start: number, end: number, value: ByteWriter): void {

@@ -142,8 +142,17 @@ export class Failures {
         { cause: failure(), fields: { operator, position, recordsMax } },
       );
     this.writer ??= open();
-    const letter: DeadLetter = { record, error, operator, position };
-    this.writer.write(letter, undefined);
+    this.write(this.writer, { record, error, operator, position });
+  }
+
+  /** A record that the sink does not take is in the letter as text. */
+  private write(writer: SinkWriter<unknown, unknown>, letter: DeadLetter): void {
+    try {
+      writer.write(letter, undefined);
+    } catch (error) {
+      if (!(error instanceof MillraceError) || error.code !== 'ML_SINK_VALUE_INVALID') throw error;
+      writer.write({ ...letter, record: preview(letter.record) }, undefined);
+    }
   }
 }
 
