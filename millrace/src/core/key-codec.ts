@@ -23,7 +23,7 @@ import type { ByteWriter } from './byte-writer.ts';
 import { MillraceError } from './errors.ts';
 import { isDescending } from './key-order.ts';
 import { KEY_DEPTH_MAX } from './limits.ts';
-import { shortText } from './short-text.ts';
+import { SHORT_TEXT_BYTES_MAX, shortText } from './short-text.ts';
 
 const END = 0x01;
 const UNDEFINED = 0x02;
@@ -305,11 +305,17 @@ function writeIllFormed(text: string, writer: ByteWriter): void {
 }
 
 function readText(buffer: Buffer, start: number, end: number): string {
-  const short = shortText(buffer, start, end - start);
-  if (short !== undefined) return short;
+  if (end - start <= SHORT_TEXT_BYTES_MAX && isAscii(buffer, start, end))
+    return shortText(buffer, start, end - start);
   const text = buffer.utf8Slice(start, end);
   // U+FFFD stands for what is not UTF-8, or was there before.
   return text.includes(REPLACEMENT) ? readIllFormed(buffer, start, end) : text;
+}
+
+function isAscii(buffer: Uint8Array, start: number, end: number): boolean {
+  let all = 0;
+  for (let at = start; at < end; at++) all |= buffer[at] as number;
+  return all < 0x80;
 }
 
 function readIllFormed(buffer: Buffer, start: number, end: number): string {

@@ -73,7 +73,7 @@ test('values come back as they were, each from its own bytes', () => {
         start = end;
       }
     }),
-    { numRuns: 1_500 },
+    { numRuns: 800 },
   );
 });
 
@@ -204,7 +204,7 @@ test('bytes that are no value give an error, and no more memory than they have',
         expectSame(outcome(padded), outcome(exact));
       },
     ),
-    { numRuns: 5_000 },
+    { numRuns: 3_000 },
   );
 });
 

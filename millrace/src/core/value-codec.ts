@@ -20,7 +20,7 @@
 import { ByteWriter } from './byte-writer.ts';
 import { MillraceError } from './errors.ts';
 import { VALUE_DEPTH_MAX } from './limits.ts';
-import { shortText } from './short-text.ts';
+import { SHORT_TEXT_BYTES_MAX, shortText } from './short-text.ts';
 import { isData, whereInvalid } from './value-path.ts';
 import { Shape, Shapes } from './value-shapes.ts';
 
@@ -50,7 +50,7 @@ const ASCII = 0x40;
 const SMALL = 0x80;
 
 /** Short strings are written by a loop; longer ones by one native call. */
-const LOOP_CHARS_MAX = 24;
+const LOOP_CHARS_MAX = 16;
 /** Characters that always fit into 255 bytes. */
 const TEXT_CHARS_MAX = 85;
 
@@ -61,6 +61,10 @@ const HEXADECIMAL = /^[0-9a-f]+$/;
 
 const scratch = new DataView(new ArrayBuffer(8));
 const encoderShapes = new Shapes();
+const NOTHING = Buffer.alloc(0);
+/** The buffer that was written to last, by words: the same one for many records. */
+let target: Buffer = NOTHING;
+let targetView: DataView = new DataView(NOTHING.buffer, NOTHING.byteOffset, 0);
 
 /**
  * Appends the encoding of `value`.
@@ -189,6 +193,14 @@ function encodeText(text: string, writer: ByteWriter): void {
       return;
     }
   }
+  if (length < 0x40) {
+    const bytes = buffer.utf8Write(text, at + 1);
+    if (bytes === length) {
+      buffer[at] = ASCII + length;
+      writer.length = at + 1 + length;
+      return;
+    }
+  }
   if (!text.isWellFormed()) {
     writeLong(TEXT_UTF16, length * 2, writer);
     writer.length += buffer.ucs2Write(text, writer.length);
@@ -241,7 +253,7 @@ function encodeFields(
   const shape = previous.next;
   const { keys } = shape;
   const from = writer.length;
-  writeList(shape.list, writer);
+  writeList(shape, writer);
   encoderShapes.last = shape;
   let index = 0;
   // Nothing in Object.prototype is enumerable, so these are its own keys.
@@ -268,30 +280,38 @@ function encodeUnexpected(
   if (keys.length > SHAPE_KEYS_MAX) {
     const list = new ByteWriter(keys.length * 8);
     for (const key of keys) encodeText(key, list);
-    writeList(list.buffer.subarray(0, list.length), writer);
+    writeList(new Shape(keys, list.buffer.subarray(0, list.length)), writer);
   } else {
     const shape = encoderShapes.ofKeys(keys, writer, encodeText);
     encoderShapes.learn(previous, shape);
-    writeList(shape.list, writer);
+    writeList(shape, writer);
   }
   for (const key of keys) if (!encodeAny(value[key], writer, depth + 1)) return false;
   return true;
 }
 
-function writeList(list: Uint8Array, writer: ByteWriter): void {
+function writeList(shape: Shape, writer: ByteWriter): void {
+  const { list, view } = shape;
   const { length } = list;
-  if (length < 0x100) {
-    writer.reserve(2 + length);
-    const { buffer } = writer;
-    const at = writer.length;
-    buffer[at] = OBJECT;
-    buffer[at + 1] = length;
-    for (let index = 0; index < length; index++) buffer[at + 2 + index] = list[index] as number;
-    writer.length = at + 2 + length;
-  } else {
+  if (length > 0xff) {
     writeLong(OBJECT_LONG, length, writer);
     writer.bytes(list, 0, length);
+    return;
   }
+  writer.reserve(2 + length);
+  const { buffer } = writer;
+  const at = writer.length;
+  buffer[at] = OBJECT;
+  buffer[at + 1] = length;
+  if (buffer !== target) {
+    target = buffer;
+    targetView = new DataView(buffer.buffer, buffer.byteOffset, buffer.length);
+  }
+  let index = 0;
+  for (; index + 4 <= length; index += 4)
+    targetView.setInt32(at + 2 + index, view.getInt32(index, true), true);
+  for (; index < length; index++) buffer[at + 2 + index] = list[index] as number;
+  writer.length = at + 2 + length;
 }
 
 /** What is neither an array nor a plain object. */
@@ -336,7 +356,6 @@ function invalid(value: unknown): MillraceError {
 // Decoding. Nothing here calls code of users, so where it is can be kept in the module.
 
 const decoderShapes = new Shapes();
-const NOTHING = Buffer.alloc(0);
 let bytes: Buffer = NOTHING;
 let view: DataView = new DataView(NOTHING.buffer, NOTHING.byteOffset, 0);
 let position = 0;
@@ -454,7 +473,9 @@ function take(count: number): number {
 
 function decodeAscii(length: number): string {
   const at = take(length);
-  return shortText(bytes, at, length) ?? bytes.latin1Slice(at, at + length);
+  return length <= SHORT_TEXT_BYTES_MAX
+    ? shortText(bytes, at, length)
+    : bytes.latin1Slice(at, at + length);
 }
 
 function decodeText(length: number): string {

@@ -150,7 +150,7 @@ class PairSorter {
       return;
     }
     const first = words[from + 1] as number;
-    const firstKey = keyWord(words, first) * 4;
+    const firstKey = keyWord(words, first);
     const firstBytes = keyBytesOf(words, first);
     let common = firstBytes;
     let isSame = true;
@@ -159,10 +159,14 @@ class PairSorter {
       const bytes = keyBytesOf(words, at);
       if (bytes !== firstBytes) isSame = false;
       if (bytes < common) common = bytes;
-      const key = keyWord(words, at) * 4;
-      for (let index = depth; index < common; index++)
-        if (view.getUint8(firstKey + index) !== view.getUint8(key + index)) {
-          common = index;
+      const key = keyWord(words, at);
+      // By words as long as they are equal, by bytes where they are not.
+      let index = depth >>> 2;
+      const whole = common >>> 2;
+      while (index < whole && words[firstKey + index] === words[key + index]) index++;
+      for (let byte = index * 4; byte < common; byte++)
+        if (view.getUint8(firstKey * 4 + byte) !== view.getUint8(key * 4 + byte)) {
+          common = byte;
           isSame = false;
           break;
         }
