@@ -33,11 +33,16 @@ export function formatSummary(summary: JobSummary, columns: number): string {
       `${formatCount(summary.skippedRecords, 'record')}: see the dead letters`,
     ]);
   }
-  for (const { name, partitions, skew } of summary.exchanges) {
+  for (const { name, partitions, skew, hottestKey } of summary.exchanges) {
     if (partitions > 1) {
+      // A key that has its fair share of a few partitions' records is nothing to look at.
+      const hottest =
+        hottestKey === undefined || hottestKey.share < HOT_KEY_SHARE_MIN
+          ? ''
+          : `, the key ${hottestKey.key} about ${Math.round(hottestKey.share * 100)} % of the records`;
       facts.push([
         'skew',
-        `${name}  the largest of ${partitions} partitions has ${skew.toFixed(2)} times what the median one has`,
+        `${name}  the largest of ${partitions} partitions has ${skew.toFixed(2)} times what the median one has${hottest}`,
       ]);
     }
   }
@@ -51,6 +56,9 @@ export function formatSummary(summary: JobSummary, columns: number): string {
   lines.push(...facts.map(([name, text]) => `${name.padEnd(9)}${text}`));
   return `${lines.join('\n')}\n`;
 }
+
+/** Keys below this share of an exchange are not named. */
+const HOT_KEY_SHARE_MIN = 0.05;
 
 function headline(summary: JobSummary): string {
   const { flow, id, status, elapsedMs, inputBytes } = summary;
