@@ -1,5 +1,5 @@
 /**
- * Comparing and searching text that is bytes. The order of text is that of its bytes: see `flow/compare-text.ts`.
+ * Comparing text that is bytes. The order of text is that of its bytes: see `flow/compare-text.ts`.
  *
  * @hot
  */
@@ -20,21 +20,6 @@ export function hasPartAt(
   for (let index = 0; index < length; index++)
     if (text[start + index] !== part[index]) return false;
   return true;
-}
-
-/** Where `part` begins in text[start, end); -1: nowhere. */
-export function indexOfPart(
-  text: Uint8Array,
-  start: number,
-  end: number,
-  part: Uint8Array,
-): number {
-  const { length } = part;
-  const first = part[0];
-  const last = end - length;
-  for (let at = start; at <= last; at++)
-    if (text[at] === first && hasPartAt(text, at, part, length)) return at;
-  return -1;
 }
 
 /** Below 0, 0 or above 0, as the text a[aStart, aEnd) is before, equal to or after b[bStart, bEnd). */

@@ -18,11 +18,14 @@ import {
   Not,
   NumberIsIn,
   Or,
-  SearchText,
+  TextContains,
+  TextEdge,
   TextIsIn,
 } from './condition-vectors.ts';
 import type { LaneMemory } from './lane-memory.ts';
+import type { KeyKernels } from './kernels.ts';
 import type { Scratch } from './scratch.ts';
+import { TextPlaces } from './text-places.ts';
 import { Arithmetic, ConstantNumber, LowerText, TextBefore } from './value-vectors.ts';
 import {
   type Batch,
@@ -32,22 +35,26 @@ import {
   type Vector,
 } from './vectors.ts';
 
+/** Where vectors are, and what computes them. */
+export interface VectorPlace {
+  readonly memory: LaneMemory;
+  readonly scratch: Scratch;
+  readonly kernels: KeyKernels;
+}
+
 /** Before the memory has regions: vectors take their place in it. */
 export class ExpressionCompiler {
   private readonly batch: Batch;
   private readonly memory: LaneMemory;
   private readonly scratch: Scratch;
+  private readonly kernels: KeyKernels;
   private readonly columns: ReadonlyMap<string, Vector>;
 
-  constructor(
-    batch: Batch,
-    memory: LaneMemory,
-    scratch: Scratch,
-    columns: ReadonlyMap<string, Vector>,
-  ) {
+  constructor(batch: Batch, place: VectorPlace, columns: ReadonlyMap<string, Vector>) {
     this.batch = batch;
-    this.memory = memory;
-    this.scratch = scratch;
+    this.memory = place.memory;
+    this.scratch = place.scratch;
+    this.kernels = place.kernels;
     this.columns = columns;
   }
 
@@ -94,7 +101,8 @@ export class ExpressionCompiler {
         const text = this.compile(expression.text);
         const separator = bytesOf(expression.separator);
         if (text?.kind !== 'text' || separator === undefined) return undefined;
-        return new TextBefore(this.batch, this.memory, text, separator);
+        const places = new TextPlaces(this.memory, this.kernels, separator);
+        return new TextBefore(this.batch, this.memory, text, places);
       }
       case 'words':
         return undefined;
@@ -158,8 +166,11 @@ export class ExpressionCompiler {
     const text = this.compile(expression);
     const bytes = bytesOf(part);
     if (text === undefined || bytes === undefined) return undefined;
-    if (text.kind !== 'text') return new Constant(this.batch, 0);
-    return new SearchText(this.batch, this.memory, operator, { text, part: bytes });
+    const { batch, kernels, memory } = this;
+    if (text.kind !== 'text') return new Constant(batch, 0);
+    if (operator === 'contains')
+      return new TextContains(batch, memory, text, new TextPlaces(memory, kernels, bytes));
+    return new TextEdge(batch, memory, text, { part: bytes, isStart: operator === 'startsWith' });
   }
 
   private isIn(expression: Expression, set: readonly ColumnValue[]): BooleanVector | undefined {

@@ -9,10 +9,15 @@ import {
   ExtremeText,
   SumAccumulator,
 } from './accumulators.ts';
-import { ExpressionCompiler } from './compile-expression.ts';
+import { ExpressionCompiler, type VectorPlace } from './compile-expression.ts';
 import { DistinctValues } from './distinct.ts';
-import { KeyTable, type KeyTableMemory, reserveKeyTable } from './key-table.ts';
-import { createKernels, type Kernels } from './kernels.ts';
+import { KeyTable, reserveKeyTable } from './key-table.ts';
+import {
+  connectKeyKernels,
+  connectScanKernels,
+  type KeyKernels,
+  type ScanKernels,
+} from './kernels.ts';
 import {
   type LaneColumn,
   laneColumns,
@@ -80,7 +85,7 @@ export interface LaneProgram {
   readonly memory: LaneMemory;
   readonly window: Region;
   readonly scratch: Scratch;
-  readonly kernels: Kernels;
+  readonly kernels: ScanKernels;
   /** Address of the number that says how far a kernel has come. */
   readonly next: number;
   readonly source: LaneRows;
@@ -97,12 +102,13 @@ export function compileLane(source: LaneSource): LaneProgram | undefined {
   return columns === undefined ? undefined : new LaneCompiler(source, columns).compile();
 }
 
-class LaneCompiler {
+class LaneCompiler implements VectorPlace {
   private readonly source: LaneSource;
   private readonly columns: readonly LaneColumn[];
-  private readonly memory = new LaneMemory();
+  readonly memory = new LaneMemory();
   private readonly scratchRegion = new Region();
-  private readonly scratch = new Scratch(this.memory, this.scratchRegion);
+  readonly scratch = new Scratch(this.memory, this.scratchRegion);
+  readonly kernels: KeyKernels = connectKeyKernels(this.memory);
   private readonly next = this.memory.reserve(8);
   private readonly rows = this.memory.reserve(BATCH_ROWS * 8);
   private readonly fields: ScannedField[] = [];
@@ -123,9 +129,8 @@ class LaneCompiler {
 
   /** What compiles expressions on the rows that are aggregated. */
   private compileSteps(): ExpressionCompiler | undefined {
-    const { memory, scratch } = this;
     let batch = new Batch();
-    let compiler = new ExpressionCompiler(batch, memory, scratch, this.sourceVectors(batch));
+    let compiler = new ExpressionCompiler(batch, this, this.sourceVectors(batch));
     let ranges = [this.rows, ...this.fields.map((field) => field.ranges)];
     let conditions: BooleanVector[] = [];
     for (const step of this.source.steps) {
@@ -143,7 +148,7 @@ class LaneCompiler {
             if (vector === undefined) return undefined;
             selected.set(name, vector);
           }
-          compiler = new ExpressionCompiler(batch, memory, scratch, selected);
+          compiler = new ExpressionCompiler(batch, this, selected);
           break;
         }
         case 'explode': {
@@ -154,7 +159,7 @@ class LaneCompiler {
           ranges = [this.wordRanges];
           conditions = [];
           const words = new Map([[step.column, new GivenText(this.wordRanges)]]);
-          compiler = new ExpressionCompiler(batch, memory, scratch, words);
+          compiler = new ExpressionCompiler(batch, this, words);
           break;
         }
       }
@@ -218,7 +223,7 @@ class LaneCompiler {
     const table = reserveKeyTable(memory, BATCH_ROWS);
     const rows = this.rowsOfSource();
     const { words } = this;
-    const kernels = createKernels(
+    const scanKernels = connectScanKernels(
       memory,
       this.scanShape(rows),
       words === undefined ? undefined : { of: words, ranges: this.wordRanges, next },
@@ -230,7 +235,7 @@ class LaneCompiler {
       source.layout.kind === 'line' &&
       first?.conditions.length === 0 &&
       first.exploded?.ranges === this.rows;
-    const made = known.map(({ make }) => make(kernels));
+    const made = known.map((make) => make());
     const bytesPerGroup = made.reduce(
       (sum, each) => sum + ('bytesPerGroup' in each ? each.bytesPerGroup : 0),
       0,
@@ -239,13 +244,13 @@ class LaneCompiler {
       memory,
       window,
       scratch,
-      kernels,
+      kernels: scanKernels,
       next,
       source: rows,
       segments: this.segments,
       groups: new LaneGroups({
         memory,
-        table: new KeyTable(memory, kernels, table, bytesPerGroup),
+        table: new KeyTable(memory, this.kernels, table, bytesPerGroup),
         key,
         groups,
         aggregates: made,
@@ -255,33 +260,33 @@ class LaneCompiler {
   }
 
   private groupKey(vectors: readonly Vector[]): GroupKey {
-    const { memory, scratch } = this;
+    const { memory, scratch, kernels } = this;
     const [first] = vectors;
     if (first === undefined) return { kind: 'none' };
     if (vectors.length === 1 && first.kind === 'text') return { kind: 'text', text: first };
-    const place = { ranges: memory.reserve(BATCH_ROWS * 8), hasGroup: false };
-    return { kind: 'composed', keys: new ComposedKeys(memory, scratch, vectors, place) };
+    const keys = new ComposedKeys({ memory, scratch, kernels, vectors, hasGroup: false });
+    return { kind: 'composed', keys };
   }
 
-  /** An aggregate whose vectors have their place, to be made when there are kernels. */
+  /** An aggregate, to be made when all vectors have their place in memory. */
   private aggregated(
     compiler: ExpressionCompiler,
     aggregate: ColumnAggregate,
   ): Aggregated | undefined {
     const { memory } = this;
-    if (aggregate.kind === 'count') return { make: () => new CountAccumulator() };
+    if (aggregate.kind === 'count') return () => new CountAccumulator();
     const value = compiler.compile(aggregate.value);
     if (value === undefined) return undefined;
     switch (aggregate.kind) {
       case 'sum':
       case 'avg':
-        return value.kind === 'number' ? { make: () => new SumAccumulator(value) } : undefined;
+        return value.kind === 'number' ? () => new SumAccumulator(value) : undefined;
       case 'min':
       case 'max': {
         const isMin = aggregate.kind === 'min';
-        if (value.kind === 'number') return { make: () => new ExtremeNumber(value, isMin) };
-        if (value.kind === 'boolean') return { make: () => new ExtremeBoolean(value, isMin) };
-        return { make: () => new ExtremeText(memory, value, isMin) };
+        if (value.kind === 'number') return () => new ExtremeNumber(value, isMin);
+        if (value.kind === 'boolean') return () => new ExtremeBoolean(value, isMin);
+        return () => new ExtremeText(memory, value, isMin);
       }
       case 'countDistinct':
         return this.distinct(value);
@@ -289,15 +294,11 @@ class LaneCompiler {
   }
 
   private distinct(value: Vector): Aggregated {
-    const { memory, scratch } = this;
-    const place = { ranges: memory.reserve(BATCH_ROWS * 8), hasGroup: true };
-    const keys = new ComposedKeys(memory, scratch, [value], place);
+    const { memory, scratch, kernels } = this;
+    const keys = new ComposedKeys({ memory, scratch, kernels, vectors: [value], hasGroup: true });
     const pairs = memory.reserve(BATCH_ROWS * 4);
-    const fixed: KeyTableMemory = reserveKeyTable(memory, BATCH_ROWS);
-    return {
-      make: (kernels) =>
-        new DistinctValues(memory, new KeyTable(memory, kernels, fixed, 0), keys, { value, pairs }),
-    };
+    const fixed = reserveKeyTable(memory, BATCH_ROWS);
+    return () => new DistinctValues(memory, new KeyTable(memory, kernels, fixed, 0), keys, pairs);
   }
 
   private rowsOfSource(): LaneRows {
@@ -324,6 +325,5 @@ class LaneCompiler {
   }
 }
 
-interface Aggregated {
-  readonly make: (kernels: Kernels) => Accumulator | DistinctValues;
-}
+/** Makes an aggregate when all vectors have their place. */
+type Aggregated = () => Accumulator | DistinctValues;

@@ -5,8 +5,9 @@
  * @hot
  */
 import type { Expression } from '../../../flow/columns.ts';
-import { compareBytes, hasPartAt, indexOfPart, isPart } from './byte-text.ts';
+import { compareBytes, hasPartAt, isPart } from './byte-text.ts';
 import type { LaneMemory } from './lane-memory.ts';
+import type { TextPlaces } from './text-places.ts';
 import {
   type Batch,
   type BooleanVector,
@@ -219,29 +220,49 @@ export class CompareText extends TextCondition {
   }
 }
 
-/** startsWith, endsWith, contains. */
-export class SearchText extends TextCondition {
-  private readonly operator: 'startsWith' | 'endsWith' | 'contains';
+/** startsWith and endsWith. */
+export class TextEdge extends TextCondition {
+  private readonly isStart: boolean;
   private readonly part: Buffer;
 
-  constructor(
-    batch: Batch,
-    memory: LaneMemory,
-    operator: 'startsWith' | 'endsWith' | 'contains',
-    sides: { readonly text: TextVector; readonly part: Buffer },
-  ) {
-    super(batch, memory, sides.text);
-    this.operator = operator;
-    this.part = sides.part;
+  constructor(batch: Batch, memory: LaneMemory, text: TextVector, edge: Edge) {
+    super(batch, memory, text);
+    this.isStart = edge.isStart;
+    this.part = edge.part;
   }
 
   protected test(buffer: Buffer, start: number, end: number): number {
-    const { operator, part } = this;
+    const { isStart, part } = this;
     const { length } = part;
     if (end - start < length) return 0;
-    if (operator === 'contains') return indexOfPart(buffer, start, end, part) < 0 ? 0 : 1;
-    const at = operator === 'startsWith' ? start : end - length;
-    return hasPartAt(buffer, at, part, length) ? 1 : 0;
+    return hasPartAt(buffer, isStart ? start : end - length, part, length) ? 1 : 0;
+  }
+}
+
+export interface Edge {
+  readonly part: Buffer;
+  /** At the start; otherwise at the end. */
+  readonly isStart: boolean;
+}
+
+export class TextContains extends LazyBoolean {
+  private readonly memory: LaneMemory;
+  private readonly text: TextVector;
+  private readonly part: TextPlaces;
+
+  constructor(batch: Batch, memory: LaneMemory, text: TextVector, part: TextPlaces) {
+    super(batch);
+    this.memory = memory;
+    this.text = text;
+    this.part = part;
+  }
+
+  protected compute(rows: number): void {
+    const { memory, part, text, values } = this;
+    text.prepare();
+    part.find(text, rows);
+    const at = part.places >> 2;
+    for (let row = 0; row < rows; row++) values[row] = memory.i32[at + row] === 0 ? 0 : 1;
   }
 }
 

@@ -3,7 +3,6 @@ import type { ColumnValue } from '../../../flow/columns.ts';
 import type { KeyTable } from './key-table.ts';
 import { type ComposedKeys, decomposeKey } from './lane-keys.ts';
 import type { LaneMemory } from './lane-memory.ts';
-import type { Vector } from './vectors.ts';
 
 const GROUP_BYTES = 4;
 
@@ -11,28 +10,20 @@ export class DistinctValues {
   private readonly memory: LaneMemory;
   private readonly table: KeyTable;
   private readonly keys: ComposedKeys;
-  private readonly value: Vector;
-  /** Address of numbers that nobody needs. */
+  /** Address of the numbers of pairs, which nobody needs. */
   private readonly pairs: number;
   /** While groups are handed on: their values, by group. */
   private byGroup: (Set<ColumnValue> | undefined)[] = [];
 
-  constructor(
-    memory: LaneMemory,
-    table: KeyTable,
-    keys: ComposedKeys,
-    place: { readonly value: Vector; readonly pairs: number },
-  ) {
+  constructor(memory: LaneMemory, table: KeyTable, keys: ComposedKeys, pairs: number) {
     this.memory = memory;
     this.table = table;
     this.keys = keys;
-    this.value = place.value;
-    this.pairs = place.pairs;
+    this.pairs = pairs;
   }
 
   /** Takes rows [from, to), of the groups at `groups`. Returns the first that the table had no room for. */
   add(groups: number, from: number, to: number, bytesMax: number): number {
-    this.value.prepare();
     this.keys.compose(from, to, groups);
     return this.table.group(this.keys.ranges, this.pairs, from, to, bytesMax);
   }

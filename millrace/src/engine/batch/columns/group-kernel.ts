@@ -18,6 +18,7 @@
  * @hot
  */
 import { increase } from './blocks.ts';
+import { INLINE_BYTES, MASKS_ADDRESS } from './lane-memory.ts';
 import {
   block,
   br,
@@ -56,22 +57,10 @@ export const SLOT_BYTES = 32;
 export const SLOT = { second: 8, length: 16, hash: 20, group: 24, arena: 28 } as const;
 export const ENTRY_BYTES = 8;
 export const KEY_BYTES = 32;
-/** Longest key that is in its slot. */
-const INLINE_BYTES = 16;
 
 /** Odd constants with well mixed bits. Source: xxHash64's primes. */
 const MIX_1 = 0x9e3779b185ebca87n;
 const MIX_2 = 0xc2b2ae3d27d4eb4fn;
-
-/** For lengths 0 to 16: which bits of the first and of the second 8 bytes belong to the key. */
-export const MASKS_BYTES = (INLINE_BYTES + 1) * 16;
-export function writeMasks(view: DataView, address: number): void {
-  const bits = (bytes: number): bigint => (1n << BigInt(bytes * 8)) - 1n;
-  for (let length = 0; length <= INLINE_BYTES; length++) {
-    view.setBigUint64(address + length * 16, bits(Math.min(length, 8)), true);
-    view.setBigUint64(address + length * 16 + 8, bits(Math.max(length - 8, 0)), true);
-  }
-}
 
 const fold = (name: string, shift: bigint): Code =>
   set(name, i64.xor(get(name), i64.shr(get(name), i64.const(shift))));
@@ -84,13 +73,12 @@ const slotAt: Code = i32.add(
 
 /**
  * `hash(table, rows, ranges, keys) → anything`: first pass. The range of null has length -1.
- * @param masks address of what `writeMasks` wrote
  */
-export function hashFunction(masks: number): WasmFunction {
+export function hashFunction(): WasmFunction {
   const part = (offset: number): Code =>
     i64.and(
       i64.load(get('start'), offset),
-      i64.load(i32.add(i32.const(masks), i32.shl(get('length'), i32.const(4))), offset),
+      i64.load(i32.add(i32.const(MASKS_ADDRESS), i32.shl(get('length'), i32.const(4))), offset),
     );
   return {
     name: 'hash',

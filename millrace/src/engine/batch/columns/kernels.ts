@@ -1,19 +1,19 @@
-/** The kernels of one scan, put together: its memory, and what can be called. */
+/** The kernels of a lane, compiled and connected with its memory. */
 import { assert } from '../../../core/errors.ts';
-import { groupFunction, hashFunction, MASKS_BYTES, writeMasks } from './group-kernel.ts';
-import type { GroupKernels } from './key-table.ts';
+import { groupFunction, hashFunction } from './group-kernel.ts';
 import type { LaneMemory } from './lane-memory.ts';
 import { type ScanShape, scanFunction } from './scan-kernel.ts';
+import { appendFunction, findFunction } from './text-kernels.ts';
 import { assembleModule } from './wasm-assembler.ts';
-import { instantiateModule } from './wasm-host.ts';
+import { compileModule, connectModule, type WasmFunctions } from './wasm-host.ts';
 import { type WordKind, wordsFunction } from './words-kernel.ts';
 
-export interface Kernels extends GroupKernels {
-  /** Of `scan-kernel.ts`. */
-  readonly scan: (at: number, end: number, rowsMax: number) => number;
-  /** Of `words-kernel.ts`; not to be called when there are no words. */
-  readonly words: (at: number, end: number, rowsMax: number, from: number) => number;
-}
+type Kernel<Names extends string> = Readonly<Record<Names, (...values: number[]) => number>>;
+
+/** Those that are the same for all lanes: see `group-kernel.ts` and `text-kernels.ts` for what they take. */
+export type KeyKernels = Kernel<'hash' | 'group' | 'append' | 'find'>;
+/** Those that know which fields are wanted: `scan-kernel.ts`, `words-kernel.ts`. */
+export type ScanKernels = Kernel<'scan' | 'words'>;
 
 /** Where words are looked for, and where they go. */
 export interface WordsShape {
@@ -22,22 +22,30 @@ export interface WordsShape {
   readonly next: number;
 }
 
-/** Assembles, compiles and connects the kernels: about a millisecond. */
-export function createKernels(
+let keyModule: object | undefined;
+
+export function connectKeyKernels(memory: LaneMemory): KeyKernels {
+  const functions = [hashFunction(), groupFunction(), appendFunction(), findFunction()];
+  keyModule ??= compileModule(assembleModule(functions));
+  const { hash, group, append, find } = connectModule(keyModule, memory.memory);
+  return { hash: known(hash), group: known(group), append: known(append), find: known(find) };
+}
+
+/** Without `words` they must not be called. */
+export function connectScanKernels(
   memory: LaneMemory,
   scan: ScanShape,
   words: WordsShape | undefined,
-): Kernels {
-  const masks = memory.reserve(MASKS_BYTES);
-  writeMasks(new DataView(memory.memory.buffer), masks);
-  const functions = [scanFunction(scan), hashFunction(masks), groupFunction()];
+): ScanKernels {
+  const functions = [scanFunction(scan)];
   if (words !== undefined) functions.push(wordsFunction(words.of, words.ranges, words.next));
-  const {
-    scan: scanRows,
-    words: scanWords,
-    hash,
-    group,
-  } = instantiateModule(assembleModule(functions), memory.memory);
-  assert(scanRows !== undefined && hash !== undefined && group !== undefined, 'kernels are there');
-  return { scan: scanRows, words: scanWords ?? scanRows, hash, group };
+  const module = compileModule(assembleModule(functions));
+  const connected = connectModule(module, memory.memory);
+  const rows = known(connected['scan']);
+  return { scan: rows, words: connected['words'] ?? rows };
+}
+
+function known(kernel: WasmFunctions[string] | undefined): WasmFunctions[string] {
+  assert(kernel !== undefined, 'kernels are exported by their names');
+  return kernel;
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { KeyTable, reserveKeyTable } from './key-table.ts';
-import { createKernels } from './kernels.ts';
+import { connectKeyKernels } from './kernels.ts';
 import { LaneMemory, NULL_END, NULL_START } from './lane-memory.ts';
 
 const ROWS = 64;
@@ -15,12 +15,10 @@ interface Lane {
 
 function createLane(): Lane {
   const memory = new LaneMemory();
-  const next = memory.reserve(8);
   const ranges = memory.reserve(ROWS * 8);
   const groups = memory.reserve(ROWS * 4);
   const fixed = reserveKeyTable(memory, ROWS);
-  const shape = { separator: 0x20, isRepeatable: false, quote: -1, rows: ranges, flags: 0 };
-  const kernels = createKernels(memory, { ...shape, next, fields: [] }, undefined);
+  const kernels = connectKeyKernels(memory);
   const window = memory.region();
   memory.resize(window, ROWS * 512);
   const table = new KeyTable(memory, kernels, fixed, 0);

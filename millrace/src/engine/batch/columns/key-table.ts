@@ -5,25 +5,16 @@
  * @hot
  */
 import { ENTRY_BYTES, KEY_BYTES, SLOT, SLOT_BYTES, TABLE } from './group-kernel.ts';
+import type { KeyKernels } from './kernels.ts';
 import type { LaneMemory, Region } from './lane-memory.ts';
-
-/** Of `group-kernel.ts`. */
-export interface GroupKernels {
-  readonly hash: (table: number, rows: number, ranges: number, keys: number) => number;
-  readonly group: (
-    table: number,
-    rows: number,
-    ranges: number,
-    keys: number,
-    groups: number,
-  ) => number;
-}
 
 const SLOT_NUMBERS = SLOT_BYTES / 4;
 const SLOTS_MIN = 1024;
+/** Smaller tables grow faster: keys are put into new slots less often. */
+const SMALL_SLOTS = 32 * 1024;
 const ARENA_BYTES_MIN = 16 * 1024;
 /** Groups for each 8 slots. */
-const GROUPS_PER_8_SLOTS = 5;
+const GROUPS_PER_8_SLOTS = 6;
 
 export interface KeyTableMemory {
   readonly control: number;
@@ -43,7 +34,7 @@ export class KeyTable {
   /** What belongs to a group elsewhere: it grows with the table, and counts. */
   readonly bytesPerGroup: number;
   private readonly memory: LaneMemory;
-  private readonly kernels: GroupKernels;
+  private readonly kernels: KeyKernels;
   private readonly control: number;
   private readonly keys: number;
   private readonly slots: Region;
@@ -53,7 +44,7 @@ export class KeyTable {
 
   constructor(
     memory: LaneMemory,
-    kernels: GroupKernels,
+    kernels: KeyKernels,
     fixed: KeyTableMemory,
     bytesPerGroup: number,
   ) {
@@ -117,11 +108,10 @@ export class KeyTable {
   /** False when it would exceed the budget. */
   private makeRoom(keyBytes: number, bytesMax: number): boolean {
     if (this.groups === this.groupsMax) {
-      // While slots are rebuilt a copy of the old ones exists, too.
-      const perGroup = ENTRY_BYTES + this.bytesPerGroup;
-      const added = this.slotCount * SLOT_BYTES * 2 + this.groupsMax * perGroup;
-      if (this.groups > 0 && this.memory.bytes + added > bytesMax) return false;
-      this.resizeSlots(this.slotCount * 2);
+      const factors = this.slotCount < SMALL_SLOTS ? [4, 2] : [2];
+      const factor = factors.find((each) => this.memory.bytes + this.added(each) <= bytesMax);
+      if (factor === undefined && this.groups > 0) return false;
+      this.resizeSlots(this.slotCount * (factor ?? 2));
       return true;
     }
     const used = this.memory.i32[(this.control + TABLE.arena) >> 2] ?? 0;
@@ -129,6 +119,12 @@ export class KeyTable {
     if (this.groups > 0 && this.memory.bytes + needed - this.arena.bytes > bytesMax) return false;
     this.memory.resize(this.arena, needed);
     return true;
+  }
+
+  /** Bytes that growing by a factor takes: while slots are rebuilt a copy of the old ones exists, too. */
+  private added(factor: number): number {
+    const perGroup = ENTRY_BYTES + this.bytesPerGroup;
+    return this.slotCount * SLOT_BYTES * factor + this.groupsMax * perGroup * (factor - 1);
   }
 
   private resizeSlots(count: number): void {

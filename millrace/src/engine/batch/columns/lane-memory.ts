@@ -3,7 +3,7 @@
  * when a region does, those behind it move up, and their owners are told.
  *
  * ```
- * [null][vectors…][window][scratch][slots][entries][arena]…
+ * [null][masks][vectors…][window][scratch][slots][entries][arena]…
  * ```
  *
  * A range is two 32-bit numbers: start and end. The range of null is [1, 0]: nothing ends at address 0, and its length is -1.
@@ -14,6 +14,11 @@ import { createWasmMemory } from './wasm-host.ts';
 /** The range of null. */
 export const NULL_START = 1;
 export const NULL_END = 0;
+/** Longest text that is a key by itself: see `group-kernel.ts`. */
+export const INLINE_BYTES = 16;
+/** For lengths 0 to INLINE_BYTES: which bits of the first and of the second 8 bytes of a text belong to it. */
+export const MASKS_ADDRESS = 64;
+const MASKS_BYTES = (INLINE_BYTES + 1) * 16;
 const PAGE_BYTES = 65_536;
 /** Behind each region: kernels read up to 64 bytes beyond an address and write 8 bytes at a time. */
 export const PADDING_BYTES = 128;
@@ -30,8 +35,17 @@ export class LaneMemory {
   readonly memory = createWasmMemory();
   buffer = Buffer.from(this.memory.buffer);
   i32 = new Int32Array(this.memory.buffer);
-  private fixedEnd = 64;
+  private fixedEnd = MASKS_ADDRESS + MASKS_BYTES;
   private readonly regions: Region[] = [];
+
+  constructor() {
+    const bits = (bytes: number): bigint => (1n << BigInt(bytes * 8)) - 1n;
+    for (let length = 0; length <= INLINE_BYTES; length++) {
+      const at = MASKS_ADDRESS + length * 16;
+      this.buffer.writeBigUInt64LE(bits(Math.min(length, 8)), at);
+      this.buffer.writeBigUInt64LE(bits(Math.max(length - 8, 0)), at + 8);
+    }
+  }
 
   /** The address of `bytes` that stay where they are. Only before the first region. */
   reserve(bytes: number): number {

@@ -12,7 +12,7 @@ import { decodeText } from '../../../core/text-escape.ts';
 import type { ByteChunk, ChunkReader, ReadContext, Source, Split } from '../../../flow/source.ts';
 import type { ExchangeWriter, MergeReader } from '../exchange.ts';
 import { ReaderInput, type TaskInput } from '../inputs/task-input.ts';
-import { createKernels, type Kernels } from './kernels.ts';
+import { connectScanKernels, type ScanKernels } from './kernels.ts';
 import { LaneMemory, PADDING_BYTES, type Region } from './lane-memory.ts';
 import { longLine } from './long-line.ts';
 import { BATCH_ROWS } from './vectors.ts';
@@ -39,7 +39,7 @@ export class LineSortInput implements TaskInput {
   private readonly memory = new LaneMemory();
   private readonly next = this.memory.reserve(8);
   private readonly rows = this.memory.reserve(BATCH_ROWS * 8);
-  private readonly kernels: Kernels;
+  private readonly kernels: ScanKernels;
   private readonly window: Region;
   private readonly stringTag: number;
   private readonly keyBytes = new ByteWriter();
@@ -54,7 +54,7 @@ export class LineSortInput implements TaskInput {
     this.lineBytesMax = columns?.kind === 'line' ? columns.lineBytesMax : 0;
     const { memory, next, rows } = this;
     const shape = { separator: LF, isRepeatable: false, quote: -1, flags: 0, fields: [] };
-    this.kernels = createKernels(memory, { ...shape, rows, next }, undefined);
+    this.kernels = connectScanKernels(memory, { ...shape, rows, next }, undefined);
     this.window = memory.region();
     encodeKey('', this.keyBytes);
     this.stringTag = this.keyBytes.buffer[0] as number;

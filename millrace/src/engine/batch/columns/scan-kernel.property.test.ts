@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { LaneMemory } from './lane-memory.ts';
 import { QUOTED, scanFunction, type ScanShape } from './scan-kernel.ts';
 import { assembleModule } from './wasm-assembler.ts';
-import { instantiateModule } from './wasm-host.ts';
+import { compileModule, connectModule } from './wasm-host.ts';
 
 const ROWS = 8;
 const SPACE = 0x20;
@@ -30,7 +30,10 @@ function scan(
   const window = memory.region();
   memory.resize(window, text.length + 64);
   const whole: ScanShape = { separator: SPACE, rows, flags, next, fields, ...shape };
-  const { scan: kernel } = instantiateModule(assembleModule([scanFunction(whole)]), memory.memory);
+  const { scan: kernel } = connectModule(
+    compileModule(assembleModule([scanFunction(whole)])),
+    memory.memory,
+  );
   if (kernel === undefined) throw new Error('no kernel');
   // Bytes of other data behind the end must not matter.
   memory.buffer.fill('a "\n', window.start);

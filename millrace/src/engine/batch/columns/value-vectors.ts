@@ -5,9 +5,9 @@
  */
 import { decodeText, encodeText } from '../../../core/text-escape.ts';
 import { ByteWriter } from '../../../core/byte-writer.ts';
-import { indexOfPart } from './byte-text.ts';
 import { type LaneMemory, NULL_END, NULL_START } from './lane-memory.ts';
 import type { Scratch } from './scratch.ts';
+import type { TextPlaces } from './text-places.ts';
 import { type Batch, LazyNumber, LazyText, type NumberVector, type TextVector } from './vectors.ts';
 
 type ArithmeticOperator = '+' | '-' | '*' | '/';
@@ -78,9 +78,9 @@ function combine(
 /** Up to the first occurrence of a part: the same bytes, fewer of them. */
 export class TextBefore extends LazyText {
   private readonly text: TextVector;
-  private readonly separator: Buffer;
+  private readonly separator: TextPlaces;
 
-  constructor(batch: Batch, memory: LaneMemory, text: TextVector, separator: Buffer) {
+  constructor(batch: Batch, memory: LaneMemory, text: TextVector, separator: TextPlaces) {
     super(batch, memory);
     this.text = text;
     this.separator = separator;
@@ -88,16 +88,15 @@ export class TextBefore extends LazyText {
 
   protected compute(rows: number): void {
     this.text.prepare();
-    const { separator } = this;
-    const { buffer, i32 } = this.memory;
+    this.separator.find(this.text, rows);
+    const { i32 } = this.memory;
     const from = this.text.ranges >> 2;
     const to = this.ranges >> 2;
+    const places = this.separator.places >> 2;
     for (let row = 0; row < rows; row++) {
-      const start = i32[from + row * 2] as number;
-      const end = i32[from + row * 2 + 1] as number;
-      const at = end === NULL_END ? -1 : indexOfPart(buffer, start, end, separator);
-      i32[to + row * 2] = start;
-      i32[to + row * 2 + 1] = at < 0 ? end : at;
+      i32[to + row * 2] = i32[from + row * 2] as number;
+      const place = i32[places + row] as number;
+      i32[to + row * 2 + 1] = place === 0 ? (i32[from + row * 2 + 1] as number) : place;
     }
   }
 }

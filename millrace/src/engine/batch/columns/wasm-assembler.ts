@@ -94,7 +94,9 @@ export const i32 = {
   gtS: binary(0x4a),
   gtU: binary(0x4b),
   leU: binary(0x4d),
+  geS: binary(0x4e),
   geU: binary(0x4f),
+  ctz: unary(0x68),
   add: binary(0x6a),
   sub: binary(0x6b),
   mul: binary(0x6c),
@@ -135,6 +137,7 @@ export const i8x16 = {
   ltU: binary(SIMD, 0x26),
   sub: binary(SIMD, 0x71),
   not: unary(SIMD, 0x4d),
+  and: binary(SIMD, 0x4e),
   or: binary(SIMD, 0x50),
   anyTrue: unary(SIMD, 0x53),
   /** One bit per byte: its highest. */

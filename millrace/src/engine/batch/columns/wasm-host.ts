@@ -19,7 +19,12 @@ export function createWasmMemory(): WasmMemory {
   return new WebAssembly.Memory({ initial: 1 });
 }
 
-/** Compiles a module of `assembleModule`, about a millisecond, and connects it with a memory. */
-export function instantiateModule(bytes: Uint8Array, memory: WasmMemory): WasmFunctions {
-  return new WebAssembly.Instance(new WebAssembly.Module(bytes), { host: { memory } }).exports;
+/** Compiles a module of `assembleModule`: about a millisecond. */
+export function compileModule(bytes: Uint8Array): object {
+  return new WebAssembly.Module(bytes);
+}
+
+/** The functions of a module, on a memory. */
+export function connectModule(module: object, memory: WasmMemory): WasmFunctions {
+  return new WebAssembly.Instance(module, { host: { memory } }).exports;
 }

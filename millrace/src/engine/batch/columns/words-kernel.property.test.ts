@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { LaneMemory } from './lane-memory.ts';
 import { assembleModule } from './wasm-assembler.ts';
-import { instantiateModule } from './wasm-host.ts';
+import { compileModule, connectModule } from './wasm-host.ts';
 import { type WordKind, wordsFunction } from './words-kernel.ts';
 
 const ROWS = 64;
@@ -14,8 +14,8 @@ function wordsOf(of: WordKind, text: string, from: number, to: number): string[]
   const ranges = memory.reserve(ROWS * 8);
   const window = memory.region();
   memory.resize(window, text.length);
-  const module = assembleModule([wordsFunction(of, ranges, next)]);
-  const { words: kernel } = instantiateModule(module, memory.memory);
+  const module = compileModule(assembleModule([wordsFunction(of, ranges, next)]));
+  const { words: kernel } = connectModule(module, memory.memory);
   if (kernel === undefined) throw new Error('no kernel');
   memory.buffer.fill('words behind the end', window.start);
   memory.buffer.write(text, window.start, 'latin1');
