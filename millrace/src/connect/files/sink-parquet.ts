@@ -198,20 +198,25 @@ class OpenFile {
   }
 }
 
-/** Found from here, or from where the program is run. */
-async function load(): Promise<Library> {
-  try {
-    return await import('hyparquet-writer');
-  } catch {
+/**
+ * Where the library is: found from here, or from where the program is run.
+ * @throws {MillraceError} ML_PACKAGE_MISSING
+ */
+export function findLibrary(): string {
+  let cause: unknown;
+  for (const from of [import.meta.url, `${process.cwd()}/`])
     try {
-      const path = createRequire(`${process.cwd()}/`).resolve('hyparquet-writer');
-      return (await import(pathToFileURL(path).href)) as Library;
-    } catch (cause) {
-      throw new MillraceError(
-        'ML_PACKAGE_MISSING',
-        'writing Parquet needs the package hyparquet-writer, which is not installed',
-        { cause, hint: 'npm install hyparquet-writer', fields: { package: 'hyparquet-writer' } },
-      );
+      return pathToFileURL(createRequire(from).resolve('hyparquet-writer')).href;
+    } catch (error) {
+      cause = error;
     }
-  }
+  throw new MillraceError(
+    'ML_PACKAGE_MISSING',
+    'writing Parquet needs the package hyparquet-writer, which is not installed',
+    { cause, hint: 'npm install hyparquet-writer', fields: { package: 'hyparquet-writer' } },
+  );
+}
+
+async function load(): Promise<Library> {
+  return (await import(findLibrary())) as Library;
 }

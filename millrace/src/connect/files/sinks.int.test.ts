@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -196,4 +197,29 @@ test('a writer that is aborted gives its files back, whatever it was doing', asy
   await writer.abort();
   await writer.abort();
   expect(await codeOf(() => writer.finish())).toBe('ML_FILE_CLOSED');
+});
+
+test('without its package a Parquet sink says which one it needs', () => {
+  const hidden = `data:text/javascript,${encodeURIComponent(`
+    import Module from 'node:module';
+    const resolve = Module._resolveFilename;
+    Module._resolveFilename = (name, ...rest) => {
+      if (name === 'hyparquet-writer') throw new Error('not installed');
+      return resolve(name, ...rest);
+    };
+  `)}`;
+  const source = `
+    import { parquetSink } from './sinks.ts';
+    try {
+      parquetSink('a.parquet');
+    } catch (error) {
+      process.stdout.write(error.code + ' ' + error.hint);
+    }
+  `;
+  const output = execFileSync(
+    process.execPath,
+    ['--import', hidden, '--input-type=module', '--eval', source],
+    { encoding: 'utf8', cwd: import.meta.dirname },
+  );
+  expect(output).toBe('ML_PACKAGE_MISSING npm install hyparquet-writer');
 });

@@ -165,7 +165,7 @@ test('lines: any strings and ranges give their bytes', async () => {
     }),
     { numRuns: 50 },
   );
-});
+}, 60_000);
 
 test('ndjson: what JSON.stringify says, line by line', async () => {
   await fc.assert(
@@ -305,7 +305,7 @@ test('csv: an independent reader finds the fields again', async () => {
     }),
     { numRuns: 200 },
   );
-});
+}, 60_000);
 
 /** A field without quotes that is empty is null. */
 function parseCsv(content: string, separator: string): (string | null)[][] {

@@ -9,7 +9,7 @@ import { CsvWriter } from './sink-csv.ts';
 import { LinesWriter } from './sink-lines.ts';
 import { NdjsonWriter } from './sink-ndjson.ts';
 import type { ParquetSinkOptions } from './sink-parquet.ts';
-import { ParquetSinkWriter } from './sink-parquet.ts';
+import { findLibrary, ParquetSinkWriter } from './sink-parquet.ts';
 import type { FileSinkOptions } from './sink-target.ts';
 import { resolveTarget } from './sink-target.ts';
 
@@ -48,7 +48,8 @@ export function csvSink(path: string, options: CsvSinkOptions = {}): Sink<object
   };
 }
 
-/** Records are objects of column to value. Needs the package `hyparquet-writer`. */
+/** Records are objects of column to value. Needs the package `hyparquet-writer`.
+ * @throws {MillraceError} ML_PACKAGE_MISSING */
 export function parquetSink(path: string, options: ParquetSinkOptions = {}): Sink<object, unknown> {
   const { compression = 'snappy', ...rest } = options;
   const target = resolveTarget(path, 'parquet', '.parquet', rest);
@@ -63,6 +64,8 @@ export function parquetSink(path: string, options: ParquetSinkOptions = {}): Sin
   for (const [name, type] of Object.entries(options.columns ?? {}))
     if (!PARQUET_TYPES.has(type))
       throw refuse(`the type of ${name} is one of ${[...PARQUET_TYPES].join(', ')}, not ${type}`);
+  // Told when the program is built, not when everything has been read.
+  findLibrary();
   return {
     ...described('parquet', label, target),
     // The index of a file is at its end: files cannot be put together.
