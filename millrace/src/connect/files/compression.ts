@@ -39,6 +39,6 @@ export function compressionOf(name: string, head: Buffer): Compression {
 }
 
 /** What the end of a name says. */
-export function extensionCompression(name: string): Compression {
+function extensionCompression(name: string): Compression {
   return EXTENSIONS[name.slice(name.lastIndexOf('.'))] ?? 'none';
 }

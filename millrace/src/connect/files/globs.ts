@@ -8,7 +8,8 @@ import type { FileSystem, FileStat } from '../../core/env.ts';
 export interface GlobMatch {
   /** Absolute. */
   readonly path: string;
-  readonly stat: FileStat;
+  /** undefined: the name is there, but it is a link that leads nowhere. */
+  readonly stat: FileStat | undefined;
 }
 
 /** Directories below each other that `**` goes down, so that links that lead upwards come to an end. */
@@ -108,8 +109,12 @@ function walk(
     return;
   }
   const expression = segmentExpression(segment);
-  for (const name of list(fs, directory))
-    if (expression.test(name)) walk(fs, `${directory}/${name}`, rest, found, depth);
+  for (const name of list(fs, directory)) {
+    if (!expression.test(name)) continue;
+    const path = `${directory}/${name}`;
+    if (rest.length === 0) found.set(path, { path, stat: fs.stat(path) });
+    else walk(fs, path, rest, found, depth);
+  }
 }
 
 /** `**`: the rest of the pattern here, and in every directory below. */
@@ -127,7 +132,7 @@ function walkAll(
     const path = `${directory}/${name}`;
     const stat = fs.stat(path);
     if (stat?.kind === 'directory') walkAll(fs, path, rest, found, depth + 1);
-    else if (stat !== undefined && rest.length === 0) found.set(path, { path, stat });
+    else if (rest.length === 0) found.set(path, { path, stat });
   }
 }
 

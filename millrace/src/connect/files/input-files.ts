@@ -3,13 +3,13 @@
  * directory, sorted by path.
  */
 import { resolve } from 'node:path';
-import type { Env, File, FileStat } from '../../core/env.ts';
+import type { Env, File } from '../../core/env.ts';
 import { MillraceError } from '../../core/errors.ts';
 import { readFully, readWholeFile } from '../../core/files.ts';
 import type { PlanContext } from '../../flow/source.ts';
 import { compressionOf, MAGIC_BYTES, type Compression } from './compression.ts';
 import { openInput } from './content.ts';
-import { expandGlob, isGlob } from './globs.ts';
+import { expandGlob, isGlob, type GlobMatch } from './globs.ts';
 import type { InputFile } from './file-split.ts';
 import { spoolStandardInput } from './spool.ts';
 import { finishCommit } from './table-snapshot.ts';
@@ -85,16 +85,25 @@ async function filesOf(pattern: string, context: PlanContext): Promise<InputFile
   });
 }
 
+/** Left out, such a file would be missing from the result without a word. */
+function leadsNowhere(name: string): MillraceError {
+  return new MillraceError('ML_INPUT_MISSING', `${name} is a link that leads nowhere`, {
+    fields: { path: name },
+    hint: 'Remove the link, or put back what it leads to',
+  });
+}
+
 /** The file itself, or those of the directory. */
 function readable(
   env: Env,
-  match: { readonly path: string; readonly stat: FileStat },
+  match: GlobMatch,
   pattern: string,
   directory: string,
   isOneOfMany = false,
 ): InputFile[] {
   const { path, stat } = match;
   const name = pattern.startsWith('/') ? path : relativeName(path, directory, pattern);
+  if (stat === undefined) throw leadsNowhere(name);
   if (stat.kind === 'file') return [{ path, name, sizeBytes: stat.sizeBytes }];
   // A job that writes a directory anew swaps a link: all splits read the version that is there now.
   const real = env.fs.realPath(path);
@@ -103,7 +112,8 @@ function readable(
     if (entry.startsWith('.') || entry.startsWith('_')) continue;
     const inner = `${real}/${entry}`;
     const innerStat = env.fs.stat(inner);
-    if (innerStat?.kind !== 'file') continue;
+    if (innerStat === undefined) throw leadsNowhere(`${name}/${entry}`);
+    if (innerStat.kind !== 'file') continue;
     files.push({ path: inner, name: `${name}/${entry}`, sizeBytes: innerStat.sizeBytes });
   }
   if (files.length > 0 || isOneOfMany) return files;

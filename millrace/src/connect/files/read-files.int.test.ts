@@ -1,6 +1,6 @@
 /** Sources on real files: what there is to read, and what can be wrong with it. */
 import { execFileSync } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
@@ -80,6 +80,16 @@ test('says what is missing, and where it was looked for', async () => {
     expect(error.code).toBe('ML_INPUT_MISSING');
     expect(error.message).toBe(message);
     expect(error.hint.length).toBeGreaterThan(20);
+  }
+});
+
+test('a link that leads nowhere is not left out in silence', async () => {
+  const directory = await directoryOf({ 'in/a.txt': 'a\n' });
+  await symlink('nowhere', join(directory, 'in/b.txt'));
+  for (const path of ['in', 'in/*.txt', '**/*.txt', 'in/**']) {
+    const error = await errorOf(readValues(linesSource(path), { env, directory }));
+    expect(error.code).toBe('ML_INPUT_MISSING');
+    expect(error.message).toBe('in/b.txt is a link that leads nowhere');
   }
 });
 
