@@ -12,6 +12,7 @@ import type { JobEvent } from '../engine/batch/job-events.ts';
 import type { JobSummary } from '../engine/batch/job-summary.ts';
 import { loadedModules } from '../engine/batch/load-program.ts';
 import { errorToMessage } from '../engine/batch/messages.ts';
+import { onUnwatchedStray, strayError } from '../engine/batch/stray-errors.ts';
 import type { Plan } from '../flow/plan.ts';
 import { dataDirectory } from './data-directory.ts';
 import { EXIT, OutputClosed, report, say } from './io.ts';
@@ -40,6 +41,10 @@ export async function run(program: string, flags: RunFlags): Promise<void> {
   const outcome = new Outcome(env, flags);
   const cancel = cancelSignal(env);
   expectEnd(outcome);
+  onUnwatchedStray((error) => {
+    // Nobody knows what it has left undone: what is to be removed the next job removes.
+    process.exit(outcome.fail(strayError(error)));
+  });
   try {
     const summary = await runJob({
       env,
@@ -159,6 +164,7 @@ function keepStdout(): (chunk: string | Uint8Array) => Promise<void> {
 function cancelSignal(env: Env): AbortSignal {
   const cancel = new AbortController();
   let sinceMs: number | undefined;
+  // Not SIGHUP: who started it with nohup wants it to go on.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
       const nowMs = env.clock.monotonicMs();

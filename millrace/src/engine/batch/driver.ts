@@ -19,11 +19,11 @@ import { ownIdentity, startReaper, type Reaper } from '../../core/processes.ts';
 import { explainPlan } from '../../flow/explain.ts';
 import type { Flow } from '../../flow/flow-types.ts';
 import type { Plan } from '../../flow/plan.ts';
-import type { Part, Sink } from '../../flow/sink.ts';
 import { OutputCommit, type CommittedOutput } from './commit.ts';
 import { explainStages } from './explain-stages.ts';
 import { fileStorage } from './exchange/run-storage.ts';
 import { planInputs, packBytes, splitBytes, type PlannedInputs } from './job-inputs.ts';
+import { collectParts, outputsOf, prepareAttempt } from './job-outputs.ts';
 import { JobDirectory, tidyJobs } from './job-directory.ts';
 import type { JobEvent } from './job-events.ts';
 import type { JobStatus, JobSummary } from './job-summary.ts';
@@ -32,9 +32,9 @@ import { buildPlan, loadProgram } from './load-program.ts';
 import { LocalRunner } from './local-runner.ts';
 import { errorToMessage } from './messages.ts';
 import { buildStages } from './plan-stages.ts';
-import { planTasks, type TaskPlan } from './plan-tasks.ts';
+import { planTasks } from './plan-tasks.ts';
 import type { ProgramRef } from './program.ts';
-import { runStages, type StageResults } from './schedule.ts';
+import { runStages } from './schedule.ts';
 import type { PlanFacts, StageGraph, TaskSpec } from './stage.ts';
 import type { TaskRunner } from './task-runner.ts';
 import { workerCommand, workerEnvironment } from './worker-command.ts';
@@ -151,7 +151,7 @@ class Job {
     const finish = async (status: JobStatus, error?: unknown): Promise<JobSummary> => {
       await this.#background.settled();
       const summary = this.#summary(directory, plan, tally, status, error);
-      directory.record(summary);
+      recordEnd(directory, summary);
       emit({ kind: 'ended', summary });
       return summary;
     };
@@ -160,9 +160,10 @@ class Job {
     this.#background.run('tidy', tidyJobs(this.#env.fs, dataDirectory, directory.id));
     try {
       await this.#execute(plan, directory, tally, emit);
-    } catch (error) {
+    } catch (cause) {
       await this.#pool?.close();
       await this.#cleanUp(directory);
+      const error = ofJob(cause);
       const isCancelled = error instanceof MillraceError && error.code === 'ML_ABORTED';
       await finish(isCancelled ? 'cancelled' : 'failed', error);
       throw error;
@@ -297,10 +298,10 @@ class Job {
       size,
       onEvent: (event) => {
         if (event.kind === 'workerStarted') this.#reaper?.watch(event.pid);
-        if (event.kind === 'workerLost') this.#reaper?.forget(event.pid);
         if (this.#emit === undefined) this.#early.push(event);
         else this.#emit(event);
       },
+      onExit: (pid) => this.#reaper?.forget(pid),
     });
     this.#pool = pool;
     env.timers.after(REAPER_DELAY_MS, () => {
@@ -410,65 +411,21 @@ class Job {
   }
 }
 
-/** The sink of dead letters is an output like those of write nodes, under a number that no node has. */
-function deadLetterNode(plan: Plan): number {
-  return plan.nodes.length;
-}
-
-function outputsOf(plan: Plan): { readonly node: number; readonly sink: Sink }[] {
-  const outputs = plan.nodes.flatMap((node) =>
-    node.kind === 'write' ? [{ node: node.id, sink: node.sink }] : [],
-  );
-  if (plan.onError.kind === 'skip') {
-    outputs.push({ node: deadLetterNode(plan), sink: plan.onError.sink });
+/** A full disk may be why the job has ended: what has happened to its outputs does not depend on the record. */
+function recordEnd(directory: JobDirectory, summary: JobSummary): void {
+  try {
+    directory.record(summary);
+  } catch (error) {
+    if (!(error instanceof MillraceError)) throw error;
   }
-  return outputs;
 }
 
-interface Attempt {
-  readonly plan: Plan;
-  readonly directory: JobDirectory;
-  readonly commit: OutputCommit;
-  readonly task: TaskPlan;
-  readonly attempt: number;
-  readonly skippedRecordsMax: number;
-}
-
-/** Gives an attempt directories that nobody else has. */
-function prepareAttempt(options: Attempt): TaskSpec {
-  const { plan, directory, commit, task, attempt, skippedRecordsMax } = options;
-  return {
-    ...task,
-    attempt,
-    directory: directory.attemptDirectory(task.stage, task.task, attempt),
-    writes: task.writes.map((write) => ({
-      ...write,
-      directory: commit.attemptDirectory(write.node, task.stage, write.task, attempt),
-    })),
-    skippedDirectory:
-      plan.onError.kind === 'skip'
-        ? commit.attemptDirectory(deadLetterNode(plan), task.stage, task.task, attempt)
-        : undefined,
-    skippedRecordsMax,
-  };
-}
-
-/** The parts of each output, in the order of the output. */
-function collectParts(
-  plan: Plan,
-  graph: StageGraph,
-  results: StageResults,
-): ReadonlyMap<number, readonly Part[]> {
-  const all = graph.stages.flatMap((stage) => results[stage.id] ?? []);
-  const writes = all.flatMap((result) => result.writes).toSorted((a, b) => a.task - b.task);
-  const parts = new Map<number, Part[]>();
-  for (const { node } of outputsOf(plan)) parts.set(node, []);
-  for (const write of writes) parts.get(write.node)?.push(...write.parts);
-  if (plan.onError.kind === 'skip') {
-    parts.set(
-      deadLetterNode(plan),
-      all.flatMap((result) => result.skipped.parts),
-    );
-  }
-  return parts;
+/** An error in the words of a job, where those of a broker would mislead. */
+function ofJob(error: unknown): unknown {
+  if (!(error instanceof MillraceError) || error.code !== 'ML_DISK_FULL') return error;
+  return new MillraceError(error.code, error.message, {
+    cause: error,
+    fields: error.fields,
+    hint: 'No output was changed. `df -h` shows the device of that path: free space there, or let --data name a directory on another one, then run the job again',
+  });
 }

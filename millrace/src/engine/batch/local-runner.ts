@@ -25,7 +25,7 @@ export class LocalRunner implements TaskRunner {
     const { signal } = this.#cancel;
     if (signal.aborted) throw new MillraceError('ML_ABORTED', 'the job was cancelled');
     hooks.started({ worker: 0, pid: process.pid });
-    return watchStrays(() =>
+    return watchStrays(this.#environment.env.timers, () =>
       runTask(this.#plan, this.#graph, spec, {
         ...this.#environment,
         signal,

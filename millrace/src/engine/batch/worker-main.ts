@@ -48,7 +48,7 @@ class Engine implements SessionEngine {
     if (plan === undefined || graph === undefined || init === undefined) {
       throw new Error('a task came before the plan');
     }
-    const result = await watchStrays(() =>
+    const result = await watchStrays(this.#env.timers, () =>
       runTask(plan, graph, spec, {
         env: this.#env,
         directory: init.directory,

@@ -46,10 +46,12 @@ function poolOf(size: number): {
   readonly pool: WorkerPool;
   readonly processes: FakeProcess[];
   readonly events: JobEvent[];
+  readonly exited: number[];
   readonly timeouts: Timeout[];
 } {
   const processes: FakeProcess[] = [];
   const events: JobEvent[] = [];
+  const exited: number[] = [];
   const timeouts: Timeout[] = [];
   const launcher: ProcessLauncher = {
     launch: (_options, handlers) => {
@@ -86,12 +88,15 @@ function poolOf(size: number): {
     onEvent: (event) => {
       events.push(event);
     },
+    onExit: (pid) => {
+      exited.push(pid);
+    },
   });
   pool.prepare({
     facts: { sourceBytes: {}, partitions: undefined, memoryBytes: 1 },
     fingerprint: 'f',
   });
-  return { pool, processes, events, timeouts };
+  return { pool, processes, events, exited, timeouts };
 }
 
 const SPEC = { stage: 0, task: 0, attempt: 0 } as unknown as TaskSpec;
@@ -244,7 +249,7 @@ test('cancel ends those who wait for a worker', async () => {
 });
 
 test('close waits until all have ended', async () => {
-  const { pool, processes } = poolOf(2);
+  const { pool, processes, exited } = poolOf(2);
   let isClosed = false;
   const closed = pool.close().then(() => {
     isClosed = true;
@@ -255,4 +260,5 @@ test('close waits until all have ended', async () => {
   expect(isClosed).toBe(false);
   processes[1]?.end(undefined, 'SIGKILL');
   await closed;
+  expect(exited).toEqual([100, 101]);
 });

@@ -26,6 +26,8 @@ export interface WorkerPoolOptions {
   readonly init: InitMessage;
   readonly size: number;
   readonly onEvent: (event: JobEvent) => void;
+  /** A worker process has ended, expected or not. */
+  readonly onExit: (pid: number) => void;
 }
 
 interface Worker {
@@ -195,6 +197,7 @@ export class WorkerPool implements TaskRunner {
     const { number, pid, link } = worker;
     const { wasReady } = link;
     this.#workers.delete(worker);
+    this.#options.onExit(pid);
     const index = this.#idle.indexOf(worker);
     if (index >= 0) this.#idle.splice(index, 1);
     const error = lostError(number, pid, exit, lastLines, wasReady);
