@@ -65,3 +65,9 @@ test('names the letter that cannot be there, or the end', () => {
   expect(findJsonFault('"abc')).toEqual({ index: 4, what: 'it ends in the middle of a value' });
   expect(findJsonFault('')).toEqual({ index: 0, what: 'it ends in the middle of a value' });
 });
+
+test('long strings and deep arrays have faults like others', () => {
+  const text = `{"a":"${'x'.repeat(17_000_000)}", b}`;
+  expect(findJsonFault(text)?.index).toBe(text.length - 2);
+  expect(findJsonFault('['.repeat(50_000))?.index).toBe(10_000);
+});

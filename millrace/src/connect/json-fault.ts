@@ -13,7 +13,10 @@ export interface JsonFault {
 const DEPTH_MAX = 10_000;
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 const WORD = /true|false|null/y;
-const STRING_PART = /(?:[ !#-[\]-\uffff]|\\["\\/bfnrt]|\\u[\da-fA-F]{4})*/y;
+const ESCAPE = /\\(?:["\\/bfnrt]|u[\da-fA-F]{4})/y;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const BLANK = 0x20;
 const BLANKS = /[ \t\n\r]*/y;
 
 /** undefined when `text` is JSON. */
@@ -92,12 +95,18 @@ class Scanner {
     return true;
   }
 
+  /** A loop, and not one expression: strings may be longer than what expressions can go back over. */
   private string(): boolean {
-    this.at++;
-    this.skip(STRING_PART);
-    if (this.text[this.at] !== '"') return false;
-    this.at++;
-    return true;
+    for (this.at++; this.at < this.text.length; ) {
+      const code = this.text.charCodeAt(this.at);
+      if (code === QUOTE) {
+        this.at++;
+        return true;
+      }
+      if (code < BLANK || (code === BACKSLASH && this.skip(ESCAPE) === 0)) return false;
+      if (code !== BACKSLASH) this.at++;
+    }
+    return false;
   }
 
   private skip(expression: RegExp): number {
