@@ -47,7 +47,10 @@ export function joinInput(records: readonly OracleRecord[], isSorted: boolean): 
 }
 
 /** The same through the exchange of the engine: a writer with runs as small as they can be, and a reader that merges them. */
-export function exchangeInput(records: readonly OracleRecord[], isSorted: boolean): JoinInput {
+export function exchangeInput(
+  records: readonly OracleRecord[],
+  isSorted: boolean,
+): JoinInput & { readonly storage: RunStorage } {
   const storage = joinStorage();
   const writers = [0, 1].map(() =>
     createExchangeWriter({
@@ -77,6 +80,7 @@ export function exchangeInput(records: readonly OracleRecord[], isSorted: boolea
         memoryBytes: 256 * 1024,
       }),
     outputs,
+    storage,
   };
 }
 
