@@ -7,7 +7,6 @@
  * @hot
  */
 import { MillraceError } from '../../core/errors.ts';
-import { SINK_BUFFER_BYTES, SINK_TEXT_CHARS } from '../../core/limits.ts';
 import { encodeText } from '../../core/text-escape.ts';
 import type { Part, SinkWriter, WriteContext } from '../../flow/sink.ts';
 import { typeName } from './sink-lines.ts';
@@ -88,7 +87,7 @@ export class CsvWriter implements SinkWriter<Row, unknown> {
     text += '\n';
     this.text = text;
     this.parts.recordCount++;
-    if (text.length >= SINK_TEXT_CHARS) this.encode();
+    if (text.length >= this.parts.limitChars) this.encode();
   }
 
   drain(): Promise<void> {
@@ -116,7 +115,7 @@ export class CsvWriter implements SinkWriter<Row, unknown> {
     const { out } = this.parts;
     encodeText(this.text, out);
     this.text = '';
-    if (out.length >= SINK_BUFFER_BYTES - SINK_TEXT_CHARS) this.parts.spill();
+    this.parts.added();
   }
 
   /** An empty string is quoted: without quotes it is null. */

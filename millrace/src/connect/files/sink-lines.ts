@@ -4,7 +4,6 @@
  */
 import type { ByteWriter } from '../../core/byte-writer.ts';
 import { MillraceError } from '../../core/errors.ts';
-import { SINK_BUFFER_BYTES, SINK_TEXT_CHARS } from '../../core/limits.ts';
 import { encodeText } from '../../core/text-escape.ts';
 import type { Part, SinkWriter, WriteContext } from '../../flow/sink.ts';
 import { PartWriter } from './sink-part.ts';
@@ -39,14 +38,13 @@ export class LinesWriter implements SinkWriter<string, unknown> {
     this.text += value;
     this.text += '\n';
     this.parts.recordCount++;
-    if (this.text.length >= SINK_TEXT_CHARS) this.encode();
+    if (this.text.length >= this.parts.limitChars) this.encode();
   }
 
   writeBytes(buffer: Uint8Array, start: number, end: number): void {
     const { out } = this;
     const count = end - start;
     if (this.text !== '') this.encode();
-    if (out.length + count + 1 > SINK_BUFFER_BYTES) this.parts.spill();
     out.reserve(count + 1);
     const target = out.buffer;
     let at = out.length;
@@ -59,6 +57,7 @@ export class LinesWriter implements SinkWriter<string, unknown> {
     target[at] = LF;
     out.length = at + 1;
     this.parts.recordCount++;
+    if (out.length >= this.parts.limitBytes) this.parts.spill();
   }
 
   drain(): Promise<void> {
@@ -78,7 +77,7 @@ export class LinesWriter implements SinkWriter<string, unknown> {
     const { out } = this;
     encodeText(this.text, out);
     this.text = '';
-    if (out.length >= SINK_BUFFER_BYTES - SINK_TEXT_CHARS) this.parts.spill();
+    this.parts.added();
   }
 
   private invalid(rule: string, value: unknown): MillraceError {

@@ -6,7 +6,6 @@
  * @hot
  */
 import { MillraceError } from '../../core/errors.ts';
-import { SINK_BUFFER_BYTES, SINK_TEXT_CHARS } from '../../core/limits.ts';
 import type { Part, SinkWriter, WriteContext } from '../../flow/sink.ts';
 import { typeName } from './sink-lines.ts';
 import { PartWriter } from './sink-part.ts';
@@ -39,7 +38,7 @@ export class NdjsonWriter implements SinkWriter<unknown, unknown> {
     this.text += line;
     this.text += '\n';
     this.parts.recordCount++;
-    if (this.text.length >= SINK_TEXT_CHARS) this.encode();
+    if (this.text.length >= this.parts.limitChars) this.encode();
   }
 
   drain(): Promise<void> {
@@ -61,7 +60,7 @@ export class NdjsonWriter implements SinkWriter<unknown, unknown> {
     out.reserve(text.length * 3);
     out.length += out.buffer.utf8Write(text, out.length);
     this.text = '';
-    if (out.length >= SINK_BUFFER_BYTES - SINK_TEXT_CHARS) this.parts.spill();
+    this.parts.added();
   }
 
   private invalid(reason: string, cause?: unknown): MillraceError {

@@ -11,7 +11,7 @@ import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { ByteWriter } from '../../core/byte-writer.ts';
 import type { File } from '../../core/env.ts';
 import { writeFully } from '../../core/files.ts';
-import { SINK_BUFFER_BYTES } from '../../core/limits.ts';
+import { SINK_BUFFER_BYTES, SINK_TEXT_CHARS } from '../../core/limits.ts';
 import type { Part, WriteContext } from '../../flow/sink.ts';
 import { Compressor } from './sink-compressor.ts';
 import type { Compression, ResolvedTarget } from './sink-target.ts';
@@ -24,6 +24,10 @@ export interface Head {
 
 export class PartWriter {
   readonly out = new ByteWriter(SINK_BUFFER_BYTES);
+  /** `out` is to be spilled when it holds so much: less than its room when parts are small. */
+  readonly limitBytes: number;
+  /** The same for text that is not encoded yet. */
+  readonly limitChars: number;
   /** Records since the current part was begun. */
   recordCount = 0;
   head: Head | undefined;
@@ -37,6 +41,8 @@ export class PartWriter {
   constructor(context: WriteContext, target: ResolvedTarget) {
     this.context = context;
     this.target = target;
+    this.limitBytes = Math.min(SINK_BUFFER_BYTES, target.partBytes ?? SINK_BUFFER_BYTES);
+    this.limitChars = Math.min(SINK_TEXT_CHARS, this.limitBytes);
   }
 
   get isBusy(): boolean {
@@ -46,6 +52,11 @@ export class PartWriter {
   async drain(): Promise<void> {
     await this.current?.compressor?.drain();
     await Promise.all(this.parts);
+  }
+
+  /** Encoded text was added to `out`, whole records of it. */
+  added(): void {
+    if (this.out.length >= this.limitBytes - this.limitChars) this.spill();
   }
 
   /** Passes on what is in `out`; call it between records, when `out` is full. */

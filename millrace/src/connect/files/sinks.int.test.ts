@@ -181,9 +181,14 @@ test('parts of a directory end between two records, near their size', async () =
       parts.map((part) => part.records),
     );
   }
+  const small = await write(linesSink('out', { partBytes: 100 }), values.slice(0, 1_000));
+  for (const part of small.parts.slice(0, -1)) {
+    expect(part.bytes).toBeGreaterThanOrEqual(100);
+    expect(part.bytes).toBeLessThan(120);
+  }
   const { texts } = await write(
-    csvSink('out', { partBytes: 1 }),
-    values.map((line, index) => ({ line, index })),
+    csvSink('out', { partBytes: 500 }),
+    values.slice(0, 1_000).map((line, index) => ({ line, index })),
   );
   expect(texts.length).toBeGreaterThan(3);
   expect(texts.every((text) => text.startsWith('line,index\n'))).toBe(true);
