@@ -30,8 +30,8 @@ export default flow('activity-report', (f) => {
       profiles.keyBy((profile) => profile.user),
       (event, profile) => {
         if (profile === undefined) strangers.add();
-        const decade = profile === undefined ? null : Math.floor(profile.born / 10) * 10;
-        return { url: event.url, decade };
+        const born = profile?.born ?? null;
+        return { url: event.url, decade: born === null ? null : Math.floor(born / 10) * 10 };
       },
     )
     .keyBy((view) => [view.url, view.decade])

@@ -4,7 +4,7 @@
  *
  *     millrace run examples/status-report.ts
  */
-import { col, count, files, flow, sum } from 'millrace';
+import { col, count, desc, files, flow, sum } from 'millrace';
 
 export default flow('status-report', (f) => {
   const hits = f.read(
@@ -25,6 +25,6 @@ export default flow('status-report', (f) => {
     .where(col('status').lt(400))
     .groupBy('path')
     .agg({ hits: count(), bytes: sum('bytes') })
-    .sort('by-bytes', (row) => [-row.bytes, row.path])
+    .sort('by-bytes', (row) => [desc(row.bytes), row.path])
     .write(files.csv(f.param('traffic', 'out/traffic.csv')));
 });

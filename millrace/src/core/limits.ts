@@ -218,8 +218,8 @@ export const TOP_RECORDS_MAX = 1_000_000;
 // engine/batch ----------------------------------------------------------------------------------------------------
 
 /** `--memory`: what all processes of a job may hold together, besides what a process needs to be there at all. */
-export const JOB_MEMORY_BYTES = 512 * 1024 * 1024;
-export const JOB_MEMORY_BYTES_MIN = 16 * 1024 * 1024;
+export const JOB_MEMORY_BYTES = 512_000_000;
+export const JOB_MEMORY_BYTES_MIN = 16_000_000;
 /** Input bytes of a split, about. */
 export const SPLIT_BYTES = 64 * 1024 * 1024;
 /** Attempts at one task. */
@@ -234,6 +234,8 @@ export const SAMPLE_RECORDS = 4_096;
 export const SAMPLE_KEY_BYTES_MAX = 256;
 /** Records of a run are read and checked in blocks of this size. */
 export const RUN_BLOCK_BYTES = 64 * 1024;
+/** The most that one exchange holds before it writes a run, however much it may: positions in it have 31 bits. */
+export const ARENA_BYTES_MAX = 1024 * 1024 * 1024;
 /** Blocks are put together in a buffer of this size before they are written; a sixteenth of the memory when that is less. */
 export const RUN_BUFFER_BYTES = 256 * 1024;
 /** An index keeps the first bytes of keys… */
@@ -273,9 +275,9 @@ export const ASYNC_RECORDS_MAX = 256;
 
 /** Splits that sources are asked for when nobody says how large; tasks are packs of them. */
 export const SPLIT_UNIT_BYTES = 8 * 1024 * 1024;
-/** Tasks that each worker gets of a stage that reads sources, about: so many that all are busy to the end… */
-export const TASKS_PER_WORKER = 8;
-/** …but none with less input than this. */
+/** Tasks of a stage that reads sources, about: so many that all workers are busy to the end… */
+export const SOURCE_TASKS = 32;
+/** …but none with less input than this, nor with more than SPLIT_BYTES. */
 export const TASK_BYTES_MIN = 4 * 1024 * 1024;
 /** Of the memory of a worker, what its task may count on; the rest is for read buffers and for garbage. */
 export const TASK_MEMORY_SHARE = 0.75;
@@ -327,6 +329,8 @@ export const COMMIT_COPY_BYTES = 1024 * 1024;
 
 /** Longest line, unless the source says otherwise. */
 export const LINE_BYTES_MAX = 16 * 1024 * 1024;
+/** Largest file that is read as one record, after decompression. */
+export const DOCUMENT_BYTES_MAX = 16 * 1024 * 1024;
 /** Read at once from a file. */
 export const FILE_READ_BYTES = 256 * 1024;
 /** Lines are made into strings together up to this size: what is kept of one keeps as much in memory. */

@@ -14,6 +14,7 @@ import {
   type DelimitedReadOptions,
 } from './read-delimited.ts';
 import { linesSource, type LineReadOptions } from './read-lines.ts';
+import { documentsSource, type Document, type DocumentReadOptions } from './read-documents.ts';
 import { ndjsonSource, type JsonReadOptions } from './read-ndjson.ts';
 import { parquetSource } from './read-parquet.ts';
 import type { Row } from './row-maker.ts';
@@ -153,6 +154,12 @@ export interface Files {
     options?: ParquetOptions,
   ): FormatFile<R, object>;
   /**
+   * Whole files: each is one record, `{ path, text }`, in the order of the paths. Text as for lines, with all its line ends. For
+   * documents, not for data: a file that is larger than `documentBytesMax` (default 16 MiB) is ML_FILE_TOO_LARGE. For reading only.
+   * @example f.read(files.documents('docs/*.md')).map(({ path, text }) => ({ path, words: text.split(/\s+/).length }))
+   */
+  documents(path: Paths, options?: DocumentReadOptions): Readable<Document, undefined>;
+  /**
    * A table of keys and values in sorted files with an index, which `openTable` looks keys up in. Written from records that have keys,
    * such as what `count` and `aggregate` give; of several with one key the last stays. Read, it gives (value, key), partition by
    * partition in the order of the keys. Always a directory.
@@ -201,6 +208,9 @@ export const files: Files = Object.freeze({
       sink: () => parquetSink(outputPath(path), isTyped ? { ...rest, columns } : rest),
     };
   },
+  documents: (path: Paths, options: DocumentReadOptions = {}) => ({
+    source: () => documentsSource(path, options),
+  }),
   table: <Value, K extends Key>(path: string, options: TableSinkOptions = {}) => ({
     source: () => tableSource(path) as Source<Value, K>,
     sink: () => tableSink(path, options),
