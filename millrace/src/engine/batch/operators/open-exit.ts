@@ -37,7 +37,7 @@ export function openExit(options: OpenExitOptions): OpenedExit {
   const memoryBytes = hasTable ? Math.floor(options.memoryBytes / 2) : options.memoryBytes;
   const exitOptions: ExitOptions = {
     name: node.name,
-    writer: openWriter(exchange, memoryBytes, options.storage),
+    writer: openWriter(exchange, node, memoryBytes, options.storage),
     partitions: exchange.partitions,
     memoryBytes,
     failures,
@@ -52,14 +52,14 @@ export function openExit(options: OpenExitOptions): OpenedExit {
   return alone(exitFor(node, exitOptions));
 }
 
-/** A writer for one lane of an exchange. Who writes past the operators writes the same records through it. */
-export function openWriter(
+function openWriter(
   exchange: Exchange,
+  node: PlanNode,
   memoryBytes: number,
   storage: RunStorage,
 ): ExchangeWriter {
-  // Samples are for the boundaries of a sort, and for the hot keys of a join.
-  const isSampled = exchange.kind === 'range' || (exchange.kind === 'hash' && !exchange.isCombined);
+  // Samples are for the boundaries of a sort, and for the hot keys of a join that merges.
+  const isSampled = exchange.kind === 'range' || (node.kind === 'join' && exchange.isSorted);
   return createExchangeWriter({
     exchange: exchange.id,
     partitions: exchange.partitions,
