@@ -7,17 +7,16 @@ import type { Env } from '../core/env.ts';
 import { markFiles, whenChanged } from '../core/watch-files.ts';
 import { say } from './io.ts';
 
+/** How long a run may take to clean up when it is cancelled. */
+const STOP_MS = 2_000;
+
 /** Until it is interrupted, which ends the process. */
 export async function watchProgram(env: Env, path: string): Promise<void> {
   let child: ChildProcess | undefined;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
-      // It cleans up, and ends because its parent has gone.
-      child?.interrupt();
-      ended.then(
-        () => process.exit(),
-        () => process.exit(),
-      );
+      const exit = (): void => process.exit();
+      stop(env, child, ended).then(exit, exit);
     });
   }
   let modules: readonly string[] = [path];
@@ -68,10 +67,21 @@ export async function watchProgram(env: Env, path: string): Promise<void> {
       say(`${changed} has changed`);
     } else {
       say(`${first} has changed`);
-      child?.interrupt();
-      await run;
+      await stop(env, child, run);
     }
   }
+}
+
+/** Lets a run clean up; one that is stuck in a loop does not hear that it should. */
+async function stop(
+  env: Env,
+  child: ChildProcess | undefined,
+  ended: Promise<void>,
+): Promise<void> {
+  child?.interrupt();
+  await Promise.race([ended, env.timers.sleep(STOP_MS)]);
+  child?.kill();
+  await ended;
 }
 
 /** The command line of this process for the child: it overwrites, and tells what it has loaded instead of watching. */

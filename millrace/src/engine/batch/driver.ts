@@ -215,7 +215,7 @@ class Job {
           planTasks(plan, graph, stage.id, {
             splits: inputs.splits,
             results: done,
-            packBytes: packBytes(this.#options.splitBytes, inputs.bytes, this.#workers),
+            packBytes: packBytes(this.#options.splitBytes, inputs.bytes),
             memoryBytes: this.#taskMemory(),
           }),
         prepare: (task, attempt, skippedRecordsMax) =>

@@ -1,10 +1,5 @@
 /** What a job is going to read: the splits of all its sources. */
-import {
-  SPLIT_BYTES,
-  SPLIT_UNIT_BYTES,
-  TASK_BYTES_MIN,
-  TASKS_PER_WORKER,
-} from '../../core/limits.ts';
+import { SOURCE_TASKS, SPLIT_BYTES, SPLIT_UNIT_BYTES, TASK_BYTES_MIN } from '../../core/limits.ts';
 import type { Plan } from '../../flow/plan.ts';
 import type { PlanContext, Split } from '../../flow/source.ts';
 
@@ -44,10 +39,12 @@ export function splitBytes(wanted: number | undefined): number {
   return wanted ?? SPLIT_UNIT_BYTES;
 }
 
-/** How much a task reads. The size changes nothing in the result. */
-export function packBytes(wanted: number | undefined, inputBytes: number, workers: number): number {
+/**
+ * How much a task reads. It follows from the input alone: outputs that are directories have a part for each task, and must not depend
+ * on how many workers there were.
+ */
+export function packBytes(wanted: number | undefined, inputBytes: number): number {
   if (wanted !== undefined) return wanted;
-  if (workers === 0) return SPLIT_BYTES;
-  const even = Math.ceil(inputBytes / (workers * TASKS_PER_WORKER));
+  const even = Math.ceil(inputBytes / SOURCE_TASKS);
   return Math.min(Math.max(even, TASK_BYTES_MIN), SPLIT_BYTES);
 }
