@@ -92,6 +92,7 @@ export interface MergeReader {
 export interface MergeReaderOptions {
   readonly read: ExchangeRead;
   readonly storage: RunStorage;
-  /** For the buffers of all runs together; more runs than it has room for are merged in several passes. */
+  /** For the buffers of all runs together; more runs than it has room for are merged in several passes. The largest records of two
+   * runs are held at once in any case. */
   readonly memoryBytes: number;
 }

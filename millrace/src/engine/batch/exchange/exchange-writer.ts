@@ -5,12 +5,12 @@
  *   | records …  |   free       | pairs of the sort           |
  *
  * Invariant: there is always room for the pairs of the records that are held. The arena, all of it, and the buffer
- * in which blocks are put together are within `memoryBytes`; the arena begins small and doubles, so that small jobs stay small.
+ * in which blocks are put together are within `memoryBytes`; the arena begins small and grows, so that small jobs stay small.
  *
  * @hot
  */
 import { MillraceError } from '../../../core/errors.ts';
-import { RUN_BUFFER_BYTES } from '../../../core/limits.ts';
+import { ARENA_BYTES_MAX, RUN_BUFFER_BYTES } from '../../../core/limits.ts';
 import type { ExchangeWriter, ExchangeWriterOptions } from '../exchange.ts';
 import type { ExchangeOutput, Run, RunSegment } from '../stage.ts';
 import { SORT_WORDS_PER_RECORD, sortRecords } from './record-sort.ts';
@@ -19,6 +19,8 @@ import { RunWriter } from './run-writer.ts';
 import { Sampler } from './sampling.ts';
 
 const ARENA_WORDS_FIRST = 16 * 1024;
+/** Few steps, since the arenas before are garbage for a while; what is not used yet takes no memory of the machine. */
+const GROWTH = 4;
 /** Words are read where a key may have ended: so many bytes behind the last record belong to the arena. */
 const SLACK_WORDS = 32;
 /** So many records are touched before they are copied: their cache misses overlap instead of following one another. */
@@ -72,7 +74,7 @@ class ArenaWriter implements ExchangeWriter {
     this.sampler = sampleRecords > 0 ? new Sampler(sampleRecords) : undefined;
     this.hasPartitions = partitions > 1;
     this.pairWords = isSorted ? SORT_WORDS_PER_RECORD : this.hasPartitions ? 2 : 0;
-    const budgetWords = Math.floor(memoryBytes / 4);
+    const budgetWords = Math.floor(Math.min(memoryBytes, ARENA_BYTES_MAX) / 4);
     this.bufferWords = Math.min(RUN_BUFFER_BYTES / 4, Math.floor(budgetWords / 16));
     this.capacityWordsMax = budgetWords - this.bufferWords;
     if (memoryBytes < MEMORY_BYTES_MIN) throw this.tooSmall(MEMORY_BYTES_MIN);
@@ -120,6 +122,12 @@ class ArenaWriter implements ExchangeWriter {
 
   finish(): ExchangeOutput {
     if (this.held > 0) this.writeRun();
+    this.capacityWords = 0;
+    this.buffer = undefined;
+    this.words = new Int32Array(0);
+    this.arena = new Uint8Array(0);
+    this.view = new DataView(this.words.buffer);
+    this.source = this.arena;
     const { options, records, bytes, runs } = this;
     return {
       exchange: options.exchange,
@@ -158,8 +166,8 @@ class ArenaWriter implements ExchangeWriter {
     if (needed > this.capacityWordsMax) throw this.tooSmall((needed + this.bufferWords) * 4);
     const total = this.end + needed + this.held * this.pairWords;
     if (total <= this.capacityWordsMax) {
-      let capacity = this.capacityWords * 2;
-      while (capacity < total) capacity *= 2;
+      let capacity = this.capacityWords * GROWTH;
+      while (capacity < total) capacity *= GROWTH;
       this.grow(Math.min(capacity, this.capacityWordsMax));
       return;
     }

@@ -111,7 +111,7 @@ function concatBytes(parts: readonly RunPart[], memoryBytes: number): number {
 /** Merges the parts in passes until the rest fits, then opens the rest. */
 function mergeOf(all: readonly RunPart[], options: MergeReaderOptions): KeyMerge {
   const { storage } = options;
-  const bufferBytes = Math.min(RUN_BUFFER_BYTES, options.memoryBytes >>> 4) & ~3;
+  const bufferBytes = Math.min(RUN_BUFFER_BYTES, Math.floor(options.memoryBytes / 16)) & ~3;
   const temporary: string[] = [];
   let parts = [...all];
   try {
