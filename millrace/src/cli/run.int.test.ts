@@ -462,6 +462,15 @@ test('--watch runs again when the program or a module of it changes, also after 
     /Expression expected[^]*helper\.ts has changed[^]*job: done[^]*watching 2 files/,
   );
   expect(await read('out.txt')).toBe('x333\n');
+  // One that does not end is given up.
+  await write('helper.ts', 'export const suffix = (() => { for (;;); })();\n');
+  await watch.shows(
+    'stderr',
+    /watching 2 files[^]*watching 2 files[^]*watching 2 files[^]*helper\.ts has changed/,
+  );
+  await write('helper.ts', "export const suffix = '4444';\n");
+  await watch.shows('stderr', /(?:[^]*watching \d files){4}/);
+  expect(await read('out.txt')).toBe('x4444\n');
   const { code } = await watch.end('SIGINT');
   expect(code).toBe(0);
 });

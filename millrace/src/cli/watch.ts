@@ -50,12 +50,12 @@ export async function watchProgram(env: Env, path: string): Promise<void> {
       );
     });
     ended = run;
-    const stop = new AbortController();
+    const watching = new AbortController();
     const first = await Promise.race([
       run.then(() => undefined),
-      whenChanged(env, marks, stop.signal).catch(() => undefined),
+      whenChanged(env, marks, watching.signal).catch(() => undefined),
     ]);
-    stop.abort();
+    watching.abort();
     if (first === undefined) {
       modules = parseModules(told, path);
       const known = new Map(marks);
