@@ -145,7 +145,8 @@ function joinRanges(
   const isMerged = stage.joins.some(
     (join) => join.node === node?.id && join.strategy === 'sort-merge',
   );
-  if (node?.kind !== 'join' || !isMerged || left === undefined || right === undefined)
+  const isShared = node?.kind === 'join' && node.splitsHotKeys && isMerged;
+  if (!isShared || left === undefined || right === undefined)
     return () => [{ left: undefined, right: undefined }];
   const sides = {
     node,

@@ -41,7 +41,9 @@ export function bodyPlan(
         );
         return known;
       });
-      ids.set(inner.id, add({ ...inner, id, inputs }));
+      // One process runs all tasks of a body: to share a key among several would only cost.
+      const node = inner.kind === 'join' ? { ...inner, splitsHotKeys: false } : inner;
+      ids.set(inner.id, add({ ...node, id, inputs }));
       continue;
     }
     const { index, name } = inner;

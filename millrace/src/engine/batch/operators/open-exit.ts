@@ -58,8 +58,9 @@ function openWriter(
   memoryBytes: number,
   storage: RunStorage,
 ): ExchangeWriter {
-  // Samples are for the boundaries of a sort, and for the hot keys of a join that merges.
-  const isSampled = exchange.kind === 'range' || (node.kind === 'join' && exchange.isSorted);
+  // Samples are for the boundaries of a sort, and for the hot keys of a join that merges and may share them.
+  const isSplit = node.kind === 'join' && node.splitsHotKeys && exchange.isSorted;
+  const isSampled = exchange.kind === 'range' || isSplit;
   return createExchangeWriter({
     exchange: exchange.id,
     partitions: exchange.partitions,
