@@ -42,8 +42,8 @@ export function bodyPlan(
         return known;
       });
       // One process runs all tasks of a body: to share a key among several would only cost.
-      const node = inner.kind === 'join' ? { ...inner, splitsHotKeys: false } : inner;
-      ids.set(inner.id, add({ ...node, id, inputs }));
+      const whole = inner.kind === 'join' ? { ...inner, splitsHotKeys: false } : inner;
+      ids.set(inner.id, add({ ...whole, id, inputs }));
       continue;
     }
     const { index, name } = inner;
