@@ -50,9 +50,12 @@ async function writePart(
   const path = `${directoryPath}/${name}`;
   const bytes = Buffer.from(text);
   const opened = env.fs.open(path, 'create');
-  writeFully(opened, bytes, 0, bytes.length, 0);
-  await opened.sync();
-  opened.close();
+  try {
+    writeFully(opened, bytes, 0, bytes.length, 0);
+    await opened.sync();
+  } finally {
+    opened.close();
+  }
   return { path, bytes: bytes.length, records: text.split('\n').length - 1 };
 }
 
@@ -347,3 +350,30 @@ test('a part that is not as its task has left it stops the commit', () =>
     expect(error?.message).toContain('has 2 bytes; 3 were written');
     expect(env.fs.list(DIRECTORY)).toEqual([]);
   }));
+
+test('a disk that is full at any moment leaves the old outputs, and nothing else', async () => {
+  let failures = 0;
+  for (let pages = 0; ; pages++) {
+    const machine = new SimMachine(pages, { directories: [DIRECTORY] });
+    const env = machine.boot();
+    const sinks = [file('a'), directory('b')];
+    const texts = (text: string): string[][] => [
+      [text.repeat(2_000), text],
+      [text, text.repeat(2_000)],
+    ];
+    await machine.run(runJob(env, optionsFor(sinks), texts('old\n')));
+    const before = machine.disk.usedBytes;
+    machine.setCapacity(before + pages * 4096);
+    const error = await machine.run(
+      errorOf(() => runJob(env, optionsFor(sinks, { overwrite: true }), texts('new\n'))),
+    );
+    const content = read(env, 'a').slice(0, 3) + read(env, 'b/part-00000.ndjson').slice(0, 3);
+    expect(env.fs.list(DIRECTORY)).toEqual(['.b.millrace', 'a', 'b']);
+    expect(content).toBe(error === undefined ? 'newnew' : 'oldold');
+    if (error === undefined) break;
+    expect(error.code).toBe('ML_DISK_FULL');
+    expect(machine.disk.usedBytes).toBeLessThanOrEqual(before);
+    failures++;
+  }
+  expect(failures).toBeGreaterThan(5);
+});
