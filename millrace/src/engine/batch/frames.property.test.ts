@@ -99,6 +99,12 @@ test('a length beyond the limit is refused with its header', () => {
   expect(() => decoder.push(header.subarray(4))).toThrow(/at most 67108864/);
 });
 
+test('an empty body is refused at once: no JSON is empty', () => {
+  expect(() => new FrameDecoder().push(Buffer.from([0, 0, 0, 0, FRAME.cancel]))).toThrow(
+    /not JSON/,
+  );
+});
+
 test('a body beyond the limit is not sent', () => {
   const line = 'x'.repeat(FRAME_BYTES_MAX);
   expect(() => encodeFrame('log', { line })).toThrow(MillraceError);

@@ -197,6 +197,24 @@ describe('a worker that ends', () => {
   });
 });
 
+test('only workers in a row that cannot start count: one that did begins anew', async () => {
+  const { pool, processes } = poolOf(1);
+  const waiting = run(pool);
+  let at = 0;
+  const die = (): void => processes[at++]?.end(7);
+  for (let count = 1; count < WORKER_START_FAILURES_MAX; count++) die();
+  processes[at]?.say('ready', { fingerprint: 'f' });
+  await turn();
+  die();
+  await expect(waiting).rejects.toMatchObject({ retriable: true });
+  const again = run(pool);
+  for (let count = 1; count < WORKER_START_FAILURES_MAX; count++) die();
+  processes[at]?.say('ready', { fingerprint: 'f' });
+  await turn();
+  processes[at]?.say('done', DONE);
+  expect(await again).toEqual(DONE.result);
+});
+
 test('a program that cannot be loaded fails every task, and starts no further worker', async () => {
   const { pool, processes } = poolOf(2);
   const waiting = run(pool);
