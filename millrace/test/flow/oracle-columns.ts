@@ -1,4 +1,5 @@
 /** What expressions and aggregates over columns mean, read from `flow/columns.ts` once more, for the oracle. */
+import { compareOracleKeys } from './oracle-order.ts';
 import type { ColumnAggregates, ColumnValue, Expression } from '../../src/flow/columns.ts';
 
 export type OracleRow = Readonly<Record<string, ColumnValue>>;
@@ -54,7 +55,7 @@ export function explodedWords(expression: Expression, row: OracleRow): string[] 
   if (expression.kind !== 'words') throw new TypeError('explode takes words');
   const text = evaluateExpression(expression.text, row);
   if (typeof text !== 'string') return [];
-  return text.match(expression.of === 'letters' ? /[A-Za-z]+/g : /[^ \t]+/g) ?? [];
+  return text.match(expression.of === 'letters' ? /[A-Za-z]+/g : /[^ \t\n\v\f\r]+/g) ?? [];
 }
 
 export function aggregateColumns(
@@ -73,7 +74,7 @@ export function aggregateColumns(
     const numbers = values.filter((value) => typeof value === 'number');
     const sum = numbers.reduce((total, value) => total + value, 0);
     if (aggregate.kind === 'countDistinct') out[name] = new Set(values).size;
-    else if (aggregate.kind === 'sum') out[name] = sum;
+    else if (aggregate.kind === 'sum') out[name] = numbers.length === 0 ? null : sum;
     else if (aggregate.kind === 'avg')
       out[name] = numbers.length === 0 ? null : sum / numbers.length;
     else if (aggregate.kind === 'min') out[name] = extreme(values, '<');
@@ -94,29 +95,32 @@ function compare(
   right: ColumnValue,
 ): boolean {
   if (left === null || right === null || typeof left !== typeof right) return false;
+  // Of two values of one type the order is that of keys: text by code point, false before true.
+  const order = compareOracleKeys(left, right);
   switch (operator) {
     case '=':
-      return left === right;
+      return order === 0;
     case '!=':
-      return left !== right;
+      return order !== 0;
     case '<':
-      return left < right;
+      return order < 0;
     case '<=':
-      return left <= right;
+      return order <= 0;
     case '>':
-      return left > right;
+      return order > 0;
     case '>=':
-      return left >= right;
+      return order >= 0;
   }
 }
 
+/** Finite, and never -0. */
 function arithmetic(
   operator: '+' | '-' | '*' | '/',
   left: ColumnValue,
   right: ColumnValue,
 ): ColumnValue {
   if (typeof left !== 'number' || typeof right !== 'number') return null;
-  if (operator === '+') return left + right;
-  if (operator === '-') return left - right;
-  return operator === '*' ? left * right : left / right;
+  const results = { '+': left + right, '-': left - right, '*': left * right, '/': left / right };
+  const result = results[operator];
+  return Number.isFinite(result) ? result + 0 : null;
 }
