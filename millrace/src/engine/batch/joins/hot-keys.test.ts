@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest';
 import { memorySink, memorySource, runPlan } from '../../../../test/batch/in-memory.ts';
 import { exchangeInput } from '../../../../test/flow/join-harness.ts';
+import { decodeValue } from '../../../core/value-codec.ts';
 import { flow } from '../../../flow/flow.ts';
 import type { Flow } from '../../../flow/flow-types.ts';
+import type { KeyRange } from '../stage.ts';
 import type { KeyedStream } from '../../../flow/streams.ts';
 import { exchangeStats, hotKeys, hottestKey, splitJoinTasks } from './hot-keys.ts';
 
@@ -97,6 +99,33 @@ test('a key is hot by its share of the bytes', () => {
   expect(others).toEqual([]);
   expect(robot).toMatchObject({ partition: 0, records: 200 });
   expect(hotKeys(stats, stats.bytes)).toEqual([]);
+});
+
+test('the tasks of a partition have every record once, also those of keys that begin like the hot one', () => {
+  const keys = ['', 'a', 'a\0', 'a\0\0', 'a\x01', 'ab', 'b'];
+  const rows = Array.from({ length: 90 }, (_, n) => ({
+    key: n % 3 === 0 ? keys[n % keys.length] : 'a',
+    value: n,
+  }));
+  const side = exchangeInput(rows, true);
+  const sideStats = exchangeStats(side.outputs, 1);
+  const values = (range?: KeyRange): unknown[] => {
+    const reader = side.open(range);
+    const read: unknown[] = [];
+    while (reader.next()) read.push(decodeValue(reader.buffer, reader.valueStart, reader.valueEnd));
+    reader.close();
+    return read;
+  };
+  const tasks = splitJoinTasks({
+    node: { type: 'left', splitsHotKeys: true },
+    partition: 0,
+    left: sideStats,
+    right: sideStats,
+    isLeftUnique: false,
+    hotKeyBytes: sideStats.bytes / 4,
+  });
+  expect(tasks.length).toBeGreaterThan(3);
+  expect(tasks.flatMap(({ left }) => values(left))).toEqual(values());
 });
 
 test('what cannot be split is one task', () => {
