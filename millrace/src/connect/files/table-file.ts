@@ -42,7 +42,7 @@ export async function openTableFile(
     const footerAt = sizeBytes - FOOTER_BYTES;
     const bytes = await readAt(file, Math.max(0, footerAt), FOOTER_BYTES);
     const footer = decodeFooter(bytes, path, footerAt);
-    if (footer.keys !== entry.keys || bytes.readUInt32BE(FOOTER_BYTES - CRC_BYTES) !== entry.crc)
+    if (bytes.readUInt32BE(FOOTER_BYTES - CRC_BYTES) !== entry.crc)
       throw damaged(path, footerAt, 'it is not the file that the manifest names');
     const listAt = footer.indexPosition + footer.indexBytes;
     const listBytes = footer.filters * FILTER_ENTRY_BYTES + CRC_BYTES;
