@@ -10,8 +10,8 @@ import { VALUE_SHAPES_MAX } from './limits.ts';
 const COMPILE_AFTER_OBJECTS = 16;
 const COMPILED_KEYS_MAX = 64;
 
-export type ReadValue = () => unknown;
-export type EncodeKey = (key: string, writer: ByteWriter) => void;
+type ReadValue = () => unknown;
+type EncodeKey = (key: string, writer: ByteWriter) => void;
 
 export class Shape {
   readonly keys: readonly string[];

@@ -85,7 +85,7 @@ function lowest(sampled: readonly Sampled[], records: number): Sampled[] {
 }
 
 /** Of lengths, key and value, all of which the words of a record are. MurmurHash3, 32 bits, over words. Unsigned. */
-export function hashRecord(words: Int32Array, at: number): number {
+function hashRecord(words: Int32Array, at: number): number {
   const end = at + wordsOf(words, at);
   let hash = 0;
   for (let index = at; index < end; index++) {
