@@ -300,6 +300,15 @@ export const JOBS_KEPT = 100;
 /** The largest record of a job that is read. */
 export const JOB_RECORD_BYTES_MAX = 64 * 1024 * 1024;
 
+// engine/batch/columns --------------------------------------------------------------------------------------------
+
+/** Rows that are worked on at once, so that what is computed of them stays in the cache. */
+export const LANE_BATCH_ROWS = 1_024;
+/** The memory of a lane: its addresses are numbers of 31 bits. */
+export const LANE_BYTES_MAX = 1024 * 1024 * 1024;
+/** Sources whose lines may be longer are read as rows: a chunk has to fit into that memory, next to the tables. */
+export const LANE_LINE_BYTES_MAX = 256 * 1024 * 1024;
+
 // engine/batch/joins ----------------------------------------------------------------------------------------------
 
 /** A side is broadcast only when its sources have at most this part of the memory of the job: 1/32. */

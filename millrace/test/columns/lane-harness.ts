@@ -129,8 +129,7 @@ export async function runOnBytes(
 }
 
 function keyOf({ aggregate: { by } }: Query, bytes: Buffer): unknown {
-  const key = decodeKey(bytes, 0, bytes.length);
-  return by.length === 0 ? [] : key;
+  return by.length === 0 ? [] : decodeKey(bytes, 0, bytes.length);
 }
 
 /** What the definition gives on the rows of a source. */
@@ -148,17 +147,15 @@ export async function runOnRows(
       rows = rows.flatMap((row) => explodeColumn(step)(row, undefined) as unknown[]);
   }
   const { key, init, add, finish } = rowAggregation(query.aggregate);
-  const groups = new Map<string, { readonly key: readonly unknown[]; state: unknown }>();
+  const groups = new Map<string, unknown>();
   for (const row of rows) {
-    const by = key(row);
-    const name = encodedHex(by);
-    const group = groups.get(name) ?? { key: by, state: init() };
-    groups.set(name, group);
-    group.state = add(group.state, row);
+    const name = encodedHex(key(row));
+    groups.set(name, add(groups.get(name) ?? init(), row));
   }
+  // Keys go through their encoding, which knows no -0.
   return [...groups]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([, group]) => finish(group.state, group.key));
+    .map(([name, state]) => finish(state, keyOf(query, Buffer.from(name, 'hex'))));
 }
 
 function encodedHex(key: unknown): string {

@@ -10,6 +10,7 @@
  *
  * @hot
  */
+import { LANE_BYTES_MAX } from '../../../core/limits.ts';
 import type { ByteChunk } from '../../../flow/source.ts';
 import {
   compileLane,
@@ -48,6 +49,7 @@ export class ColumnLane {
   rows = 0;
   private readonly program: LaneProgram;
   private readonly options: LaneOptions;
+  private readonly memoryBytes: number;
   private chunkStart = 0;
   private isLongPossible = false;
   private readonly keeps = new Uint8Array(BATCH_ROWS);
@@ -56,6 +58,8 @@ export class ColumnLane {
   constructor(program: LaneProgram, options: LaneOptions) {
     this.program = program;
     this.options = options;
+    // Addresses have 31 bits.
+    this.memoryBytes = Math.min(options.memoryBytes, LANE_BYTES_MAX);
   }
 
   get heldBytes(): number {
@@ -187,7 +191,7 @@ export class ColumnLane {
     }
     if (batch.rows === 0) return;
     if (segment.exploded === undefined) {
-      groups.add(batch.rows, this.options.memoryBytes, this.options.events.output);
+      groups.add(batch.rows, this.memoryBytes, this.options.events.output);
       return;
     }
     segment.exploded.prepare();

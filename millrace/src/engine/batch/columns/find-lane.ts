@@ -1,5 +1,6 @@
 /** Which stages can run on bytes: a text source, operators on columns, a column aggregation, one after the other and nothing else. */
 import { rowOfLine } from '../../../flow/functions.ts';
+import { LANE_LINE_BYTES_MAX } from '../../../core/limits.ts';
 import type { ColumnAggregateNode, Plan, PlanNode } from '../../../flow/plan.ts';
 import type { Source } from '../../../flow/source.ts';
 import type { Stage } from '../stage.ts';
@@ -22,6 +23,8 @@ export function findLane(plan: Plan, stage: Stage): LanePlan | undefined {
   const { columns: layout } = source;
   if (source.openBytes === undefined || layout === undefined || layout.kind === 'parquet')
     return undefined;
+  // A chunk is as long as its longest line, and has to fit into the memory of a lane.
+  if (layout.lineBytesMax > LANE_LINE_BYTES_MAX) return undefined;
   // Of the errors in a row of CSV only its reader makes dead letters.
   if (layout.kind === 'csv' && plan.onError.kind === 'skip') return undefined;
   const isLine = layout.kind === 'line';

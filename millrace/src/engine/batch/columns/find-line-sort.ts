@@ -1,4 +1,5 @@
 /** Which exchanges sort whole lines that are written as lines again: nothing on their way needs a string. */
+import { LANE_LINE_BYTES_MAX } from '../../../core/limits.ts';
 import { lineOfRow, rowOfLine } from '../../../flow/functions.ts';
 import type { Plan, PlanNode } from '../../../flow/plan.ts';
 import type { Exchange, StageGraph } from '../stage.ts';
@@ -28,6 +29,7 @@ function isProducer([source, toRows, sort, ...others]: readonly PlanNode[]): boo
   return (
     source?.kind === 'source' &&
     source.source.columns?.kind === 'line' &&
+    source.source.columns.lineBytesMax <= LANE_LINE_BYTES_MAX &&
     source.source.openBytes !== undefined &&
     toRows?.kind === 'map' &&
     toRows.fn === rowOfLine &&

@@ -4,11 +4,12 @@
  *
  * @hot Loops over rows; nothing is allocated per row.
  */
+import { LANE_BATCH_ROWS } from '../../../core/limits.ts';
 import { parseBoolean, parseNumber } from '../../../flow/column-text.ts';
 import type { LaneMemory } from './lane-memory.ts';
 
-/** Most rows of a batch: its vectors stay in the cache. */
-export const BATCH_ROWS = 1024;
+/** Most rows of a batch. */
+export const BATCH_ROWS: number = LANE_BATCH_ROWS;
 
 /** The rows that are worked on. `stamp` changes whenever they do. */
 export class Batch {
