@@ -105,6 +105,8 @@ test('tables have unique keys, and what keeps keys and adds nothing has them, to
   const filter = operator(2, 'filter', [1]);
   expect(hasUniqueKeys(planOf(source(0, 'a'), aggregate, filter, map(true)), 3)).toBe(true);
   expect(hasUniqueKeys(planOf(source(0, 'a'), aggregate, filter, map(false)), 3)).toBe(false);
+  const flatMap = { ...operator(2, 'flatMap', [1]), keepsKey: true } as unknown as PlanNode;
+  expect(hasUniqueKeys(planOf(source(0, 'a'), aggregate, flatMap), 2)).toBe(false);
   expect(hasUniqueKeys(planOf(source(0, 'a')), 0)).toBe(false);
   expect(hasUniqueKeys(planOf(source(0, 'a'), aggregate, operator(2, 'union', [1, 1])), 2)).toBe(
     false,
