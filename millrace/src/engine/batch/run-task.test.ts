@@ -203,6 +203,19 @@ test('records that fail become dead letters; the others go on', async () => {
   expect(results[0]?.[0]?.skipped).toMatchObject({ records: 3, parts: [{ records: 3 }] });
 });
 
+test('dead letters of a function that fails now and later are in the order of the records', async () => {
+  const letters = memorySink();
+  await skipping(upTo(6), letters, (_, numbers) => {
+    numbers
+      .map((n) => {
+        if (n % 3 === 0) throw new Error('now');
+        return n % 3 === 1 ? Promise.reject(new Error('later')) : n;
+      })
+      .write(memorySink());
+  });
+  expect((letters.values() as DeadLetter[]).map(({ record }) => record)).toEqual([0, 1, 3, 4]);
+});
+
 test('a record that fails leaves no key behind', async () => {
   const sink = memorySink();
   await skipping(upTo(6), memorySink(), (_, numbers) => {
