@@ -171,6 +171,29 @@ test('an iteration in the body of another one starts anew each time', async () =
   expect(values).toEqual([85, 149]);
 });
 
+test('a job that is cancelled ends in the round that it is in, and its runs are removed', async () => {
+  const storage = countingStorage();
+  const cancel = new AbortController();
+  let calls = 0;
+  const failing = run(
+    [1, 2],
+    (stream, f) =>
+      f.iterate('steps', stream, { rounds: 1_000 }, (current) =>
+        current
+          .sort('order', (n) => n)
+          .map((n) => {
+            if (++calls === 20) cancel.abort();
+            return n + 1;
+          }),
+      ),
+    { storage, signal: cancel.signal },
+  );
+  await expect(failing).rejects.toMatchObject({ code: 'ML_ABORTED' });
+  expect(calls).toBe(20);
+  // Left is what the task was given to read.
+  expect(storage.present).toBe(1);
+});
+
 /** Counts the runs that are made and those that are there. */
 function countingStorage(): RunStorage & { made: number; present: number } {
   const inner = memoryStorage(Number.POSITIVE_INFINITY, {
