@@ -44,9 +44,12 @@ export class ExternalSort {
     });
   }
 
-  /** Removes the runs. Idempotent. */
+  /**
+   * Removes the runs. Idempotent. A writer that is not done is left as it is: its runs belong to a task that has failed, and go
+   * with the directory of its attempt.
+   */
   close(): void {
-    this.finish();
+    this.writer = undefined;
     for (const path of new Set(this.runs.map((run) => run.path))) this.storage.remove(path);
     this.runs = [];
   }

@@ -10,7 +10,8 @@ import type { MergeReader, RunStorage } from '../exchange.ts';
  *   stand at the place of that key, too (null sorts before everything else), those of the left before those of the right.
  * - partitioned-hash: by left row in arrival order, then by right row in arrival order; a left row without a match stands at its
  *   own place, whatever its key. Right rows without a match follow after all left rows, in arrival order.
- * - broadcast-hash: as partitioned-hash, without right rows that have no match.
+ * - broadcast-hash: as partitioned-hash, without right rows that have no match. Left rows go through no exchange: their keys are
+ *   those that the program gave, where an exchange makes 0 of -0.
  *
  * The order never depends on the memory that a task has: what does not fit is sorted on disk and comes back in this order.
  */
