@@ -3,7 +3,7 @@ import type { Env } from '../../core/env.ts';
 import type { ErrorCode } from '../../core/errors.ts';
 import { MillraceError } from '../../core/errors.ts';
 import { readWholeFile, writeFully } from '../../core/files.ts';
-import { SimMachine } from '../../core/sim/sim-machine.ts';
+import { SimMachine, SimPowerCut } from '../../core/sim/sim-machine.ts';
 import type { Part, Sink, SinkTarget } from '../../flow/sink.ts';
 import type { CommitOptions } from './commit.ts';
 import { OutputCommit, recoverOutput } from './commit.ts';
@@ -376,4 +376,30 @@ test('a disk that is full at any moment leaves the old outputs, and nothing else
     failures++;
   }
   expect(failures).toBeGreaterThan(5);
+});
+
+test('a job that gets only some of its outputs leaves a decided commit in the others alone', async () => {
+  const sinks = [file('a'), file('b')];
+  const overwrite = { overwrite: true };
+  for (let step = 1; ; step++) {
+    const machine = new SimMachine(step, { directories: [DIRECTORY] });
+    const env = machine.boot();
+    await machine.run(runJob(env, optionsFor(sinks), [['old\n'], ['old\n']]));
+    machine.cutAtStep(machine.stepCount + step, 'kill');
+    await expect(
+      machine.run(runJob(env, optionsFor(sinks, overwrite), [['new\n'], ['new\n']])),
+      'there is a step between the decision and the first swap',
+    ).rejects.toThrow(SimPowerCut);
+    const after = machine.boot();
+    if (after.fs.stat(`${DIRECTORY}/.a.millrace/commit.json`) === undefined) continue;
+    expect([read(after, 'a'), read(after, 'b')]).toEqual(['old\n', 'old\n']);
+    const other = after.fs.lock(`${DIRECTORY}/.b.millrace`);
+    const busy = OutputCommit.begin(after, optionsFor(sinks, overwrite));
+    expect(await machine.run(codeOf(() => busy))).toBe('ML_COMMIT_BUSY');
+    other.release();
+    await machine.run(recoverOutput(after, `${DIRECTORY}/b`));
+    expect([read(after, 'a'), read(after, 'b')]).toEqual(['new\n', 'new\n']);
+    expect(after.fs.list(DIRECTORY)).toEqual(['a', 'b']);
+    return;
+  }
 });
