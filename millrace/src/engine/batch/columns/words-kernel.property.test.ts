@@ -32,7 +32,7 @@ function wordsOf(of: WordKind, text: string, from: number, to: number): string[]
   return found;
 }
 
-const text = fc
+const sparse = fc
   .array(
     fc.oneof(
       fc.constantFrom('a', 'Z', '@', '[', '`', '{', 'é', 'á', ' ', '\t', '\r\n', '\v', '\f', '\b'),
@@ -43,6 +43,10 @@ const text = fc
     { maxLength: 150 },
   )
   .map((parts) => parts.join(''));
+
+/** More words than there is room for, so that the kernel stops in the middle of one. */
+const dense = fc.string({ unit: fc.constantFrom('a', 'bcd', ' '), maxLength: 900, size: 'max' });
+const text = fc.oneof(sparse, dense);
 
 test.each([
   ['letters', /[A-Za-z]+/g],
