@@ -54,22 +54,25 @@ export interface Reaper {
   close(): void;
 }
 
-/** Reads `+ PID` and `- PID`; at the end of its input, which is the end of this process, those that are left are killed. */
-const REAPER_SCRIPT = `trap '' INT TERM HUP; pids=' '
+/**
+ * Its arguments are the first process ids; it reads `+ PID` and `- PID`. At the end of its input, which is the end of this process,
+ * those that are left are killed.
+ */
+const REAPER_SCRIPT = `trap '' INT TERM HUP; pids=" $* "
 while read -r op pid; do case $op in
   +) pids="$pids$pid ";;
   -) pids="\${pids%%" $pid "*} \${pids#*" $pid "}";;
 esac; done
-[ "$pids" = ' ' ] || kill -9 $pids 2>/dev/null`;
+kill -9 $pids 2>/dev/null`;
 
 /**
- * Starts a reaper: a shell that waits for this process to end. Processes that look at a pipe notice by themselves when the other
+ * Starts a reaper of these processes: a shell that waits for this process to end. Processes that look at a pipe notice by themselves when the other
  * side has gone, but not while they are stuck in a loop.
  */
-export function startReaper(): Reaper {
+export function startReaper(pids: readonly number[]): Reaper {
   // Windows has no such shell: there the pipe has to do.
   if (process.platform === 'win32') return { watch: () => {}, forget: () => {}, close: () => {} };
-  const child = spawn('/bin/sh', ['-c', REAPER_SCRIPT], {
+  const child = spawn('/bin/sh', ['-c', REAPER_SCRIPT, 'millrace-reaper', ...pids.map(String)], {
     stdio: ['pipe', 'ignore', 'ignore'],
     detached: true,
   });

@@ -85,7 +85,9 @@ test.runIf(isLinux)('killed at random moments, then run again', async () => {
   expect(readdirSync(join(directory, 'out')).toSorted()).toEqual([
     '.sorted.millrace',
     'sorted',
+    'tail.ndjson',
     'top.ndjson',
+    'words.txt',
   ]);
   const staged = readdirSync(join(directory, 'out/.sorted.millrace'));
   expect(staged.filter((name) => name !== 'lock.db')).toEqual([expect.stringMatching(/^v-/)]);

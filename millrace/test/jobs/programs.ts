@@ -8,12 +8,17 @@ import { files, flow } from 'millrace';
 
 export default flow('words', (f) => {
   const lines = f.counter('lines');
-  const counts = f
+  const words = f
     .read(files.lines('input/*.txt'))
     .tap(() => lines.add())
-    .flatMap((line) => line.split(' '))
-    .keyBy((word) => word)
-    .count('count');
+    .flatMap((line) => line.split(' '));
+  const counts = words.keyBy((word) => word).count('count');
+  // These show the order of the stream: by parts that are put together, and by what comes last for each key.
+  words.write(files.lines('out/words.txt'));
+  words
+    .keyBy((word) => word.slice(0, 2))
+    .aggregate('tail', { init: () => '', add: (tail, word) => (tail + word).slice(-60) })
+    .write(files.ndjson('out/tail.ndjson'));
   counts.entries().sort('by-count', (entry) => [entry.value, entry.key]).write(files.ndjson('out/sorted'));
   counts.top(5).write(files.ndjson('out/top.ndjson'));
 });

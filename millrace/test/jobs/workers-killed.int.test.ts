@@ -54,7 +54,7 @@ async function run(changes: Partial<KillPlan>): Promise<KillReport> {
 function outputs(): Readonly<Record<string, string>> {
   const out = join(directory, 'out');
   const names = readdirSync(out, { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.ndjson'))
+    .filter((name) => /\.(?:ndjson|txt)$/.test(name))
     .filter((name) => !name.startsWith('.'))
     .toSorted();
   expect(names.length).toBeGreaterThan(1);

@@ -306,8 +306,7 @@ class Job {
     this.#pool = pool;
     env.timers.after(REAPER_DELAY_MS, () => {
       if (pool.pids.length === 0) return;
-      this.#reaper = startReaper();
-      for (const pid of pool.pids) this.#reaper.watch(pid);
+      this.#reaper = startReaper(pool.pids);
     });
     return pool;
   }
