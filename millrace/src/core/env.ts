@@ -45,8 +45,9 @@ export interface Random {
 }
 
 /** How a file is opened: `read` an existing one; `write` (read and write) an existing one; `create` (read and
- * write) one that must not exist; `open` (read and write), created when absent. */
-export type OpenMode = 'read' | 'write' | 'create' | 'open';
+ * write) one that must not exist, for the user and group only; `publish` as `create`, for everybody whom the umask does not
+ * exclude (outputs); `open` (read and write), created when absent. */
+export type OpenMode = 'read' | 'write' | 'create' | 'publish' | 'open';
 
 /**
  * A file. Synchronous calls are for work that only touches the page cache or small metadata; whatever waits for
@@ -103,8 +104,10 @@ export interface FileSystem {
   stat(path: string): FileStat | undefined;
   /** Names in a directory, sorted; empty when the directory does not exist. */
   list(path: string): string[];
-  /** Creates the directory and its missing parents. */
+  /** Creates the directory and its missing parents, for the user and group only. */
   makeDirectory(path: string): void;
+  /** The same for everybody whom the umask does not exclude: a place for outputs. */
+  publishDirectory(path: string): void;
   /** Atomic; replaces an existing target file, link or empty directory; a directory replaces no file or link, nor they it. */
   rename(from: string, to: string): void;
   /** Makes a symbolic link. `target` need not exist; a relative one starts from the directory that holds the link.

@@ -90,7 +90,7 @@ export function isThere(fs: FileSystem, path: string): boolean {
 export function lockStaging(fs: FileSystem, path: string): DirectoryLock {
   const staging = stagingOf(path);
   for (let attempt = 0; attempt < STAGING_LOCK_ATTEMPTS; attempt++) {
-    fs.makeDirectory(staging);
+    fs.publishDirectory(staging);
     const before = fs.stat(staging);
     const lock = tryLock(fs, path, staging);
     if (lock === undefined) continue;

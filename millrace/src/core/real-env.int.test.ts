@@ -57,6 +57,24 @@ function errorOf(work: () => unknown): MillraceError | undefined {
   return undefined;
 }
 
+test('data is for the user and group, outputs are for whom the umask says', () => {
+  const modeOf = (path: string): number => nodeFs.statSync(join(root, path)).mode & 0o777;
+  const before = process.umask(0o022);
+  try {
+    env.fs.makeDirectory(join(root, 'data'));
+    env.fs.publishDirectory(join(root, 'out'));
+    env.fs.open(join(root, 'data/segment'), 'create').close();
+    env.fs.open(join(root, 'out/part'), 'publish').close();
+  } finally {
+    process.umask(before);
+  }
+  expect([modeOf('data'), modeOf('data/segment')]).toEqual([0o750, 0o640]);
+  expect([modeOf('out'), modeOf('out/part')]).toEqual([0o755, 0o644]);
+  expect(errorOf(() => env.fs.open(join(root, 'out/part'), 'publish'))?.code).toBe(
+    'ML_FILE_EXISTS',
+  );
+});
+
 test('the lock of a process that is killed is free, whatever lock.json says', async () => {
   const { child, line } = await start(`env.fs.lock(root); console.log('locked');
     setInterval(() => {}, 1000);`);

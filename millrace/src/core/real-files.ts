@@ -18,16 +18,21 @@ const OPEN_FLAGS: Readonly<Record<OpenMode, number>> = {
   read: O_RDONLY,
   write: O_RDWR,
   create: O_RDWR | O_CREAT | O_EXCL,
+  publish: O_RDWR | O_CREAT | O_EXCL,
   open: O_RDWR | O_CREAT,
 };
 /** Data is for the user that runs Millrace and its group, not for everybody. */
 const FILE_MODE = 0o640;
 const DIRECTORY_MODE = 0o750;
+/** Outputs are for whom the umask says, as those of any other tool. */
+const PUBLIC_FILE_MODE = 0o666;
+const PUBLIC_DIRECTORY_MODE = 0o777;
 
 export class RealFileSystem implements FileSystem {
   open(path: string, mode: OpenMode): File {
     try {
-      return new RealFile(path, nodeFs.openSync(path, OPEN_FLAGS[mode], FILE_MODE));
+      const access = mode === 'publish' ? PUBLIC_FILE_MODE : FILE_MODE;
+      return new RealFile(path, nodeFs.openSync(path, OPEN_FLAGS[mode], access));
     } catch (error) {
       throw systemError(error, `open ${path}`, undefined, { path });
     }
@@ -60,11 +65,11 @@ export class RealFileSystem implements FileSystem {
   }
 
   makeDirectory(path: string): void {
-    try {
-      nodeFs.mkdirSync(path, { recursive: true, mode: DIRECTORY_MODE });
-    } catch (error) {
-      throw systemError(error, `make directory ${path}`, undefined, { path });
-    }
+    makeDirectory(path, DIRECTORY_MODE);
+  }
+
+  publishDirectory(path: string): void {
+    makeDirectory(path, PUBLIC_DIRECTORY_MODE);
   }
 
   rename(from: string, to: string): void {
@@ -279,5 +284,13 @@ class RealFile implements File {
     return new MillraceError('ML_FILE_CLOSED', `cannot ${doing} ${this.path}: it is closed`, {
       fields: { path: this.path },
     });
+  }
+}
+
+function makeDirectory(path: string, mode: number): void {
+  try {
+    nodeFs.mkdirSync(path, { recursive: true, mode });
+  } catch (error) {
+    throw systemError(error, `make directory ${path}`, undefined, { path });
   }
 }

@@ -51,6 +51,10 @@ class FaultyFileSystem implements FileSystem {
     this.real.makeDirectory(path);
   }
 
+  publishDirectory(path: string): void {
+    this.real.publishDirectory(path);
+  }
+
   rename(from: string, to: string): void {
     this.real.rename(from, to);
   }

@@ -124,7 +124,7 @@ export class ParquetSinkWriter implements SinkWriter<Row, unknown> {
     const library = await load();
     const { directory, env } = this.context;
     const path = `${directory}/${String(this.partCount++).padStart(5, '0')}`;
-    const file = env.fs.open(path, 'create');
+    const file = env.fs.open(path, 'publish');
     this.current = new OpenFile(library, file, columns, this.codec);
     return this.current;
   }

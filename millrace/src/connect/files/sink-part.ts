@@ -89,7 +89,7 @@ export class PartWriter {
   private begin(): OpenPart {
     const { directory, env } = this.context;
     const path = `${directory}/${String(this.all.length).padStart(5, '0')}`;
-    const part = new OpenPart(env.fs.open(path, 'create'), this.target);
+    const part = new OpenPart(env.fs.open(path, 'publish'), this.target);
     this.all.push(part);
     this.current = part;
     if (this.head !== undefined) part.writeHead(this.head);

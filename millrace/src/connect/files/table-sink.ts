@@ -54,7 +54,7 @@ async function writeTableManifest({ directory, env, parts }: CompleteContext): P
     files,
   };
   const bytes = encodeManifest(manifest);
-  const file = env.fs.open(`${directory}/${TABLE_FILE}`, 'create');
+  const file = env.fs.open(`${directory}/${TABLE_FILE}`, 'publish');
   try {
     writeFully(file, bytes, 0, bytes.length, 0);
     await file.sync();

@@ -66,7 +66,7 @@ export class TableWriter implements SinkWriter<unknown, unknown> {
   private position = 0;
 
   constructor({ directory, env }: WriteContext) {
-    this.file = env.fs.open(`${directory}/partition`, 'create');
+    this.file = env.fs.open(`${directory}/partition`, 'publish');
   }
 
   write(value: unknown, key: unknown): void {

@@ -26,14 +26,15 @@ export class SimFileSystem implements FileSystem {
 
   open(path: string, mode: OpenMode): File {
     const { process } = this;
+    const isNew = mode === 'create' || mode === 'publish';
     return process.call(`open ${path}`, path, () => {
       const { disk } = process.core;
       const node = disk.find(path);
       if (node?.kind === 'directory') throw new SimDiskError('EISDIR');
-      if (node !== undefined && mode === 'create') throw new SimDiskError('EEXIST');
+      if (node !== undefined && isNew) throw new SimDiskError('EEXIST');
       if (node === undefined && (mode === 'read' || mode === 'write'))
         throw new SimDiskError('ENOENT');
-      if (mode === 'create' && disk.findLink(path) !== undefined) throw new SimDiskError('EEXIST');
+      if (isNew && disk.findLink(path) !== undefined) throw new SimDiskError('EEXIST');
       const inode = node?.kind === 'file' ? node.inode : disk.createFile(disk.place(path, true));
       inode.modifiedMs ||= process.core.wallMs();
       disk.open(inode);
@@ -68,6 +69,10 @@ export class SimFileSystem implements FileSystem {
   makeDirectory(path: string): void {
     const { process } = this;
     process.call(`make directory ${path}`, path, () => process.core.disk.makeDirectory(path));
+  }
+
+  publishDirectory(path: string): void {
+    this.makeDirectory(path);
   }
 
   rename(from: string, to: string): void {

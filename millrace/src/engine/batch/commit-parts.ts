@@ -45,7 +45,7 @@ export async function concatenate(
 ): Promise<number> {
   const [first, ...rest] = parts.filter((part) => part.bytes > 0);
   if (first === undefined) {
-    const file = fs.open(path, 'create');
+    const file = fs.open(path, 'publish');
     await file.sync().finally(() => file.close());
     return 0;
   }
@@ -104,7 +104,7 @@ export async function writeManifest(
     undefined,
     2,
   );
-  const file = fs.open(`${directory}/${MANIFEST_FILE}`, 'create');
+  const file = fs.open(`${directory}/${MANIFEST_FILE}`, 'publish');
   try {
     await writeManyFullyAsync(file, [Buffer.from(`${text}\n`)], 0);
     await file.sync();

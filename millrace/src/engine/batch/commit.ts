@@ -222,7 +222,7 @@ export class OutputCommit {
       assert(sink.complete === undefined, `${sink.format} describes parts, and is one file`);
     } else {
       const version = versionPath(staging, token);
-      fs.makeDirectory(version);
+      fs.publishDirectory(version);
       const named = namedParts(fs, parts, version, output.extension);
       await sink.complete?.({ env, directory: version, parts: named });
       await writeManifest(fs, version, options.jobId, named);
