@@ -400,7 +400,7 @@ describe('command lines that are wrong', () => {
   test.each([
     [['--workers', 'many'], /--workers takes a whole number/],
     [['--workers', '1000'], /at most 256/],
-    [['--memory', '1MB'], /--memory takes at least 16\.8 MB/],
+    [['--memory', '1MB'], /--memory takes at least 16\.0 MB/],
     [['--memory', 'lots'], /--memory takes a size such as 256MB/],
     [['--set', 'x'], /--set takes name=value/],
     [['--partitions', '0'], /whole number from 1/],
