@@ -279,6 +279,9 @@ export const SPLIT_UNIT_BYTES = 8 * 1024 * 1024;
 export const SOURCE_TASKS = 32;
 /** …but none with less input than this, nor with more than SPLIT_BYTES. */
 export const TASK_BYTES_MIN = 4 * 1024 * 1024;
+/** …and the most that one in front of an exchange reads, where two or more for each worker would read more. */
+export const TASK_BYTES_MAX = 256 * 1024 * 1024;
+export const TASKS_PER_WORKER = 2;
 /** Of the memory of a worker, what its task may count on; the rest is for read buffers and for garbage. */
 export const TASK_MEMORY_SHARE = 0.75;
 /** Body of one frame between driver and worker: a task names the runs that it reads, a result those that it wrote. */

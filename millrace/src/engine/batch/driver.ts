@@ -215,7 +215,13 @@ class Job {
           planTasks(plan, graph, stage.id, {
             splits: inputs.splits,
             results: done,
-            packBytes: packBytes(this.#options.splitBytes, inputs.bytes),
+            packBytes: packBytes({
+              wanted: this.#options.splitBytes,
+              inputBytes: inputs.bytes,
+              sourceBytes: inputs.sourceBytes[stage.sources[0] ?? -1] ?? 0,
+              writes: stage.writes.length > 0,
+              workers: this.#workers,
+            }),
             memoryBytes: this.#taskMemory(),
           }),
         prepare: (task, attempt, skippedRecordsMax) =>

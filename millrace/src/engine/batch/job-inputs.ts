@@ -1,5 +1,12 @@
 /** What a job is going to read: the splits of all its sources. */
-import { SOURCE_TASKS, SPLIT_BYTES, SPLIT_UNIT_BYTES, TASK_BYTES_MIN } from '../../core/limits.ts';
+import {
+  SOURCE_TASKS,
+  SPLIT_BYTES,
+  SPLIT_UNIT_BYTES,
+  TASK_BYTES_MAX,
+  TASK_BYTES_MIN,
+  TASKS_PER_WORKER,
+} from '../../core/limits.ts';
 import type { Plan } from '../../flow/plan.ts';
 import type { PlanContext, Split } from '../../flow/source.ts';
 
@@ -39,12 +46,29 @@ export function splitBytes(wanted: number | undefined): number {
   return wanted ?? SPLIT_UNIT_BYTES;
 }
 
+export interface PackOptions {
+  /** `--split-size`. */
+  readonly wanted: number | undefined;
+  readonly inputBytes: number;
+  /** Of the source that the stage reads. */
+  readonly sourceBytes: number;
+  /** The stage has outputs. */
+  readonly writes: boolean;
+  readonly workers: number;
+}
+
 /**
- * How much a task reads. It follows from the input alone: outputs that are directories have a part for each task, and must not depend
- * on how many workers there were.
+ * How much a task reads. Outputs that are directories have a part for each task: there it follows from the input alone, and not from
+ * how many workers there are. In front of an exchange nobody can tell, and few large tasks combine better than many small ones:
+ * counting 350,000 words of 270 MB moves 1.4 M records in 4 tasks and 5.7 M in 34, at twice the processor time.
  */
-export function packBytes(wanted: number | undefined, inputBytes: number): number {
+export function packBytes(options: PackOptions): number {
+  const { wanted, inputBytes, sourceBytes, writes, workers } = options;
   if (wanted !== undefined) return wanted;
-  const even = Math.ceil(inputBytes / SOURCE_TASKS);
-  return Math.min(Math.max(even, TASK_BYTES_MIN), SPLIT_BYTES);
+  if (writes) {
+    const even = Math.ceil(inputBytes / SOURCE_TASKS);
+    return Math.min(Math.max(even, TASK_BYTES_MIN), SPLIT_BYTES);
+  }
+  const even = Math.ceil(sourceBytes / (Math.max(1, workers) * TASKS_PER_WORKER));
+  return Math.min(Math.max(even, TASK_BYTES_MIN), TASK_BYTES_MAX);
 }
