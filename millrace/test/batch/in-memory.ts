@@ -174,6 +174,8 @@ class MemoryWriter implements SinkWriter<unknown, unknown> {
 export interface RunOptions {
   /** Records of a split; default: all. */
   readonly splitRecords?: number;
+  /** Records of a task; default: those of a split. */
+  readonly packRecords?: number;
   readonly memoryBytes?: number;
   readonly partitions?: number;
   /** Bytes from which a key of a join is hot. */
@@ -203,6 +205,7 @@ export function runPlan(plan: Plan, options: RunOptions = {}): Promise<LocalRun>
     partitions: options.partitions,
     hotKeyBytes: options.hotKeyBytes,
     splitBytes: options.splitRecords ?? 1_000_000,
+    packBytes: options.packRecords,
     writeDirectory: () => '/',
     skippedDirectory: () => '/',
   });

@@ -31,6 +31,8 @@ export interface LocalRunOptions {
   readonly hotKeyBytes?: number | undefined;
   /** Default SPLIT_BYTES; splits are packed up to as much. */
   readonly splitBytes?: number | undefined;
+  /** Splits are packed into tasks up to so many bytes. Default: `splitBytes`. */
+  readonly packBytes?: number | undefined;
 }
 
 export interface LocalRun {
@@ -55,7 +57,8 @@ export async function runLocally(options: LocalRunOptions): Promise<LocalRun> {
   });
   const results: Record<number, readonly TaskResult[]> = {};
   const { hotKeyBytes } = options;
-  const context = { splits, results, packBytes: splitBytes, memoryBytes, hotKeyBytes };
+  const { packBytes = splitBytes } = options;
+  const context = { splits, results, packBytes, memoryBytes, hotKeyBytes };
   for (const stage of graph.stages) {
     const done: TaskResult[] = [];
     let skippedRecordsMax = plan.onError.kind === 'skip' ? plan.onError.recordsMax : 0;

@@ -181,6 +181,7 @@ const program = fc.array(
 
 const settings = fc.record({
   splitRecords: fc.integer({ min: 1, max: 70 }),
+  packRecords: fc.integer({ min: 1, max: 70 }),
   memoryBytes: fc.constantFrom(1024 * 1024, 16 * 1024 * 1024),
   partitions: fc.integer({ min: 1, max: 4 }),
   chunk: fc.integer({ min: 1, max: 20 }),
@@ -223,6 +224,7 @@ async function compare(
   sinks: readonly MemorySink[],
   options: {
     readonly splitRecords: number;
+    readonly packRecords: number;
     readonly memoryBytes: number;
     readonly partitions: number;
   },

@@ -276,6 +276,45 @@ test('promises are started together up to a bound, and keep the order', async ()
   expect(pendingMax).toBe(ASYNC_RECORDS_MAX);
 });
 
+test('a task reads all of its splits, and knows the places of records that wait', async () => {
+  const sink = memorySink();
+  const options = { splitRecords: 3, packRecords: 10 };
+  const { results } = await run(
+    upTo(20),
+    (_, numbers) => numbers.map(async (n) => n).write(sink),
+    options,
+  );
+  expect([results[0]?.length, sink.values()]).toEqual([3, upTo(20)]);
+  const error = await failure(
+    run(
+      upTo(20),
+      (_, numbers) => numbers.map(async (n) => throwsAt(4)(n)).write(memorySink()),
+      options,
+    ),
+  );
+  expect(error.fields['position']).toBe('memory:5');
+});
+
+test('a row with many matches in a broadcast is joined piece by piece while promises are pending', async () => {
+  const sink = memorySink({ busyAfter: 7 });
+  const perKey = ASYNC_RECORDS_MAX + 50;
+  await run(upTo(3 * perKey), (_, numbers) => {
+    numbers
+      .filter((n) => n < 3)
+      .keyBy((n) => n)
+      .join(
+        'pairs',
+        numbers.keyBy((n) => n % 3),
+        async (left, right) => [left, right],
+        { strategy: 'broadcast-hash' },
+      )
+      .values()
+      .write(sink);
+  });
+  const expected = upTo(3).flatMap((left) => upTo(perKey).map((at) => [left, 3 * at + left]));
+  expect(sink.values()).toEqual(expected);
+});
+
 test('a group whose function returns a promise holds up the next one', async () => {
   const order: string[] = [];
   await run(upTo(9), (_, numbers) => {
