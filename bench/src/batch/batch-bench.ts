@@ -40,7 +40,8 @@ export async function runBatchBench(options: BatchOptions): Promise<number> {
     for (const scenario of SCENARIOS.filter(({ name }) => options.scenarios.includes(name))) {
       const context = {
         dataDirectory: DATA,
-        outputDirectory: work,
+        outputDirectory: join(work, 'out'),
+        stateDirectory: join(work, 'data'),
         scale: options.scale,
         memory: options.memory,
       };

@@ -11,6 +11,8 @@ export interface ScenarioContext {
   readonly dataDirectory: string;
   /** For outputs: empty at the beginning of each run. */
   readonly outputDirectory: string;
+  /** Millrace's own: stays from run to run, as a user's does. */
+  readonly stateDirectory: string;
   readonly scale: number;
   readonly memory: string;
 }
@@ -48,7 +50,7 @@ function millrace(
   options = '',
 ): string {
   const set = Object.entries(settings).map(([name, value]) => `--set ${name}=${value}`);
-  return `${process.execPath} ${MILLRACE} run ${join(PROGRAMS, program)} ${set.join(' ')} --data ${context.outputDirectory}/data ${options}`;
+  return `${process.execPath} ${MILLRACE} run ${join(PROGRAMS, program)} ${set.join(' ')} --data ${context.stateDirectory} ${options}`;
 }
 
 function duckdb(sql: string): string {
