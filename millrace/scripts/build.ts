@@ -22,7 +22,7 @@ const ENTRIES = {
   index: 'src/index.ts',
   broker: 'src/broker.ts',
   cli: 'src/cli/main.ts',
-  worker: 'src/engine/batch/worker-main.ts',
+  worker: 'src/engine/batch/workers/worker-main.ts',
 };
 /** The entries whose types are public. */
 const TYPED_ENTRIES = ['index.d.ts', 'broker.d.ts'];

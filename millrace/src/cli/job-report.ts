@@ -1,7 +1,7 @@
 /** A job in words and tables: the summary at the end of a run, and what `millrace job show` prints. */
 import type { MillraceError } from '../core/errors.ts';
-import type { JobSummary, StageSummary } from '../engine/batch/job-summary.ts';
-import { userFrames } from '../engine/batch/user-stack.ts';
+import type { JobSummary, StageSummary } from '../engine/batch/job/job-summary.ts';
+import { userFrames } from '../engine/batch/program/user-stack.ts';
 import { formatBytes, formatCount, formatDuration } from './numbers.ts';
 import { cutText } from './run-progress.ts';
 

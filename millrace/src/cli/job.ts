@@ -1,7 +1,7 @@
 /** `millrace job list` and `millrace job show`: the history of jobs. */
 import { realEnv } from '../core/real-env.ts';
-import { findJob, listJobIds, readJob, type JobRecord } from '../engine/batch/job-directory.ts';
-import { errorFromMessage } from '../engine/batch/messages.ts';
+import { findJob, listJobIds, readJob, type JobRecord } from '../engine/batch/job/job-directory.ts';
+import { errorFromMessage } from '../engine/batch/workers/messages.ts';
 import { MillraceError } from '../core/errors.ts';
 import { dataDirectory } from './data-directory.ts';
 import { formatTable, say, writeData, writeJson } from './io.ts';

@@ -1,7 +1,7 @@
 /** What is drawn while a job runs, on a clock that the test moves. */
 import { expect, test } from 'vitest';
 import type { Env } from '../core/env.ts';
-import type { JobEvent } from '../engine/batch/job-events.ts';
+import type { JobEvent } from '../engine/batch/job/job-events.ts';
 import type { StageGraph, TaskResult } from '../engine/batch/stage.ts';
 import { cutText, RunProgress, type ProgressOptions } from './run-progress.ts';
 

@@ -3,7 +3,7 @@
  * while it runs goes through here, so that it does not get mixed up with the line.
  */
 import type { Env, Timer } from '../core/env.ts';
-import type { JobEvent } from '../engine/batch/job-events.ts';
+import type { JobEvent } from '../engine/batch/job/job-events.ts';
 import type { StageGraph } from '../engine/batch/stage.ts';
 import { formatBytes, formatDuration } from './numbers.ts';
 

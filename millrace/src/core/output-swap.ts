@@ -1,6 +1,6 @@
 /**
  * How the outputs of a job take their places, so that all of them do or none: the record of the decision, the swaps, and
- * what the next one who comes does with a job that died. The job's side is `engine/batch/commit.ts`.
+ * what the next one who comes does with a job that died. The job's side is `engine/batch/commit/commit.ts`.
  *
  * ```
  * out.ndjson               a file, or

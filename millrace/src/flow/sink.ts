@@ -2,7 +2,7 @@
  * The port of sinks: where the records of a bounded run go. Implemented in `connect/`.
  *
  * A task writes its records into a part of its own, in a directory that nobody else sees; the parts of the attempts that won
- * become the output in one step (`engine/batch/commit.ts`). A sink therefore never touches its target path itself.
+ * become the output in one step (`engine/batch/commit/commit.ts`). A sink therefore never touches its target path itself.
  */
 import type { Env } from '../core/env.ts';
 

@@ -2,8 +2,8 @@
 import { realEnv } from '../../src/core/real-env.ts';
 import { memoryStorage } from '../../src/engine/batch/exchange/run-storage.ts';
 import type { RunStorage } from '../../src/engine/batch/exchange.ts';
-import { type LocalRun, runLocally } from '../../src/engine/batch/local-run.ts';
-import { runTask, type TaskEnvironment } from '../../src/engine/batch/run-task.ts';
+import { type LocalRun, runLocally } from '../../src/engine/batch/task/local-run.ts';
+import { runTask, type TaskEnvironment } from '../../src/engine/batch/task/run-task.ts';
 import type { Plan } from '../../src/flow/plan.ts';
 import type { Sink, SinkWriter, Writable } from '../../src/flow/sink.ts';
 import type { Readable, Source } from '../../src/flow/source.ts';

@@ -9,7 +9,7 @@ import { expect, test } from 'vitest';
 import type { Key } from '../../src/core/key-order.ts';
 import { Failures } from '../../src/engine/batch/operators/failures.ts';
 import { SampleOperator } from '../../src/engine/batch/operators/sample-operator.ts';
-import { buildStages } from '../../src/engine/batch/plan-stages.ts';
+import { buildStages } from '../../src/engine/batch/planning/plan-stages.ts';
 import type { StageGraph } from '../../src/engine/batch/stage.ts';
 import { flow } from '../../src/flow/flow.ts';
 import type { Plan, PlanNode, SampleNode } from '../../src/flow/plan.ts';

@@ -4,10 +4,10 @@
  */
 import { realLauncher } from '../../src/core/child-process.ts';
 import { realEnv } from '../../src/core/real-env.ts';
-import { runJob } from '../../src/engine/batch/driver.ts';
-import type { JobEvent } from '../../src/engine/batch/job-events.ts';
-import type { JobSummary } from '../../src/engine/batch/job-summary.ts';
-import { errorToMessage, type ErrorMessage } from '../../src/engine/batch/messages.ts';
+import { runJob } from '../../src/engine/batch/job/driver.ts';
+import type { JobEvent } from '../../src/engine/batch/job/job-events.ts';
+import type { JobSummary } from '../../src/engine/batch/job/job-summary.ts';
+import { errorToMessage, type ErrorMessage } from '../../src/engine/batch/workers/messages.ts';
 
 export interface KillPlan {
   readonly program: string;

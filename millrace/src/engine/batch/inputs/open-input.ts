@@ -7,7 +7,7 @@ import { createMergeReader } from '../exchange/merge-reader.ts';
 import { HashJoin } from '../joins/hash-join.ts';
 import type { JoinOptions } from '../joins/join-options.ts';
 import { SortMergeJoin } from '../joins/sort-merge-join.ts';
-import type { TaskMemory } from '../memory.ts';
+import type { TaskMemory } from '../task/memory.ts';
 import type { Failures } from '../operators/failures.ts';
 import type { EmitPair } from '../record-input.ts';
 import type { ExchangeRead } from '../stage.ts';
