@@ -67,7 +67,11 @@ export interface FlowBuilder {
    * @throws {MillraceError} ML_FLOW_INVALID
    * @example
    * f.iterate('ranks', start, { rounds: 20, fixpoint: true }, (ranks) =>
-   *   ranks.join('links', links, share).flatMap(spread).keyBy((s) => s.to).aggregate('rank', sumOfShares))
+   *   ranks
+   *     .join('links', links, (rank, pages) => pages.map((page) => ({ page, share: rank / pages.length })))
+   *     .flatMap((shares) => shares)
+   *     .keyBy((given) => given.page)
+   *     .aggregate('rank', { init: () => 0, add: (sum, given) => sum + given.share, merge: (a, b) => a + b }));
    */
   iterate<K, V>(
     name: string,

@@ -296,7 +296,7 @@ export function max<const X extends string | ColumnExpression>(
  * The words of a text, for `explode`.
  * @param text the name of a column, or an expression
  * @param of `letters` (default): the longest runs of ASCII letters; `blanks`: of anything but blanks
- * @example rows.explode('word', words(col('line').lower()))
+ * @example lines.rows().explode('word', words(col('line').lower()))
  */
 export function words<const X extends string | ColumnExpression>(
   text: X,

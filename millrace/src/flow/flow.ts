@@ -64,7 +64,10 @@ const SKIPPED_RECORDS_MAX = 1_000;
  * `{ record, error, operator, position }`, and the job goes on.
  * @param options `recordsMax`: the job fails when there are more of them; an integer from 1, default 1,000
  * @throws {MillraceError} ML_FLOW_INVALID
- * @example flow('hits', { onError: skipTo(files.ndjson('out/skipped.ndjson')) }, (f) => { … })
+ * @example
+ * flow('hits', { onError: skipTo(files.ndjson('out/skipped.ndjson')) }, (f) => {
+ *   f.read(files.lines('hits.log')).map(parseAccessLog).write(files.ndjson('out/hits.ndjson'));
+ * });
  */
 export function skipTo<Value, Key>(
   to: Writable<Value, Key> &

@@ -97,7 +97,9 @@ export interface Stream<T> {
 
   /**
    * Calls `fn` for its effect and passes the record on. Tasks may be tried again, so that it may see a record more than once.
-   * @example orders.tap((order) => { if (order.total < 0) refunds.add(); })
+   * @example
+   * const refunds = f.counter('refunds');
+   * orders.tap((order) => { if (order.total < 0) refunds.add(); });
    */
   tap(fn: (value: T) => unknown): Stream<T>;
 
@@ -118,7 +120,7 @@ export interface Stream<T> {
   /**
    * Keeps the first record of each key.
    * @param by what to compare; default: the value itself, where it can be a key
-   * @example words.distinct('vocabulary')
+   * @example terms.distinct('vocabulary')
    */
   distinct<const K>(name: string, by: (value: T) => K & KeyFits<K>): Stream<T>;
   distinct(name: string & OwnKeyFits<T>): Stream<T>;
@@ -157,7 +159,7 @@ export interface Stream<T> {
 
   /**
    * Makes one record of each and of side data.
-   * @example hits.with(countries, (hit, byCode) => ({ ...hit, country: byCode.get(hit.code) }))
+   * @example hits.with(f.broadcast('countries', countries), (hit, byCode) => ({ ...hit, country: byCode.get(hit.code) }))
    */
   with<Side, U>(broadcast: Broadcast<Side>, fn: (value: T, side: Side) => U): Stream<Awaited<U>>;
 
@@ -256,13 +258,13 @@ export interface KeyedStream<K, T> {
 
   /**
    * The values of each key in one accumulator.
-   * @example orders.keyBy((o) => o.tier).aggregate('revenue', { init: () => 0, add: (sum, o) => sum + o.total, merge: add })
+   * @example orders.keyBy((o) => o.tier).aggregate('revenue', { init: () => 0, add: (sum, o) => sum + o.total, merge: (a, b) => a + b })
    */
   aggregate<A, R = A>(name: string, aggregation: Aggregation<T, K, A, R>): Table<K, R>;
 
   /**
    * Every pair of a record of this stream and one of `right` with the same key. A key of null matches nothing, as in SQL.
-   * @example orders.join('with-customer', customers, (order, customer) => ({ ...order, tier: customer.tier }))
+   * @example orders.keyBy((o) => o.customerId).join('with-customer', customers, (order, customer) => ({ ...order, tier: customer.tier }))
    */
   join<L, U, R>(
     name: string,
@@ -327,8 +329,8 @@ export interface Table<K, V> extends KeyedStream<K, V> {
    * The entries with the largest values, largest first; among equals those that come first.
    * @param n how many: an integer, 1 to 1,000,000
    * @param options `by`: what to order by instead of the value
-   * @example hits.top(10) // the operator is named after the one before: `hits-top`
-   * @example hits.top('slowest', 10, (stats) => stats.latencyMs)
+   * @example hits.keyBy((hit) => hit.path).count('hits').top(10) // the operator is named after the one before: `hits-top`
+   * @example latencies.top('slowest', 10, (stats) => stats.latencyMs)
    */
   top(n: number & OwnKeyFits<V>): Stream<Entry<K, V>>;
   top(n: number, options: { readonly by: (value: V, key: K) => SortKey }): Stream<Entry<K, V>>;

@@ -1,0 +1,227 @@
+/**
+ * What pages and docstrings show as TypeScript compiles, against the package as programs see it: the blocks of the README pages and of
+ * `docs/`, and the examples in the docstrings of what the package exports.
+ */
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { blocksOf } from './blocks.ts';
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+/** Below the package, so that the packages that pages import are found. */
+const CACHE = join(ROOT, 'millrace/node_modules/.cache');
+
+/** What the examples in docstrings take for granted. */
+const DOCSTRING_CONTEXT = `
+interface Order { readonly customerId: string; readonly tier: string; readonly total: number }
+interface Customer { readonly tier: string }
+interface Hit { readonly path: string; readonly day: string; readonly status: number; readonly code: string; readonly bytes: number }
+interface Visit { readonly user: string; readonly time: Date; readonly ms: number }
+interface Row { readonly path: string; readonly method: string; readonly day: string; readonly user: string; readonly status: number;
+  readonly bytes: number; readonly ms: number; readonly hours: number }
+interface Flight { readonly origin: string; readonly delay: number }
+declare const f: FlowBuilder;
+declare const lines: Lines;
+declare const terms: Stream<string>;
+declare const totals: Stream<number>;
+declare const hits: Stream<Hit>;
+declare const latencies: Table<string, { readonly latencyMs: number }>;
+declare const orders: Stream<Order>;
+declare const customers: Table<string, Customer>;
+declare const visits: Stream<Visit>;
+declare const grouped: Grouped<string, Visit>;
+declare const rows: Rows<Row>;
+declare const countries: Table<string, string>;
+declare const table: TableReader<string, string>;
+declare const Event: { readonly '~standard': { readonly version: 1; readonly vendor: string;
+  readonly validate: (value: unknown) => { readonly value: { readonly id: string } } } };
+declare const start: Table<string, number>;
+declare const links: Table<string, readonly string[]>;
+interface Chunk { readonly buffer: Uint8Array; readonly start: number; readonly end: number }
+declare const reader: { next(): Chunk | undefined };
+declare function scan(buffer: Uint8Array, start: number, end: number): void;
+declare function parseAccessLog(line: string): Hit;
+declare function parse(line: string): Order;
+declare function postings(line: string): readonly { readonly word: string }[];
+declare function total(counts: Iterable<number>): number;
+declare function toSessions(user: string, visits: Iterable<Visit>, emit: Emit<Visit>): void;
+`;
+
+interface Snippet {
+  /** File and line, for people. */
+  readonly where: string;
+  readonly code: string;
+}
+
+let directory = '';
+
+beforeAll(async () => {
+  await mkdir(CACHE, { recursive: true });
+  directory = await mkdtemp(join(CACHE, 'examples-'));
+});
+
+afterAll(async () => {
+  await rm(directory, { recursive: true, force: true });
+});
+
+function read(path: string): string {
+  return readFileSync(join(ROOT, path), 'utf8');
+}
+
+function pages(): string[] {
+  const docs = readdirSync(join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' });
+  return [
+    'README.md',
+    'millrace/README.md',
+    'examples/README.md',
+    'ARCHITECTURE.md',
+    'CONTRIBUTING.md',
+    ...docs.filter((name) => name.endsWith('.md')).map((name) => join('docs', name)),
+  ];
+}
+
+/** Names that an entry point exports, and the files of the package that they come from. */
+function exportsOf(entry: string): {
+  readonly names: ReadonlyMap<string, boolean>;
+  readonly files: string[];
+} {
+  const names = new Map<string, boolean>();
+  const files: string[] = [];
+  for (const [, isType, list = '', from = ''] of read(entry).matchAll(
+    /^export (type )?\{([^}]*)\} from '([^']+)';/gms,
+  )) {
+    files.push(relative(ROOT, resolve(ROOT, dirname(entry), from)));
+    for (const item of list.split(',').map((text) => text.trim())) {
+      if (item === '') continue;
+      const name = item.replace(/^type /, '');
+      names.set(name, isType !== undefined || name !== item);
+    }
+  }
+  for (const [, name = ''] of read(entry).matchAll(/^export (?:async )?function (\w+)/gm))
+    names.set(name, false);
+  return { names, files };
+}
+
+const MILLRACE = exportsOf('millrace/src/index.ts');
+const BROKER = exportsOf('millrace/src/broker.ts');
+// The two entries share the class of errors.
+const BROKER_ONLY = new Map([...BROKER.names].filter(([name]) => !MILLRACE.names.has(name)));
+
+/** A module of its own: with its context, and imports for what it uses, when it is a piece of a program. */
+function moduleOf(code: string, context: string): string {
+  if (/^import /m.test(code)) return code;
+  const used = (names: ReadonlyMap<string, boolean>, from: string): string => {
+    const text = `${code}\n${context}`;
+    const items = [...names]
+      .filter(([name]) => new RegExp(String.raw`\b${name}\b`).test(text))
+      .filter(
+        ([name]) =>
+          !new RegExp(String.raw`^declare (?:const|function) ${name}\b`, 'm').test(context),
+      )
+      .map(([name, isType]) => (isType ? `type ${name}` : name));
+    return items.length === 0 ? '' : `import { ${items.join(', ')} } from '${from}';\n`;
+  };
+  const imports = used(MILLRACE.names, 'millrace') + used(BROKER_ONLY, 'millrace/broker');
+  if (/^export /m.test(code)) return `${imports}${context}\n${code}\n`;
+  return `${imports}${context}\nexport async function example(): Promise<void> {\n${code}\n}\n`;
+}
+
+function pageSnippets(): Snippet[] {
+  return pages().flatMap((page) => {
+    let context = '';
+    return blocksOf(existsSync(join(ROOT, page)) ? read(page) : '')
+      .filter(({ language }) => language === 'ts')
+      .flatMap(({ code, line }) => {
+        // What the pieces behind it on its page begin with.
+        if (code.includes('declare const ')) {
+          context = code;
+          return [];
+        }
+        return [{ where: `${page}:${line}`, code: moduleOf(code, context) }];
+      });
+  });
+}
+
+/** The text of the `@example` tags of all docstrings of a file. */
+function docstringSnippets(file: string): Snippet[] {
+  const text = read(file);
+  return [...text.matchAll(/^[ \t]*\/\*\*.*?\*\//gms)].flatMap((match) => {
+    const lines = match[0]
+      .replace(/^[ \t]*\/\*\*/, '')
+      .replace(/\*\/$/, '')
+      .split('\n')
+      .map((line) => line.replace(/^\s*\* ?/, ''));
+    const first = text.slice(0, match.index).split('\n').length;
+    const snippets: Snippet[] = [];
+    for (let at = 0; at < lines.length; at++) {
+      if (!/^\s*@example\b/.test(lines[at] ?? '')) continue;
+      const code = [(lines[at] ?? '').replace(/^\s*@example\s*/, '')];
+      const where = `${file}:${first + at}`;
+      while (at + 1 < lines.length && !/^\s*@\w/.test(lines[at + 1] ?? ''))
+        code.push(lines[++at] ?? '');
+      snippets.push({ where, code: moduleOf(code.join('\n').trim(), DOCSTRING_CONTEXT) });
+    }
+    return snippets;
+  });
+}
+
+/** What the compiler says, with the places of the snippets. */
+async function check(name: string, snippets: readonly Snippet[]): Promise<string> {
+  const project = join(directory, name);
+  await mkdir(project);
+  for (const [index, { code }] of snippets.entries())
+    await writeFile(join(project, `snippet-${index}.ts`), code);
+  const config = {
+    extends: join(ROOT, 'tsconfig.base.json'),
+    compilerOptions: {
+      noEmit: true,
+      allowImportingTsExtensions: true,
+      rewriteRelativeImportExtensions: false,
+      // A piece of a program need not use what it makes, nor read what Node gives by a name in brackets.
+      noUnusedLocals: false,
+      noUnusedParameters: false,
+      paths: {
+        millrace: [join(ROOT, 'millrace/src/index.ts')],
+        'millrace/broker': [join(ROOT, 'millrace/src/broker.ts')],
+      },
+      typeRoots: [join(ROOT, 'node_modules/@types')],
+    },
+    include: ['*.ts', join(ROOT, 'millrace/src/core/native-text.ts')],
+  };
+  await writeFile(join(project, 'package.json'), '{ "type": "module" }');
+  await writeFile(join(project, 'tsconfig.json'), JSON.stringify(config));
+  const compiler = join(ROOT, 'node_modules/typescript/bin/tsc');
+  const args = [compiler, '-p', project, '--pretty', 'false'];
+  const output = await promisify(execFile)(process.execPath, args, { cwd: project }).then(
+    () => '',
+    (error: unknown) => (error as { readonly stdout: string }).stdout,
+  );
+  return output.replaceAll(/snippet-(\d+)\.ts/g, (_, index: string) => {
+    const snippet = snippets[Number(index)];
+    return snippet?.where ?? '';
+  });
+}
+
+test('the TypeScript of the pages compiles', async () => {
+  const snippets = pageSnippets();
+  expect(snippets.length).toBeGreaterThan(15);
+  expect(await check('pages', snippets)).toBe('');
+});
+
+test('the examples in docstrings of what is exported compile', async () => {
+  const files = new Set([...MILLRACE.files, ...BROKER.files, 'millrace/src/broker.ts']);
+  const snippets = [...files].flatMap(docstringSnippets);
+  expect(snippets.length).toBeGreaterThan(40);
+  expect(await check('docstrings', snippets)).toBe('');
+});
+
+test('a wrong example is found', async () => {
+  const code = moduleOf("rows.where(col('stauts').eq(200));", DOCSTRING_CONTEXT);
+  expect(await check('wrong', [{ where: 'here:1', code }])).toContain(
+    "There is no column 'stauts'",
+  );
+});
