@@ -55,6 +55,8 @@ interface Snippet {
   /** File and line, for people. */
   readonly where: string;
   readonly code: string;
+  /** Under which others of its page import it: what its first line says. */
+  readonly file?: string | undefined;
 }
 
 let directory = '';
@@ -141,7 +143,9 @@ function pageSnippets(): Snippet[] {
           context = code;
           return [];
         }
-        return [{ where: `${page}:${line}`, code: moduleOf(code, context) }];
+        const name = /^\/\/ (\S+\.ts)\n/.exec(code)?.[1];
+        const file = name === undefined ? undefined : join(page.replaceAll(/\W/g, '-'), name);
+        return [{ where: `${page}:${line}`, code: moduleOf(code, context), file }];
       });
   });
 }
@@ -173,8 +177,12 @@ function docstringSnippets(file: string): Snippet[] {
 async function check(name: string, snippets: readonly Snippet[]): Promise<string> {
   const project = join(directory, name);
   await mkdir(project);
-  for (const [index, { code }] of snippets.entries())
-    await writeFile(join(project, `snippet-${index}.ts`), code);
+  const places = new Map<string, string>();
+  for (const [index, { where, code, file = `snippet-${index}.ts` }] of snippets.entries()) {
+    await mkdir(dirname(join(project, file)), { recursive: true });
+    await writeFile(join(project, file), code);
+    places.set(file, where);
+  }
   const config = {
     extends: join(ROOT, 'tsconfig.base.json'),
     compilerOptions: {
@@ -190,7 +198,7 @@ async function check(name: string, snippets: readonly Snippet[]): Promise<string
       },
       typeRoots: [join(ROOT, 'node_modules/@types')],
     },
-    include: ['*.ts', join(ROOT, 'millrace/src/core/native-text.ts')],
+    include: ['**/*.ts', join(ROOT, 'millrace/src/core/native-text.ts')],
   };
   await writeFile(join(project, 'package.json'), '{ "type": "module" }');
   await writeFile(join(project, 'tsconfig.json'), JSON.stringify(config));
@@ -200,10 +208,7 @@ async function check(name: string, snippets: readonly Snippet[]): Promise<string
     () => '',
     (error: unknown) => (error as { readonly stdout: string }).stdout,
   );
-  return output.replaceAll(/snippet-(\d+)\.ts/g, (_, index: string) => {
-    const snippet = snippets[Number(index)];
-    return snippet?.where ?? '';
-  });
+  return output.replaceAll(/^[^\s(]+(?=\()/gm, (file) => places.get(file) ?? file);
 }
 
 test('the TypeScript of the pages compiles', async () => {
