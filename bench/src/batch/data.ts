@@ -1,15 +1,7 @@
 /**
  * The input of the batch benchmarks: made once from a seed, kept in the cache folder of node_modules, the same on every machine.
  */
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-  statSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, renameSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { SeededRandom, Zipf } from './random.ts';
 
@@ -147,8 +139,4 @@ export function provideData(directory: string, name: DataName, scale: number): s
   closeSync(file);
   renameSync(`${path}.new`, path);
   return path;
-}
-
-export function sizeOf(path: string): number {
-  return statSync(path).size;
 }

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { expect, onTestFinished, test } from 'vitest';
 import { realEnv } from '../../core/real-env.ts';
-import type { ReadContext } from '../../flow/source.ts';
 import { documentsSource, type Document } from './read-documents.ts';
 
 function folder(content: Readonly<Record<string, Uint8Array | string>>): string {
@@ -24,7 +23,7 @@ async function read(directory: string, documentBytesMax?: number): Promise<Docum
     throw error;
   };
   for (const split of splits) {
-    const reader = source.open(split, { ...context, malformed } as ReadContext);
+    const reader = source.open(split, { ...context, malformed });
     while (!(await reader.read((document) => documents.push(document) > 0)));
     await reader.close();
   }

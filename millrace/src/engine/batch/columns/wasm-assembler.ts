@@ -14,7 +14,6 @@ export type Code =
   | readonly Code[]
   | { readonly local: string }
   | { readonly label: string }
-  | { readonly callee: string }
   | { readonly block: number; readonly label: string; readonly body: Code };
 
 export interface WasmFunction {
@@ -61,11 +60,6 @@ export const either = (condition: Code, yes: readonly Code[], no: readonly Code[
 export const giveBack = (value: Code): Code => [value, 0x0f];
 /** `yes` when the condition is not 0; both are computed. */
 export const select = (condition: Code, yes: Code, no: Code): Code => [yes, no, condition, 0x1b];
-export const call = (name: string, ...values: readonly Code[]): Code => [
-  values,
-  0x10,
-  { callee: name },
-];
 
 const binary =
   (...opcode: readonly number[]) =>
@@ -146,10 +140,9 @@ export const i8x16 = {
 
 /**
  * The bytes of a module that imports its memory as `host.memory` and exports every function by its name.
- * @throws {MillraceError} ML_ASSERT for a local, label or function that is not there
+ * @throws {MillraceError} ML_ASSERT for a local or label that is not there
  */
 export function assembleModule(functions: readonly WasmFunction[]): Uint8Array<ArrayBuffer> {
-  const callees = new Map(functions.map(({ name }, index) => [name, index]));
   const types = functions.map(({ parameters, result }) => [
     0x60,
     vector(Object.values(parameters).map((type) => [TYPE_CODES[type]])),
@@ -157,7 +150,7 @@ export function assembleModule(functions: readonly WasmFunction[]): Uint8Array<A
   ]);
   const memory = [text('host'), text('memory'), 0x02, 0x00, unsigned(0)];
   const exported = functions.map(({ name }, index) => [text(name), 0x00, unsigned(index)]);
-  const bodies = functions.map((fn) => sized(bodyOf(fn, callees)));
+  const bodies = functions.map((fn) => sized(bodyOf(fn)));
   const module = [
     [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
     [0x01, sized(flatten(vector(types)))],
@@ -171,28 +164,26 @@ export function assembleModule(functions: readonly WasmFunction[]): Uint8Array<A
 
 type Bytes = number | readonly Bytes[];
 
-function bodyOf(fn: WasmFunction, callees: ReadonlyMap<string, number>): number[] {
+function bodyOf(fn: WasmFunction): number[] {
   const names = [...Object.keys(fn.parameters), ...Object.keys(fn.locals)];
   const indexes = new Map(names.map((name, index) => [name, index]));
   const locals = Object.values(fn.locals).map((type) => [1, TYPE_CODES[type]]);
   const out = flatten(vector(locals));
-  emit(fn.body, [], out, (use) => {
-    const index = 'local' in use ? indexes.get(use.local) : callees.get(use.callee);
-    assert(index !== undefined, `${fn.name} uses ${JSON.stringify(use)}, which is not there`);
+  emit(fn.body, [], out, (local) => {
+    const index = indexes.get(local);
+    assert(index !== undefined, `${fn.name} uses ${local}, which is not there`);
     return index;
   });
   out.push(END);
   return out;
 }
 
-type Use = { readonly local: string } | { readonly callee: string };
-
 /** Labels are counted from the innermost block outwards. */
 function emit(
   code: Code,
   labels: readonly string[],
   out: number[],
-  indexOf: (use: Use) => number,
+  indexOf: (local: string) => number,
 ): void {
   if (typeof code === 'number') out.push(code);
   else if (isTree(code)) for (const part of code) emit(part, labels, out, indexOf);
@@ -204,7 +195,7 @@ function emit(
     const index = labels.lastIndexOf(code.label);
     assert(index >= 0, `no block around it is called ${code.label}`);
     out.push(...flatten(unsigned(labels.length - 1 - index)));
-  } else out.push(...flatten(unsigned(indexOf(code))));
+  } else out.push(...flatten(unsigned(indexOf(code.local))));
 }
 
 function isTree(code: Code): code is readonly Code[] {
