@@ -1,6 +1,6 @@
 /**
  * Keys that were seen, numbered from 0. Kept are the encoded keys, one after the other, and no string of the input: a piece of a chunk
- * would keep the chunk. Short ASCII strings are found by an own table of hashes, which compares bytes; V8's Map takes twice as long for
+ * would keep the chunk. Short ASCII strings are found by an own table of hashes, which compares four characters at a time; V8's Map takes twice as long for
  * strings that were just cut out of a line. All other keys go through a Map.
  *
  * @hot A short string that is known costs a walk over its characters.
@@ -29,6 +29,10 @@ export class KeyTable {
   private readonly others = new Map<unknown, number>();
   private readonly encodings = new Map<string, number>();
   private readonly scratch = new ByteWriter(SHORT_CHARACTERS_MAX * 4);
+  /** The characters of the short string that is looked up, four to a word. */
+  private readonly words = new Int32Array(SHORT_CHARACTERS_MAX / 4);
+  /** Over `bytes`. */
+  private view = viewOf(this.bytes);
 
   get heldBytes(): number {
     const mapped = this.others.size + this.encodings.size;
@@ -74,29 +78,30 @@ export class KeyTable {
   private indexOfText(key: string): number {
     const { length } = key;
     if (length > SHORT_CHARACTERS_MAX) return this.indexOfEncoded(key);
-    const characters = this.scratch.buffer;
+    const { words } = this;
+    let seen = 0;
     let hash = length;
     let from = 0;
+    let count = 0;
     for (; from + 4 <= length; from += 4) {
       const a = key.charCodeAt(from);
       const b = key.charCodeAt(from + 1);
       const c = key.charCodeAt(from + 2);
       const d = key.charCodeAt(from + 3);
-      if ((a | b | c | d) > 0x7f) return this.indexOfEncoded(key);
-      characters[from] = a;
-      characters[from + 1] = b;
-      characters[from + 2] = c;
-      characters[from + 3] = d;
-      hash = mixed(hash ^ (a | (b << 8) | (c << 16) | (d << 24)));
+      seen |= a | b | c | d;
+      const word = a | (b << 8) | (c << 16) | (d << 24);
+      words[count++] = word;
+      hash = mixed(hash ^ word);
     }
-    for (; from < length; from++) {
+    let rest = 0;
+    for (let shift = 0; from < length; from++, shift += 8) {
       const character = key.charCodeAt(from);
-      if (character > 0x7f) return this.indexOfEncoded(key);
-      characters[from] = character;
-      hash = mixed(hash ^ character);
+      seen |= character;
+      rest |= character << shift;
     }
+    if (seen > 0x7f) return this.indexOfEncoded(key);
+    hash = mixed(hash ^ rest);
     const { slots, hashes, starts } = this;
-    const { buffer } = this.bytes;
     const mask = slots.length - 1;
     for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
       const index = (slots[slot] as number) - 1;
@@ -104,11 +109,20 @@ export class KeyTable {
       if (hashes[index] !== hash) continue;
       // Before the characters stands the tag of strings.
       const start = (starts[index] as number) + 1;
-      if ((starts[index + 1] as number) - start !== length) continue;
-      let at = 0;
-      while (at < length && buffer[start + at] === characters[at]) at++;
-      if (at === length) return index;
+      const end = starts[index + 1] as number;
+      if (end - start === length && this.isAt(start, end, count, rest)) return index;
     }
+  }
+
+  /** Bytes [start, end) are the first `count` words, and behind them the up to three characters in `rest`. */
+  private isAt(start: number, end: number, count: number, rest: number): boolean {
+    const { words, view } = this;
+    let at = start;
+    for (let index = 0; index < count; index++, at += 4)
+      if (view.getInt32(at, true) !== words[index]) return false;
+    let last = 0;
+    for (let shift = 0; at < end; at++, shift += 8) last |= view.getUint8(at) << shift;
+    return last === rest;
   }
 
   private addText(key: string, hash: number, slot: number): number {
@@ -135,6 +149,7 @@ export class KeyTable {
     const { scratch } = this;
     const index = this.size++;
     this.bytes.bytes(scratch.buffer, 0, scratch.length);
+    if (this.view.buffer !== this.bytes.buffer.buffer) this.view = viewOf(this.bytes);
     this.hashes[index] = hash;
     this.starts[index + 1] = this.bytes.length;
     if (this.size === this.hashes.length) this.grow();
@@ -165,4 +180,8 @@ function mixed(hash: number): number {
   let result = Math.imul(hash ^ (hash >>> 15), 0x85ebca6b);
   result ^= result >>> 13;
   return result;
+}
+
+function viewOf({ buffer }: ByteWriter): DataView {
+  return new DataView(buffer.buffer, buffer.byteOffset, buffer.length);
 }
