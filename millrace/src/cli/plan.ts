@@ -6,6 +6,7 @@ import { realEnv } from '../core/real-env.ts';
 import { explainStages } from '../engine/batch/planning/explain-stages.ts';
 import { loadProgram } from '../engine/batch/program/load-program.ts';
 import { buildStages } from '../engine/batch/planning/plan-stages.ts';
+import { exitProcess } from '../engine/batch/program/process-exit.ts';
 import type { StageGraph } from '../engine/batch/stage.ts';
 import { explainPlan } from '../flow/explain.ts';
 import type { Plan } from '../flow/plan.ts';
@@ -36,7 +37,7 @@ export async function plan(program: string, flags: PlanFlags): Promise<void> {
     say(formatJobError(error));
     process.exitCode = EXIT.failed;
   }
-  process.exit();
+  exitProcess();
 }
 
 async function print(built: Plan, graph: StageGraph, isJson: boolean): Promise<void> {

@@ -378,9 +378,24 @@ describe('records that are wrong', () => {
     },
   );
 
-  test('a program that ends its process costs the job, and says how', async () => {
+  test.each(['0', '1'])(
+    'a function that calls process.exit has failed, with %s workers',
+    async (workers) => {
+      await prepare(
+        UPPER.replace('return line', "if (line === 'b') process.exit(3);\n      return line"),
+      );
+      expectError(
+        await run('run', 'job.ts', '--workers', workers),
+        'ML_USER_FUNCTION',
+        /process\.exit\(3\) was called.*at in\.txt:2/,
+      );
+      expect((await readdir(directory)).toSorted()).toEqual(['in.txt', 'job.ts', 'millrace-data']);
+    },
+  );
+
+  test('a program that ends its process otherwise costs the job, and says how', async () => {
     await prepare(
-      UPPER.replace('return line', "if (line === 'b') process.exit(3);\n      return line"),
+      UPPER.replace('return line', "if (line === 'b') process.reallyExit(3);\n      return line"),
     );
     const finished = await run('run', 'job.ts', '--workers', '1');
     expectError(

@@ -5,6 +5,7 @@ import { resolve } from 'node:path';
 import { openParentPipe, realLauncher } from '../core/child-process.ts';
 import type { Env } from '../core/env.ts';
 import { MillraceError } from '../core/errors.ts';
+import { endWhenStuck } from '../core/processes.ts';
 import { realEnv } from '../core/real-env.ts';
 import { systemError } from '../core/system-error.ts';
 import { runJob } from '../engine/batch/job/driver.ts';
@@ -12,6 +13,7 @@ import type { JobEvent } from '../engine/batch/job/job-events.ts';
 import type { JobSummary } from '../engine/batch/job/job-summary.ts';
 import { loadedModules } from '../engine/batch/program/load-program.ts';
 import { errorToMessage } from '../engine/batch/workers/messages.ts';
+import { exitProcess } from '../engine/batch/program/process-exit.ts';
 import { onUnwatchedStray, strayError } from '../engine/batch/workers/stray-errors.ts';
 import type { Plan } from '../flow/plan.ts';
 import { dataDirectory } from './data-directory.ts';
@@ -25,6 +27,10 @@ import { watchProgram } from './watch.ts';
 const COLUMNS = 100;
 /** Ctrl-C reaches `npm` and its child, which passes it on: the second one of these is the same. */
 const SAME_SIGNAL_MS = 500;
+/** A program that is in a loop is given up so long after Ctrl-C. */
+const STUCK_SECONDS = 3;
+const STUCK =
+  'cancelled: the program was in the middle of something, and was ended. No output was changed; the next job removes what is left';
 
 /** Sets the exit code. @throws {MillraceError} ML_USAGE */
 export async function run(program: string, flags: RunFlags): Promise<void> {
@@ -39,11 +45,12 @@ export async function run(program: string, flags: RunFlags): Promise<void> {
   const tellModules = flags.watched === true ? tellParent() : undefined;
   const stdout = keepStdout();
   const outcome = new Outcome(env, flags);
+  const stuck = isAtTerminal() ? endWhenStuck(STUCK_SECONDS, STUCK) : undefined;
   const cancel = cancelSignal(env);
   expectEnd(outcome);
   onUnwatchedStray((error) => {
     // Nobody knows what it has left undone: what is to be removed the next job removes.
-    process.exit(outcome.fail(strayError(error)));
+    exitProcess(outcome.fail(strayError(error)));
   });
   try {
     const summary = await runJob({
@@ -71,8 +78,14 @@ export async function run(program: string, flags: RunFlags): Promise<void> {
   }
   if (flags.json === true) await outcome.printJson(stdout);
   await tellModules?.();
+  stuck?.close();
   // Whatever the program still has open: the job has ended.
-  process.exit();
+  exitProcess();
+}
+
+/** Somebody may press Ctrl-C, which goes to the whole process group. */
+function isAtTerminal(): boolean {
+  return process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
 }
 
 /** What there is to say of a run. */
@@ -155,9 +168,19 @@ function keepStdout(): (chunk: string | Uint8Array) => Promise<void> {
       write(chunk, (error) => {
         if (error === null || error === undefined) done();
         else if ((error as NodeJS.ErrnoException).code === 'EPIPE') fail(new OutputClosed());
-        else fail(systemError(error, 'write to stdout'));
+        else fail(stdoutError(error));
       });
     });
+}
+
+/** By then everything else has taken its place. */
+function stdoutError(cause: Error): MillraceError {
+  const { code, message } = systemError(cause, 'write to stdout');
+  return new MillraceError(code, message, {
+    cause,
+    hint: 'What was to be written to files is in its place; make room where stdout leads, then run it again with --overwrite',
+    fields: { path: '-' },
+  });
 }
 
 /** Fires at the first SIGINT or SIGTERM; a second one ends the process there and then. What it leaves the next job removes. */
@@ -171,7 +194,7 @@ function cancelSignal(env: Env): AbortSignal {
       if (sinceMs === undefined) {
         sinceMs = nowMs;
         cancel.abort();
-      } else if (nowMs - sinceMs > SAME_SIGNAL_MS) process.exit(EXIT.interrupted);
+      } else if (nowMs - sinceMs > SAME_SIGNAL_MS) exitProcess(EXIT.interrupted);
     });
   }
   return cancel.signal;
@@ -193,7 +216,7 @@ function expectEnd(outcome: Outcome): void {
 function tellParent(): () => Promise<void> {
   const pipe = openParentPipe(
     () => {},
-    () => process.exit(EXIT.interrupted),
+    () => exitProcess(EXIT.interrupted),
   );
   return () => pipe.end(Buffer.from(JSON.stringify(loadedModules())));
 }

@@ -76,7 +76,9 @@ class RealChild implements ChildProcess {
     this.#signal = (signal) => {
       child.kill(signal);
     };
-    const channel = child.stdio[CHANNEL_DESCRIPTOR];
+    // Without descriptors left Node makes no pipes, and tells of no end.
+    const pipes = child.stdio as typeof child.stdio | undefined;
+    const channel = pipes?.[CHANNEL_DESCRIPTOR];
     this.#channel = channel instanceof Socket ? channel : new Socket();
     this.#channel.on('data', (chunk: Buffer) => {
       handlers.data(chunk);
@@ -90,6 +92,8 @@ class RealChild implements ChildProcess {
     }
     child.on('error', (error) => {
       this.#error = systemError(error, `start ${program}`);
+      if (pipes === undefined)
+        handlers.closed({ code: undefined, signal: undefined, error: this.#error });
     });
     child.on('close', (code, signal) => {
       handlers.closed({

@@ -290,6 +290,20 @@ describe.each([real, simulated, hostile])('files of a $name machine', ({ run }) 
       expect(env.fs.list(root)).toEqual([]);
     }));
 
+  test('removeIfEmpty takes directories that hold nothing, and minds no others', () =>
+    run(async ({ env, root }) => {
+      env.fs.makeDirectory(`${root}/d/e`);
+      await env.fs.removeIfEmpty(`${root}/d`);
+      expect(env.fs.list(`${root}/d`)).toEqual(['e']);
+      await env.fs.removeIfEmpty(`${root}/d/e`);
+      await env.fs.removeIfEmpty(`${root}/d/e`);
+      await env.fs.removeIfEmpty(`${root}/d`);
+      expect(env.fs.list(root)).toEqual([]);
+      create(env, `${root}/a`, 'a');
+      expect(await codeOf(() => env.fs.removeIfEmpty(`${root}/a`))).toBe('ML_IO');
+      expect(text(env, `${root}/a`)).toBe('a');
+    }));
+
   test('a symbolic link leads on, from where it is and through others', () =>
     run(async ({ env, root }) => {
       const { fs } = env;

@@ -88,6 +88,8 @@ export interface FileStat {
   /** Two paths with the same device and inode lead to the same thing, as long as it exists. */
   readonly device: number;
   readonly inode: number;
+  /** A device, a pipe or a socket. Its kind is `file` all the same. */
+  readonly isSpecial?: boolean;
 }
 
 /** Held until `release` or the end of the process, however it ends. */
@@ -121,6 +123,8 @@ export interface FileSystem {
   remove(path: string): Promise<void>;
   /** Removes a directory and all in it (links, not what they lead to); no error when it does not exist. */
   removeDirectory(path: string): Promise<void>;
+  /** Removes a directory that holds nothing; no error when it does not exist, or holds something. */
+  removeIfEmpty(path: string): Promise<void>;
   /** fsync of a directory: its names survive a power cut. Code ML_FSYNC_FAILED as for files. */
   syncDirectory(path: string): Promise<void>;
   /** Bytes that can still be written on the device of `path`. */

@@ -263,7 +263,7 @@ export const ERRORS = {
   ML_TOO_MANY_SKIPPED: {
     summary: 'More records were skipped than the program allows',
     retriable: false,
-    hint: 'Look at the dead letters that the message counts; raise `recordsMax` when they are expected',
+    hint: 'Look at the record that the message names; when so many are expected, allow them: skipTo(sink, { recordsMax })',
   },
   ML_USAGE: {
     summary: 'The command line is wrong',
@@ -293,7 +293,7 @@ export const ERRORS = {
   ML_WORKER_LOST: {
     summary: 'A worker process ended in the middle of a task',
     retriable: true,
-    hint: 'The task is tried again; if it repeats, look at the output of the worker, and at the memory of the machine',
+    hint: 'Look at what the worker wrote last, and at the memory of the machine: `dmesg` shows what the kernel has ended',
   },
 } as const satisfies Record<string, ErrorEntry>;
 

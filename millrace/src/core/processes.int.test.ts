@@ -63,3 +63,78 @@ test.skipIf(process.platform === 'win32')('a reaper that is closed ends nobody',
   await reaped;
   expect(child.signalCode).toBeNull();
 });
+
+/** A process group of its own, whose leader is kept from ever ending by itself: what the terminal sends goes to the group. */
+async function stuckProcess(seconds: number): Promise<ChildProcess & { readonly pid: number }> {
+  const script = `
+    import { writeSync } from 'node:fs';
+    import { endWhenStuck } from '${PROCESSES}';
+    process.on('SIGINT', () => {});
+    endWhenStuck(${seconds}, 'given up');
+    setTimeout(() => {
+      writeSync(1, 'ready');
+      for (;;);
+    }, 50);`;
+  const child = spawn(process.execPath, ['--input-type=module-typescript', '-e', script], {
+    detached: true,
+  }) as ChildProcess & { readonly pid: number };
+  children.push(child);
+  await once(child.stdout ?? child, 'data');
+  return child;
+}
+
+async function whatItSays(child: ChildProcess): Promise<string> {
+  let text = '';
+  child.stderr?.on('data', (chunk: Buffer) => {
+    text += chunk.toString();
+  });
+  await once(child, 'close');
+  return text;
+}
+
+test.skipIf(process.platform === 'win32')(
+  'a process that is stuck ends some time after an interrupt, and at once after two',
+  async () => {
+    const child = await stuckProcess(0.2);
+    process.kill(-child.pid, 'SIGINT');
+    expect(await whatItSays(child)).toBe('given up\n');
+    expect(child.signalCode).toBe('SIGKILL');
+    const other = await stuckProcess(600);
+    process.kill(-other.pid, 'SIGINT');
+    const said = whatItSays(other);
+    // Sent again until it is taken for a second one: two that wait to be delivered are one.
+    while (other.signalCode === null) {
+      try {
+        process.kill(-other.pid, 'SIGINT');
+      } catch {
+        break;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    expect(await said).toBe('given up\n');
+  },
+);
+
+test.skipIf(process.platform === 'win32')(
+  'a process that ends by itself after an interrupt is not ended',
+  async () => {
+    const script = `
+      import { endWhenStuck } from '${PROCESSES}';
+      const stuck = endWhenStuck(0.05, 'given up');
+      process.on('SIGINT', () => {
+        stuck.close();
+        setTimeout(() => process.exit(7), 200);
+      });
+      setTimeout(() => console.log('ready'), 50);
+      setTimeout(() => {}, 600_000);`;
+    const child = spawn(process.execPath, ['--input-type=module-typescript', '-e', script], {
+      detached: true,
+    });
+    children.push(child);
+    await once(child.stdout, 'data');
+    const said = whatItSays(child);
+    process.kill(-(child.pid ?? 0), 'SIGINT');
+    expect(await said).toBe('');
+    expect(child.exitCode).toBe(7);
+  },
+);

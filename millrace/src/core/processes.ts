@@ -77,10 +77,12 @@ export function startReaper(pids: readonly number[]): Reaper {
     detached: true,
   });
   child.on('error', () => {});
-  child.stdin.on('error', () => {});
+  // Without descriptors left there is no shell, and no pipe to it.
+  const stdin = child.stdin as typeof child.stdin | undefined;
+  stdin?.on('error', () => {});
   child.unref();
   const tell = (line: string): void => {
-    if (!child.stdin.destroyed) child.stdin.write(`${line}\n`);
+    if (stdin?.destroyed === false) stdin.write(`${line}\n`);
   };
   return {
     watch: (pid) => {
@@ -92,7 +94,46 @@ export function startReaper(pids: readonly number[]): Reaper {
     close: () => {
       // First, so that it does not take the end of its input for the end of this process.
       child.kill('SIGKILL');
-      child.stdin.destroy();
+      stdin?.destroy();
+    },
+  };
+}
+
+/**
+ * Its arguments are the process that it watches, the seconds and the words. Its input ends with that process: then `cat` does, and so
+ * does it. Ctrl-C reaches both; a second one does not wait.
+ */
+const STUCK_SCRIPT = `pid=$1; seconds=$2; words=$3; isAsked=
+finish() { kill -0 $cat 2>/dev/null && echo "$words" >&2 && kill -9 $pid; exit; }
+asked() { test "$isAsked" && finish; isAsked=1; sleep $seconds >/dev/null 2>&1 3<&-; finish; }
+exec 3<&0
+cat <&3 >/dev/null 2>&1 & cat=$!
+trap asked INT TERM
+wait $cat`;
+
+/**
+ * Ends this process when it was interrupted from the terminal and does not end by itself within `seconds`: a loop without an end keeps it from ever
+ * hearing of the signal. For signals to the whole process group, which those of a terminal are.
+ * @param words said on standard error when it comes to that
+ */
+export function endWhenStuck(seconds: number, words: string): { close(): void } {
+  if (process.platform === 'win32') return { close: () => {} };
+  const own = String(process.pid);
+  const child = spawn(
+    '/bin/sh',
+    ['-c', STUCK_SCRIPT, 'millrace-stuck', own, String(seconds), words],
+    {
+      stdio: ['pipe', 'ignore', 'inherit'],
+    },
+  );
+  child.on('error', () => {});
+  const stdin = child.stdin as typeof child.stdin | undefined;
+  stdin?.on('error', () => {});
+  child.unref();
+  return {
+    close: () => {
+      child.kill('SIGKILL');
+      stdin?.destroy();
     },
   };
 }

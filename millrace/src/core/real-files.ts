@@ -6,6 +6,7 @@
  */
 
 import * as nodeFs from 'node:fs';
+import { dirname } from 'node:path';
 import type { DirectoryLock, File, FileStat, FileSystem, OpenMode } from './env.ts';
 import type { ErrorCode } from './errors.ts';
 import { MillraceError } from './errors.ts';
@@ -48,6 +49,7 @@ export class RealFileSystem implements FileSystem {
         modifiedMs: stat.mtimeMs,
         device: stat.dev,
         inode: stat.ino,
+        ...(stat.isFile() || stat.isDirectory() ? {} : { isSpecial: true }),
       };
     } catch (error) {
       if (errnoName(error) === 'ENOTDIR') return undefined;
@@ -121,6 +123,17 @@ export class RealFileSystem implements FileSystem {
     return new Promise((resolve, reject) => {
       nodeFs.rm(path, { recursive: true, force: true }, (error) => {
         if (error === null) resolve();
+        else reject(systemError(error, `remove directory ${path}`, undefined, { path }));
+      });
+    });
+  }
+
+  removeIfEmpty(path: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      nodeFs.rmdir(path, (error) => {
+        // Some systems say EEXIST for ENOTEMPTY.
+        if (error === null || ['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(error.code ?? ''))
+          resolve();
         else reject(systemError(error, `remove directory ${path}`, undefined, { path }));
       });
     });
@@ -291,6 +304,21 @@ function makeDirectory(path: string, mode: number): void {
   try {
     nodeFs.mkdirSync(path, { recursive: true, mode });
   } catch (error) {
-    throw systemError(error, `make directory ${path}`, undefined, { path });
+    throw systemError(whyNotMade(path, error), `make directory ${path}`, undefined, { path });
+  }
+}
+
+/** Node says ENOENT for whatever keeps it from making one of several directories, such as a file system that is read-only. */
+function whyNotMade(path: string, error: unknown): unknown {
+  if (errnoName(error) !== 'ENOENT') return error;
+  let missing = path;
+  while (dirname(missing) !== missing && !nodeFs.existsSync(dirname(missing)))
+    missing = dirname(missing);
+  try {
+    nodeFs.mkdirSync(missing);
+    nodeFs.rmdirSync(missing);
+    return error;
+  } catch (reason) {
+    return reason;
   }
 }

@@ -19,6 +19,16 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
   EROFS: 'ML_READ_ONLY',
 };
 
+/** Where the hint of the code would send people the wrong way. */
+const HINTS: Readonly<Record<string, string>> = {
+  ELOOP:
+    'A link of that path leads back to itself: correct where it leads, or name the file itself',
+  ENAMETOOLONG: 'A name of that path is longer than the file system allows: shorten it',
+  ENOTDIR: 'A part of that path is a file where a directory has to be: correct the path',
+};
+const ACCESS_HINT =
+  '`ls -ld` on that path, and on the directories above it, shows who may use it: give it to the user that runs Millrace (`chown`, `chmod`)';
+
 /** The error name of the operating system, such as ENOENT; undefined for any other error. */
 export function errnoName(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string')
@@ -41,9 +51,12 @@ export function systemError(
   const name = errnoName(error);
   // Node's own argument checks (ERR_…) are mistakes of ours, not of the machine.
   const guess = name?.startsWith('ERR_') === true ? 'ML_ASSERT' : (CODES[name ?? ''] ?? 'ML_IO');
+  const isOfFile = guess === 'ML_PERMISSION' && fields?.['path'] !== undefined;
+  const hint = isOfFile ? ACCESS_HINT : HINTS[name ?? ''];
   const reason = error instanceof Error ? error.message : String(error);
   return new MillraceError(code ?? guess, `cannot ${doing}: ${reason}`, {
     cause: error,
     fields: { ...fields, ...(name === undefined ? {} : { errno: name }) },
+    ...(hint === undefined ? {} : { hint }),
   });
 }

@@ -73,7 +73,7 @@ function runBuilder({ name, build }: PlanRequest, f: FlowRoot): unknown {
     throw new MillraceError('ML_FLOW_INVALID', `flow "${name}": its builder threw: ${message}`, {
       cause: error,
       fields: { flow: name },
-      hint: 'The cause has the stack: correct the function that is given to flow(…)',
+      hint: 'Correct the function that is given to flow(…)',
     });
   }
 }
@@ -101,7 +101,12 @@ function refuseEqualTargets(
   for (const { target } of sinks) {
     if (target.kind === 'stdout') continue;
     const path = target.path.replace(/\/+$/, '');
-    if (seen.has(path)) throw flowError(operator, `two streams are written to ${path}`);
+    if (seen.has(path))
+      throw flowError(
+        operator,
+        `two streams are written to ${path}`,
+        'Give each output a path of its own',
+      );
     seen.add(path);
   }
 }

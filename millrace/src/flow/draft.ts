@@ -201,8 +201,11 @@ export function isName(name: unknown): name is string {
 export function flowError(operator: Operator, sentence: string, hint?: string): MillraceError {
   const { method, name, flow } = operator;
   const subject = name === undefined ? method : `${method} "${name}"`;
-  const place = flow === undefined ? '' : `flow "${flow}", `;
-  return new MillraceError('ML_FLOW_INVALID', `${place}${subject}: ${sentence}`, {
+  const place = flow === undefined ? '' : `flow "${flow}"`;
+  // What is wrong with a flow as a whole is no operator's.
+  const parts = method === 'flow' && place !== '' ? [place] : [place, subject];
+  const where = parts.filter((part) => part !== '').join(', ');
+  return new MillraceError('ML_FLOW_INVALID', `${where}: ${sentence}`, {
     fields: { ...(flow === undefined ? {} : { flow }), operator: name ?? method },
     ...(hint === undefined ? {} : { hint }),
   });

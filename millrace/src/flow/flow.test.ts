@@ -444,7 +444,7 @@ test('dead letters have a sink and a bound', () => {
 });
 
 const WRONG: readonly (readonly [string, (f: FlowBuilder) => unknown])[] = [
-  ['flow: nothing is written', (f) => f.read(lines)],
+  ['"test": nothing is written', (f) => f.read(lines)],
   ['top "t": the number of records', (f) => f.read(numbers).top('t', 0, (value) => value)],
   ['top "t": the number of records', (f) => f.read(numbers).top('t', 1.5, (value) => value)],
   ['top "n-top": the number', (f) => f.read(numbers).keyBy(String).count('n').top(0)],
@@ -492,10 +492,10 @@ const WRONG: readonly (readonly [string, (f: FlowBuilder) => unknown])[] = [
   ['branch: it has no branches', (f) => f.read(lines).branch({})],
   ['branch: a branch cannot be called "rest"', (f) => f.read(lines).branch({ rest: () => true })],
   [
-    'flow: two streams are written to out',
+    '"test": two streams are written to out',
     (f) => [f.read(lines).write(out), f.read(lines).write(out)],
   ],
-  ['flow: its builder must not be async', async (f) => f.read(lines).write(out)],
+  ['"test": its builder must not be async', async (f) => f.read(lines).write(out)],
   [
     'its builder threw: oops',
     () => {

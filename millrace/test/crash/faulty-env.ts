@@ -79,6 +79,10 @@ class FaultyFileSystem implements FileSystem {
     return this.real.removeDirectory(path);
   }
 
+  removeIfEmpty(path: string): Promise<void> {
+    return this.real.removeIfEmpty(path);
+  }
+
   syncDirectory(path: string): Promise<void> {
     const real = (): Promise<void> => this.real.syncDirectory(path);
     return this.faults.syncDirectory?.(path, real) ?? real();

@@ -1,4 +1,5 @@
 /** What the sources of files that are rows have in common: which files there are, how they are cut, and what is opened. */
+import { MillraceError } from '../../core/errors.ts';
 import { SPLIT_BYTES } from '../../core/limits.ts';
 import type { ColumnLayout } from '../../flow/columns.ts';
 import type {
@@ -46,9 +47,25 @@ export function rowSource<Value>(format: RowFormat<Value>): Source<Value, undefi
   return Object.freeze(source);
 }
 
-/** A path, or several: frozen, never none. */
+/** A path, or several: frozen, never none. @throws {MillraceError} ML_FLOW_INVALID */
 export function pathList(paths: string | readonly string[]): readonly string[] {
-  return Object.freeze(typeof paths === 'string' ? [paths] : [...paths]);
+  const list = typeof paths === 'string' ? [paths] : [...paths];
+  if (list.length === 0)
+    throw new MillraceError('ML_FLOW_INVALID', 'a source of files is given no path at all', {
+      hint: 'Name at least one file, directory or pattern',
+    });
+  for (const path of list)
+    if (typeof path !== 'string' || path === '' || path.includes('\0'))
+      throw new MillraceError(
+        'ML_FLOW_INVALID',
+        `a source of files is given ${path === '' ? 'an empty text' : preview(path)}, which is no path`,
+        { hint: 'Name a file, a directory or a pattern; a parameter may have no value' },
+      );
+  return Object.freeze(list);
+}
+
+function preview(path: unknown): string {
+  return typeof path === 'string' ? JSON.stringify(path) : `a value of type ${typeof path}`;
 }
 
 async function planFiles<Value>(

@@ -3,7 +3,7 @@
  * directory, sorted by path.
  */
 import { resolve } from 'node:path';
-import type { Env, File } from '../../core/env.ts';
+import type { Env, File, FileStat } from '../../core/env.ts';
 import { MillraceError } from '../../core/errors.ts';
 import { readFully, readWholeFile } from '../../core/files.ts';
 import type { PlanContext } from '../../flow/source.ts';
@@ -14,7 +14,7 @@ import type { InputFile } from './file-split.ts';
 import { spoolStandardInput } from './spool.ts';
 import { finishCommit } from './table-snapshot.ts';
 
-/** NOTE: persistent format: jobs write it beside the parts of a directory (`engine/batch/commit-parts.ts`). */
+/** NOTE: persistent format: jobs write it beside the parts of a directory (`engine/batch/commit/commit-parts.ts`). */
 const OUTPUT_MANIFEST = '_manifest.json';
 
 /**
@@ -67,8 +67,8 @@ async function filesOf(pattern: string, context: PlanContext): Promise<InputFile
   const { env, directory } = context;
   const path = resolve(directory, pattern);
   if (!isGlob(pattern)) await finishCommit(env, path);
-  const stat = env.fs.stat(path);
   // A file whose name looks like a pattern is that file.
+  const stat = isGlob(pattern) ? statOfPattern(env, path) : env.fs.stat(path);
   if (stat !== undefined) return readable(env, { path, stat }, pattern, directory);
   if (!isGlob(pattern)) {
     throw new MillraceError('ML_INPUT_MISSING', `${pattern} does not exist`, {
@@ -83,6 +83,16 @@ async function filesOf(pattern: string, context: PlanContext): Promise<InputFile
     fields: { path: pattern, directory },
     hint: `It was looked for from ${directory}: check the pattern, and the directory that the program is run in`,
   });
+}
+
+/** A directory that cannot be looked into is told of by its own name, when it is listed. */
+function statOfPattern(env: Env, path: string): FileStat | undefined {
+  try {
+    return env.fs.stat(path);
+  } catch (error) {
+    if (error instanceof MillraceError && error.code === 'ML_PERMISSION') return undefined;
+    throw error;
+  }
 }
 
 /** Left out, such a file would be missing from the result without a word. */
@@ -108,7 +118,8 @@ function readable(
   // A job that writes a directory anew swaps a link: all splits read the version that is there now.
   const real = env.fs.realPath(path);
   const files: InputFile[] = [];
-  for (const entry of partsOf(env, real) ?? env.fs.list(real)) {
+  const names = env.fs.list(real);
+  for (const entry of partsOf(env, real, names) ?? names) {
     if (entry.startsWith('.') || entry.startsWith('_')) continue;
     const inner = `${real}/${entry}`;
     const innerStat = env.fs.stat(inner);
@@ -124,9 +135,9 @@ function readable(
 }
 
 /** What a job says it has written into a directory; undefined when no job wrote it. */
-function partsOf(env: Env, directory: string): string[] | undefined {
+function partsOf(env: Env, directory: string, names: readonly string[]): string[] | undefined {
+  if (!names.includes(OUTPUT_MANIFEST)) return undefined;
   const path = `${directory}/${OUTPUT_MANIFEST}`;
-  if (env.fs.stat(path) === undefined) return undefined;
   try {
     const manifest: unknown = JSON.parse(readWholeFile(env.fs, path).toString());
     return (manifest as { readonly files: readonly { readonly name: string }[] }).files.map(

@@ -42,7 +42,8 @@ export function resolveTarget(
       fields: { path },
     });
   };
-  if (path === '' || path.includes('\0')) refuse('is no path');
+  if (path === '') refuse('its path is empty');
+  if (path.includes('\0')) refuse('is no path');
   if (compression !== undefined && !Object.hasOwn(EXTENSION, compression))
     refuse(`compression is none, gzip or zstd, not ${compression}`);
   if (layout !== undefined && layout !== 'file' && layout !== 'directory')

@@ -87,7 +87,7 @@ test('a path with a known extension is one file, any other a directory', () => {
 
 test('options that cannot be are refused when the program is built', async () => {
   const cases: [() => unknown, string][] = [
-    [() => linesSink(''), 'is no path'],
+    [() => linesSink(''), 'its path is empty'],
     [() => linesSink('a.txt', { partBytes: 5 }), 'partBytes is for a directory of parts'],
     [() => linesSink('a', { partBytes: 0.5 }), 'a whole number above 0, not 0.5'],
     [() => linesSink('a', { layout: 'pile' as 'file' }), 'file or directory, not pile'],

@@ -123,6 +123,17 @@ export class SimFileSystem implements FileSystem {
     });
   }
 
+  removeIfEmpty(path: string): Promise<void> {
+    const { process } = this;
+    const { disk } = process.core;
+    return process.callAsync(`remove ${path}`, path, 'metadata', () => () => {
+      const node = disk.findLink(path);
+      if (node === undefined) return;
+      if (node.kind !== 'directory') throw new SimDiskError('ENOTDIR');
+      if (node.directory.live.size === 0) disk.unlink(disk.place(path));
+    });
+  }
+
   syncDirectory(path: string): Promise<void> {
     const { process } = this;
     const { disk } = process.core;

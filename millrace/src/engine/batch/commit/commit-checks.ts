@@ -53,11 +53,12 @@ export function checkApart(outputs: readonly PathOutput[]): void {
   });
 }
 
-/** Outputs that would take the place of an input. */
+/** Outputs that would take the place of what is read. */
 export function checkInputs(
   fs: FileSystem,
   outputs: readonly PathOutput[],
   inputs: readonly string[],
+  what: 'input' | 'file of the program',
 ): void {
   if (outputs.length === 0) return;
   const directories = new Map<string, string>();
@@ -67,7 +68,12 @@ export function checkInputs(
       (output) => path === output.path || holds(output, path) || output.path.startsWith(`${path}/`),
     );
     if (hit === undefined) continue;
-    const how = path === hit.path ? 'is also an input' : `holds the input ${input}`;
+    const how =
+      path === hit.path
+        ? `is also ${what === 'input' ? 'an' : 'a'} ${what}`
+        : holds(hit, path)
+          ? `holds the ${what} ${input}`
+          : `is below the ${what} ${input}, which is no directory`;
     throw new MillraceError('ML_OUTPUT_IS_INPUT', `the output ${hit.label} ${how}`, {
       fields: { path: hit.path, input },
     });
@@ -89,6 +95,11 @@ export function checkFree(
       ...(hint === undefined ? {} : { hint }),
       fields: { path },
     });
+  if (fs.stat(path)?.isSpecial === true)
+    throw refuse(
+      'is a device, a pipe or a socket',
+      "Write to stdout, which is '-', and lead that there; or write to another path",
+    );
   if (!overwrite) throw refuse(`exists already: ${found}`);
   if (fs.readLink(path) !== undefined || fs.stat(path)?.kind !== 'directory') return;
   // A directory that no job has made would be removed with all that is in it.
@@ -114,7 +125,9 @@ function describePlace(fs: FileSystem, path: string): string | undefined {
   if (stat.kind === 'file') return `a file of ${stat.sizeBytes} bytes, written at ${written}`;
   const names = fs.list(path).filter((name) => !name.startsWith('.') && !name.startsWith('_'));
   const by = liveVersion(fs, path) === undefined ? 'a directory' : 'the output of an earlier job';
-  return names.length === 0 ? `${by}, empty` : `${by} with ${names.length} files`;
+  return names.length === 0
+    ? `${by}, empty`
+    : `${by} with ${names.length} ${names.length === 1 ? 'file' : 'files'}`;
 }
 
 /** Whether `path` is inside the output, or inside what an earlier job has put there. */

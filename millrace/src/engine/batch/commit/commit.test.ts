@@ -214,7 +214,7 @@ test('an existing output is refused, and nothing is touched', () =>
     expect(atFile?.code).toBe('ML_OUTPUT_EXISTS');
     expect(atFile?.message).toMatch(/the output f exists already: a file of 4 bytes, written at 2/);
     const atDirectory = await errorOf(() => runJob(env, optionsFor([directory('d')]), [[]]));
-    expect(atDirectory?.message).toContain('the output of an earlier job with 1 files');
+    expect(atDirectory?.message).toContain('the output of an earlier job with 1 file');
     env.fs.makeDirectory(`${DIRECTORY}/e`);
     expect(
       (await errorOf(() => runJob(env, optionsFor([directory('e')]), [[]])))?.message,
@@ -289,6 +289,45 @@ test('an output that is an input, or holds one, is refused, through links too', 
       ]);
     }
     await runJob(env, optionsFor([file('b')], { inputs: [`${DIRECTORY}/a.txt`] }), [['y\n']]);
+  }));
+
+test('an output that is the program, or holds it, is refused', () =>
+  onMachine(async (env) => {
+    env.fs.makeDirectory(`${DIRECTORY}/jobs`);
+    await writePart(env, `${DIRECTORY}/jobs`, 'job.ts', 'x\n');
+    for (const [output, words] of [
+      ['jobs/job.ts', 'the output jobs/job.ts is also a file of the program'],
+      ['jobs', `the output jobs holds the file of the program ${DIRECTORY}/jobs/job.ts`],
+    ] as const) {
+      const options = optionsFor([file(output)], {
+        overwrite: true,
+        modules: [`${DIRECTORY}/jobs/job.ts`],
+      });
+      const error = await errorOf(() => runJob(env, options, [[]]));
+      expect(error?.code).toBe('ML_OUTPUT_IS_INPUT');
+      expect(error?.message).toBe(words);
+    }
+  }));
+
+test('a job that fails leaves no directories that it made for its outputs', () =>
+  onMachine(async (env) => {
+    env.fs.makeDirectory(`${DIRECTORY}/here`);
+    const outputs = [file('a/b/c'), directory('a/d'), file('here/e')];
+    const commit = await OutputCommit.begin(env, optionsFor(outputs));
+    expect(env.fs.list(DIRECTORY)).toEqual(['a', 'here']);
+    await commit.abort();
+    expect(env.fs.list(DIRECTORY)).toEqual(['here']);
+    expect(env.fs.list(`${DIRECTORY}/here`)).toEqual([]);
+    const other = await OutputCommit.begin(env, optionsFor(outputs));
+    await writePart(env, `${DIRECTORY}/a`, 'of-others', 'x');
+    await other.abort();
+    expect(env.fs.list(`${DIRECTORY}/a`)).toEqual(['of-others']);
+    // Two outputs, of which one is refused when places have been made already.
+    env.fs.makeDirectory(`${DIRECTORY}/.z.millrace`);
+    await writePart(env, DIRECTORY, 'z', 'x');
+    const refused = optionsFor([file('n/m'), file('z')]);
+    expect(await codeOf(() => OutputCommit.begin(env, refused))).toBe('ML_OUTPUT_EXISTS');
+    expect(env.fs.list(DIRECTORY)).not.toContain('n');
   }));
 
 test('two outputs at one place, or inside one another, are refused', () =>

@@ -8,13 +8,14 @@
  *
  * Invariant: while this object is open it holds the lock of every output.
  */
-import type { DirectoryLock, Env } from '../../../core/env.ts';
+import type { DirectoryLock, Env, FileSystem } from '../../../core/env.ts';
 import { assert, MillraceError } from '../../../core/errors.ts';
-import { syncPath } from '../../../core/files.ts';
+import { directoryOf, syncPath } from '../../../core/files.ts';
 import type { Swap } from '../../../core/output-swap.ts';
 import {
   cleanStaging,
   disposeStaging,
+  isThere,
   linkTo,
   lockStaging,
   recoverStaging,
@@ -47,6 +48,8 @@ export interface CommitOptions {
   readonly outputs: readonly { readonly node: number; readonly sink: Sink }[];
   /** Absolute paths of the files that are read. */
   readonly inputs: readonly string[];
+  /** Absolute paths of the modules of the program: no output takes their place either. */
+  readonly modules?: readonly string[];
   readonly overwrite: boolean;
   /** For the error that another job gets meanwhile. */
   readonly describe: { readonly pid: number; readonly startedMs: number };
@@ -74,6 +77,7 @@ interface OpenOutputs {
   readonly outputs: readonly PathOutput[];
   readonly locks: readonly DirectoryLock[];
   readonly token: string;
+  readonly madeParents: readonly string[];
 }
 
 export class OutputCommit {
@@ -82,15 +86,18 @@ export class OutputCommit {
   private readonly outputs: readonly PathOutput[];
   private readonly locks: readonly DirectoryLock[];
   private readonly token: string;
+  /** Directories above the outputs that were not there, the inner ones first. */
+  private readonly madeParents: readonly string[];
   /** `deciding`: the record may or may not be on the disk. */
   private state: 'open' | 'deciding' | 'decided' | 'closed' = 'open';
 
-  private constructor({ env, options, outputs, locks, token }: OpenOutputs) {
+  private constructor({ env, options, outputs, locks, token, madeParents }: OpenOutputs) {
     this.env = env;
     this.options = options;
     this.outputs = outputs;
     this.locks = locks;
     this.token = token;
+    this.madeParents = madeParents;
   }
 
   /**
@@ -105,7 +112,8 @@ export class OutputCommit {
       ({ node, sink }) => placeOf(fs, node, sink, directory) ?? [],
     );
     checkApart(outputs);
-    checkInputs(fs, outputs, options.inputs);
+    checkInputs(fs, outputs, options.inputs, 'input');
+    checkInputs(fs, outputs, options.modules ?? [], 'file of the program');
     // Most refusals are found before anything is touched…
     for (const output of outputs)
       if (fs.stat(stagingOf(output.path)) === undefined)
@@ -114,6 +122,7 @@ export class OutputCommit {
     const locks: DirectoryLock[] = [];
     const paths = outputs.map((output) => output.path).toSorted();
     const held = new Set<string>();
+    const madeParents = missingParents(fs, paths);
     try {
       // In one order for all jobs: of two that want the same outputs one gets them all.
       for (const path of paths) {
@@ -127,9 +136,10 @@ export class OutputCommit {
       await writeNotes(env, options, outputs, token);
     } catch (error) {
       await release(env, [...held], locks);
+      await removeEmpty(fs, madeParents);
       throw error;
     }
-    return new OutputCommit({ env, options, outputs, locks, token });
+    return new OutputCommit({ env, options, outputs, locks, token, madeParents });
   }
 
   /** A directory for the parts of one attempt at one task: made, empty, its own. */
@@ -200,6 +210,7 @@ export class OutputCommit {
       return;
     }
     await this.close();
+    await removeEmpty(fs, this.madeParents);
   }
 
   /** Everything that `output` will be, in staging and on the disk. */
@@ -301,6 +312,24 @@ async function release(
     if (!(error instanceof MillraceError)) throw error;
   } finally {
     for (const lock of locks.toReversed()) lock.release();
+  }
+}
+
+/** The directories above `paths` that are not there: those further in come first. */
+function missingParents(fs: FileSystem, paths: readonly string[]): string[] {
+  const missing = new Set<string>();
+  for (const path of paths)
+    for (let parent = directoryOf(path); !isThere(fs, parent); parent = directoryOf(parent))
+      missing.add(parent);
+  return [...missing].toSorted((a, b) => b.length - a.length);
+}
+
+/** What another job has put into one of them meanwhile keeps it. */
+async function removeEmpty(fs: FileSystem, directories: readonly string[]): Promise<void> {
+  try {
+    for (const directory of directories) await fs.removeIfEmpty(directory);
+  } catch (error) {
+    if (!(error instanceof MillraceError)) throw error;
   }
 }
 

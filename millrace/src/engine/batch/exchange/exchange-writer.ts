@@ -245,10 +245,15 @@ class ArenaWriter implements ExchangeWriter {
   }
 
   private tooSmall(neededBytes: number): MillraceError {
+    const { memoryBytes } = this.options;
+    const times = Math.ceil((neededBytes / memoryBytes) * 10) / 10;
     return new MillraceError(
       'ML_MEMORY_TOO_SMALL',
-      `a task may hold ${this.options.memoryBytes} bytes of an exchange; this record, or the least that is needed, takes ${neededBytes}`,
-      { fields: { neededBytes, memoryBytes: this.options.memoryBytes } },
+      `a task may hold ${memoryBytes} bytes of what it sends on, and one record takes ${neededBytes}`,
+      {
+        hint: `Raise --memory ${times} times, or lower --workers, which share it`,
+        fields: { neededBytes, memoryBytes },
+      },
     );
   }
 }

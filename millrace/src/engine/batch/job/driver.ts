@@ -28,7 +28,7 @@ import { JobDirectory, tidyJobs } from './job-directory.ts';
 import type { JobEvent } from './job-events.ts';
 import type { JobStatus, JobSummary } from './job-summary.ts';
 import { JobTally } from './job-tally.ts';
-import { buildPlan, loadProgram } from '../program/load-program.ts';
+import { buildPlan, loadedModules, loadProgram } from '../program/load-program.ts';
 import { LocalRunner } from './local-runner.ts';
 import { errorToMessage } from '../workers/messages.ts';
 import { buildStages } from '../planning/plan-stages.ts';
@@ -258,6 +258,7 @@ class Job {
       directory: this.#options.directory,
       outputs: outputsOf(plan),
       inputs: inputs.files,
+      modules: 'path' in this.#options.program ? loadedModules() : [],
       overwrite: this.#options.overwrite === true,
       describe: { pid: process.pid, startedMs: this.#env.clock.nowMs() },
       scratch: directory.temporary,
@@ -428,6 +429,8 @@ function recordEnd(directory: JobDirectory, summary: JobSummary): void {
 /** An error in the words of a job, where those of a broker would mislead. */
 function ofJob(error: unknown): unknown {
   if (!(error instanceof MillraceError) || error.code !== 'ML_DISK_FULL') return error;
+  // Where stdout leads is full: by then the outputs have changed.
+  if (error.fields['path'] === '-') return error;
   return new MillraceError(error.code, error.message, {
     cause: error,
     fields: error.fields,

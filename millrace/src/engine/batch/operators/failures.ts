@@ -81,27 +81,25 @@ export class Failures {
    * thrown as it is.
    */
   inRecord(operator: string, error: unknown, value: unknown): void {
-    if (!(error instanceof MillraceError) || !OF_RECORDS.has(error.code)) throw error;
+    const isTooLarge = error instanceof MillraceError && error.code === 'ML_MEMORY_TOO_SMALL';
+    if (!isTooLarge && !(error instanceof MillraceError && OF_RECORDS.has(error.code))) throw error;
     const position = this.positions.locate(this.mark());
     const at = position === '' ? '' : ` at ${position}`;
-    this.take(
-      value,
-      operator,
-      position,
-      () => {
-        const record = preview(value);
-        return new MillraceError(
-          error.code,
-          `${operator}: ${error.message}, in the record${at}: ${record}`,
-          {
-            cause: error,
-            hint: error.hint,
-            fields: { ...error.fields, operator, position, record },
-          },
-        );
-      },
-      error.message,
-    );
+    const failure = (): MillraceError => {
+      const record = preview(value);
+      return new MillraceError(
+        error.code,
+        `${operator}: ${error.message}, in the record${at}: ${record}`,
+        {
+          cause: error,
+          hint: error.hint,
+          fields: { ...error.fields, operator, position, record },
+        },
+      );
+    };
+    // Not skipped: which records there are in an output must not depend on the memory.
+    if (isTooLarge) throw failure();
+    this.take(value, operator, position, failure, error.message);
   }
 
   /** A record of a source cannot be decoded. */
@@ -138,7 +136,7 @@ export class Failures {
     if (++this.records > recordsMax)
       throw new MillraceError(
         'ML_TOO_MANY_SKIPPED',
-        `more records failed than may be skipped; the last one in ${operator} at ${position}: ${error}`,
+        `more records failed than may be skipped; the last one in ${operator}${position === '' ? '' : ` at ${position}`}: ${error}`,
         { cause: failure(), fields: { operator, position, recordsMax } },
       );
     this.writer ??= open();

@@ -14,6 +14,7 @@ import { readWholeFile } from '../../../core/files.ts';
 import type { Flow } from '../../../flow/flow-types.ts';
 import type { Plan } from '../../../flow/plan.ts';
 import { ENTRY_FORMAT, entryUrl, PACKAGE_URL } from '../workers/entry-points.ts';
+import { forbidExit } from './process-exit.ts';
 import type { ProgramRef } from './program.ts';
 import { syntaxPosition, userPosition, type SourcePosition } from './user-stack.ts';
 
@@ -29,7 +30,7 @@ export interface LoadedProgram {
 
 /**
  * Imports the module and finds its flow.
- * @throws {MillraceError} ML_PROGRAM_INVALID, and whatever building the flow at import throws
+ * @throws {MillraceError} ML_PROGRAM_INVALID, ML_PERMISSION, and whatever building the flow at import throws
  */
 export async function loadProgram(ref: ProgramRef, fs: FileSystem): Promise<LoadedProgram> {
   checkFile(ref.path, fs);
@@ -73,6 +74,7 @@ let areHooksInstalled = false;
 function installHooks(): void {
   if (areHooksInstalled) return;
   areHooksInstalled = true;
+  forbidExit();
   registerHooks({
     resolve: (specifier, context, next) => {
       const url = entryUrl(specifier);
@@ -127,6 +129,8 @@ function checkFile(path: string, fs: FileSystem): void {
       },
     );
   }
+  // One that may not be read says so here, in the words of files.
+  fs.open(path, 'read').close();
 }
 
 function chooseFlow(exported: Readonly<Record<string, unknown>>, ref: ProgramRef): Flow {

@@ -10,6 +10,7 @@ import { programChanged } from './fingerprint.ts';
 import { buildPlan, loadProgram } from '../program/load-program.ts';
 import type { DoneMessage, InitMessage, PlanMessage } from './messages.ts';
 import { buildStages } from '../planning/plan-stages.ts';
+import { exitProcess } from '../program/process-exit.ts';
 import { runTask } from '../task/run-task.ts';
 import type { StageGraph, TaskProgress, TaskSpec } from '../stage.ts';
 import { watchStrays } from './stray-errors.ts';
@@ -73,12 +74,12 @@ const session = new WorkerSession({
   },
   onBroken: (error) => {
     process.stderr.write(`${String(error.stack)}\n`);
-    process.exit(BROKEN_EXIT_CODE);
+    exitProcess(BROKEN_EXIT_CODE);
   },
 });
 const pipe = openParentPipe(
   (chunk) => {
     session.receive(chunk);
   },
-  () => process.exit(),
+  () => exitProcess(),
 );

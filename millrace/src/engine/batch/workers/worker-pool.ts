@@ -234,16 +234,20 @@ function lostError(
   lastLines: readonly string[],
   wasReady: boolean,
 ): MillraceError {
-  const when = wasReady ? '' : ' before it was ready';
+  const when = wasReady || exit.error !== undefined ? '' : ' before it was ready';
+  const process = pid > 0 ? ` (process ${pid})` : '';
   const isHeap = lastLines.some((line) => line.includes('heap out of memory'));
   const how = isHeap ? 'ran out of memory' : howItEnded(exit);
+  const { error } = exit;
   const hint = isHeap
     ? 'The functions of the program hold more than a worker may: raise --memory, or lower --workers'
-    : exit.code === undefined
-      ? undefined
-      : 'Look for a process.exit in the program, and at what the worker wrote last';
+    : exit.code !== undefined
+      ? 'Look at what the worker wrote last, and for what ends a process in the program'
+      : error instanceof MillraceError
+        ? error.hint
+        : undefined;
   const said = lastLines.slice(-WORKER_LAST_LINES).join('\n');
-  return new MillraceError('ML_WORKER_LOST', `worker ${number} (process ${pid}) ${how}${when}`, {
+  return new MillraceError('ML_WORKER_LOST', `worker ${number}${process} ${how}${when}`, {
     ...(hint === undefined ? {} : { hint }),
     ...(said === '' ? {} : { cause: new Error(`it wrote last:\n${said}`) }),
     // Who cannot start once cannot start again; then the pool gives up.
