@@ -26,6 +26,7 @@ function pages(): string[] {
     'ARCHITECTURE.md',
     'CONTRIBUTING.md',
     'millrace/README.md',
+    'examples/README.md',
     ...docs.filter((name) => name.endsWith('.md')).map((name) => join('docs', name)),
   ];
 }

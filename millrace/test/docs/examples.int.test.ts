@@ -213,7 +213,7 @@ async function check(name: string, snippets: readonly Snippet[]): Promise<string
 
 test('the TypeScript of the pages compiles', async () => {
   const snippets = pageSnippets();
-  expect(snippets.length).toBeGreaterThan(15);
+  expect(snippets.length).toBeGreaterThan(25);
   expect(await check('pages', snippets)).toBe('');
 });
 

@@ -99,7 +99,7 @@ export class TableReader<K = unknown, V = unknown> implements AsyncDisposable {
 
   /**
    * Entries in the order of their keys, of the version that is the newest when it begins.
-   * @example for await (const { key, value } of table.range({ prefix: 'user/' })) console.log(key, value);
+   * @example for await (const { key } of table.range({ prefix: 'user/' })) process.stdout.write(`${key}\n`);
    */
   async *range(options: RangeOptions<K> = {}): AsyncGenerator<TableEntry<K, V>, void> {
     for await (const batch of readRange<K, V>(this.current(), options)) yield* batch;
