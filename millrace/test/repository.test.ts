@@ -45,6 +45,25 @@ test('links between the pages lead somewhere', () => {
   expect(broken).toEqual([]);
 });
 
+/** As GitHub makes it of a heading. */
+function anchorOf(heading: string): string {
+  const text = heading.replaceAll(/\[([^\]]*)\]\([^)]*\)/g, '$1').toLowerCase();
+  return text.replaceAll(/[^\p{L}\p{N}\s_-]/gu, '').replaceAll(' ', '-');
+}
+
+test('links into pages lead to headings', () => {
+  const broken = pages().flatMap((page) =>
+    [...read(page).matchAll(/\]\((?!https?:)([^)#\s]*)#([^)\s]+)\)/g)]
+      .filter(([, target = '', anchor = '']) => {
+        const text = read(target === '' ? page : join(dirname(page), target));
+        const headings = [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => heading);
+        return !headings.some((heading) => anchorOf(heading) === anchor);
+      })
+      .map(([link]) => `${page}: ${link}`),
+  );
+  expect(broken).toEqual([]);
+});
+
 test('the scripts that pages and the build name exist', () => {
   const { scripts = {} } = manifest('package.json');
   const missing = [...pages(), '.ci/run', 'package.json'].flatMap((page) =>
