@@ -70,5 +70,6 @@ export function packBytes(options: PackOptions): number {
     return Math.min(Math.max(even, TASK_BYTES_MIN), SPLIT_BYTES);
   }
   const even = Math.ceil(sourceBytes / (Math.max(1, workers) * TASKS_PER_WORKER));
-  return Math.min(Math.max(even, TASK_BYTES_MIN), TASK_BYTES_MAX);
+  // Tasks are whole splits: half of one more, so that rounding leaves no small task over at the end.
+  return Math.min(Math.max(even + SPLIT_UNIT_BYTES / 2, TASK_BYTES_MIN), TASK_BYTES_MAX);
 }
