@@ -161,8 +161,8 @@ export interface Files {
   documents(path: Paths, options?: DocumentReadOptions): Readable<Document, undefined>;
   /**
    * A table of keys and values in sorted files with an index, which `openTable` looks keys up in. Written from records that have keys,
-   * such as what `count` and `aggregate` give; of several with one key the last stays. Read, it gives (value, key), partition by
-   * partition in the order of the keys. Always a directory.
+   * such as what `count` and `aggregate` give; of several with one key the last stays. `f.table` reads keys and values,
+   * `f.read` the values alone, partition by partition in the order of the keys. Always a directory.
    * @example f.read(files.lines('docs/*.txt')).flatMap(postings).keyBy((p) => p.word).count('n').write(files.table('out/index'))
    */
   table<Value = unknown, K extends Key = Key>(

@@ -25,9 +25,9 @@ export interface TopicOptions<Value extends SerdeGiven, Key extends SerdeGiven> 
 }
 
 /**
- * A topic of the brokers that `--brokers` names (default 127.0.0.1:9092). Functions get (value, key). A record without a value, or
- * without a key, has null there, whatever the serde: say so in its type where it happens, `json<Order | null>()`. `f.table` takes
- * the latest value of each key.
+ * A topic of the brokers that `--brokers` names (default 127.0.0.1:9092). `f.read` gives the values of its records, `f.table` the latest
+ * value of each key. A record without a value, or without a key, has null there, whatever the serde: say so in its type where it
+ * happens, `json<Order | null>()`.
  *
  * When the job runs: ML_CONNECT_FAILED, ML_BROKER_REFUSED (no such topic), ML_INPUT_MALFORMED with partition and offset,
  * ML_OFFSET_OUT_OF_RANGE when records were deleted while they were read.
