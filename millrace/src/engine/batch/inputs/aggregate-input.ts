@@ -6,6 +6,7 @@ import { INPUT_CHUNK_RECORDS } from '../../../core/limits.ts';
 import { decodeValue } from '../../../core/value-codec.ts';
 import type { MergeReader } from '../exchange.ts';
 import type { Failures } from '../operators/failures.ts';
+import { preview } from '../operators/preview.ts';
 import type { Emit } from '../record-input.ts';
 import { ReaderInput } from './task-input.ts';
 
@@ -30,6 +31,8 @@ export class AggregateInput extends ReaderInput {
   private accumulator: unknown;
   private currentKey: unknown;
   private hasResult = false;
+  /** The reader stands at the first record of the next key, or at the end, while a result is handed on. */
+  private isAhead = false;
 
   constructor(name: string, reader: MergeReader, reduction: Reduction, failures: Failures) {
     super(name, reader);
@@ -54,8 +57,15 @@ export class AggregateInput extends ReaderInput {
     return false;
   }
 
+  /** The key of what is worked on. */
+  override mark(): string {
+    if (!this.reduction.isKeyed) return this.name;
+    return this.isAhead ? `${this.name}, key ${preview(this.currentKey)}` : super.mark();
+  }
+
   private take(): void {
     const { reader, reduction } = this;
+    this.isAhead = false;
     const value = decodeValue(reader.buffer, reader.valueStart, reader.valueEnd);
     try {
       if (reduction.merge === undefined)
@@ -74,6 +84,7 @@ export class AggregateInput extends ReaderInput {
   private emit(emit: Emit): boolean {
     const { accumulator, currentKey, reduction } = this;
     this.isOpen = false;
+    this.isAhead = true;
     this.accumulator = undefined;
     this.hasResult = true;
     let result = accumulator;
