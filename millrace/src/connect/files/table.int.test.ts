@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { realEnv } from '../../core/real-env.ts';
-import { OutputCommit } from '../../engine/batch/commit.ts';
+import { OutputCommit } from '../../engine/batch/commit/commit.ts';
 import { openTable } from './table-reader.ts';
 import { tableSink } from './table-sink.ts';
 
