@@ -85,17 +85,16 @@ export function reducer(
   });
 }
 
-/** For each predicate, and last for none of them: whether it is the first that is true. */
+/** For each predicate, and last for none of them: whether it is the first that holds: as for `filter`, anything
+ * truthy does. */
 export function branchFilters(predicates: readonly ValueFunction[]): ValueFunction[] {
   const firstTrue = (value: unknown, key: unknown, from: number): number | Promise<number> => {
     for (let index = from; index < predicates.length; index++) {
       const answer = predicates[index]?.(value, key);
       if (answer instanceof Promise) {
-        return answer.then((holds: unknown) =>
-          holds === true ? index : firstTrue(value, key, index + 1),
-        );
+        return answer.then((holds: unknown) => (holds ? index : firstTrue(value, key, index + 1)));
       }
-      if (answer === true) return index;
+      if (answer) return index;
     }
     return predicates.length;
   };
