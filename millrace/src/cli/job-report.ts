@@ -17,10 +17,10 @@ export function formatSummary(summary: JobSummary, columns: number): string {
   }
   const facts: (readonly [string, string])[] = [
     ...summary.outputs.map(
-      ({ path, records, bytes, files }) =>
+      ({ path, records, bytes, files, isDirectory }) =>
         [
           'output',
-          `${path === '-' ? 'stdout' : path}  ${formatCount(records, 'record')}, ${formatBytes(bytes)}${files > 1 ? ` in ${files} files` : ''}`,
+          `${path === '-' ? 'stdout' : path}${isDirectory ? '/' : ''}  ${formatCount(records, 'record')}, ${formatBytes(bytes)}${isDirectory ? ` in ${formatCount(files, 'file')}` : ''}`,
         ] as const,
     ),
     ...Object.entries(summary.counters).map(

@@ -20,13 +20,18 @@ export async function main(argv: readonly string[]): Promise<void> {
     if (error instanceof CommanderError) {
       // Commander has written what there is to say; help and version count as success.
       process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+      const [first = ''] = argv;
+      if (error.code === 'commander.unknownCommand' && /\.[cm]?[jt]s$/.test(first))
+        process.stderr.write(`(a program is run with: millrace run ${first})\n`);
     } else process.exitCode = report(error);
   }
 }
 
 function buildProgram(): Command {
   const program = new Command('millrace')
-    .description('One durable log that Kafka clients talk to, in one process and one directory')
+    .description(
+      'A durable log that Kafka clients talk to, and programs over files and topics, in one directory',
+    )
     .version(VERSION, '-V, --version')
     .showHelpAfterError('(millrace --help lists the commands)')
     .exitOverride();

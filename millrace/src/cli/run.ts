@@ -27,6 +27,8 @@ import { watchProgram } from './watch.ts';
 const COLUMNS = 100;
 /** Ctrl-C reaches `npm` and its child, which passes it on: the second one of these is the same. */
 const SAME_SIGNAL_MS = 500;
+/** For so long a job may put away what it has, when an error that nobody waits for ends it. */
+const STRAY_MS = 2_000;
 /** A program that is in a loop is given up so long after Ctrl-C. */
 const STUCK_SECONDS = 3;
 const STUCK =
@@ -46,11 +48,14 @@ export async function run(program: string, flags: RunFlags): Promise<void> {
   const stdout = keepStdout();
   const outcome = new Outcome(env, flags);
   const stuck = isAtTerminal() ? endWhenStuck(STUCK_SECONDS, STUCK) : undefined;
-  const cancel = cancelSignal(env);
+  const cancel = new AbortController();
+  cancelOnSignal(env, cancel);
   expectEnd(outcome);
   onUnwatchedStray((error) => {
-    // Nobody knows what it has left undone: what is to be removed the next job removes.
-    exitProcess(outcome.fail(strayError(error)));
+    const stray = strayError(error);
+    cancel.abort(stray);
+    // A program that is still loading does not hear of it.
+    env.timers.after(STRAY_MS, () => exitProcess(outcome.fail(stray)));
   });
   try {
     const summary = await runJob({
@@ -69,7 +74,7 @@ export async function run(program: string, flags: RunFlags): Promise<void> {
       onEvent: (event) => {
         outcome.take(event);
       },
-      signal: cancel,
+      signal: cancel.signal,
     });
     process.exitCode = EXIT.ok;
     if (flags.quiet !== true && flags.json !== true) outcome.say(formatSummary(summary, columns()));
@@ -184,8 +189,7 @@ function stdoutError(cause: Error): MillraceError {
 }
 
 /** Fires at the first SIGINT or SIGTERM; a second one ends the process there and then. What it leaves the next job removes. */
-function cancelSignal(env: Env): AbortSignal {
-  const cancel = new AbortController();
+function cancelOnSignal(env: Env, cancel: AbortController): void {
   let sinceMs: number | undefined;
   // Not SIGHUP: who started it with nohup wants it to go on.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -197,7 +201,6 @@ function cancelSignal(env: Env): AbortSignal {
       } else if (nowMs - sinceMs > SAME_SIGNAL_MS) exitProcess(EXIT.interrupted);
     });
   }
-  return cancel.signal;
 }
 
 /** A program may wait for something that never happens: then Node has nothing left to do, and ends, and nobody knows why. */

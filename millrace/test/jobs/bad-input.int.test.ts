@@ -134,6 +134,11 @@ describe('records that cannot be decoded', () => {
       ...json('in a worker', '{"a":1}\n{"a":1,}\n', 'in.ndjson:2:8: this', '--workers', '1'),
       mend,
     },
+    {
+      ...json('in stdin', '', 'error: stdin:2:2: this line is not JSON'),
+      program: through('', "files.ndjson('-')", NDJSON),
+      input: '{}\n{oops\n',
+    },
     json('two values', '{"a":1} {"b":2}\n', 'in.ndjson:1:9: this line is not JSON: unexpected "{"'),
     json('an end in the middle', '{"a":1}\n{"a":', 'in.ndjson:2:6: this line is not JSON: it ends'),
     {

@@ -166,6 +166,33 @@ describe('programs that cannot run', () => {
       /job\.ts:2:9: the program threw while it was loaded: Error: process\.exit\(0\) was called/,
     ),
     program(
+      'leave a promise alone while they are loaded',
+      `void Promise.reject(new Error('left alone'));\n${through('')}`,
+      'ML_USER_FUNCTION',
+      'Error: left alone',
+      /^ {4}at .*job\.ts:2:/m,
+    ),
+    program(
+      'have decorators',
+      `function d(x: unknown) {}\n  @d class X {}\n${through('')}`,
+      'ML_PROGRAM_INVALID',
+      /job\.ts:3:3: a decorator/,
+      'a call instead of a decorator',
+    ),
+    program(
+      'spell an option wrongly',
+      through('', "files.csv('in.txt', { colums: { a: 'number' } })"),
+      'ML_FLOW_INVALID',
+      'files.csv has no option colums',
+      'columns, header',
+    ),
+    program(
+      'name a type of columns that there is not',
+      through('', "files.csv('in.txt', { columns: { a: 'int' } })"),
+      'ML_FLOW_INVALID',
+      'column a has the type "int"',
+    ),
+    program(
       'throw while they are built',
       "export default flow('job', (f) => {\n  (f as any).reed();\n});",
       'ML_FLOW_INVALID',

@@ -7,6 +7,7 @@ import type { Key } from '../../core/key-order.ts';
 import type { ColumnType } from '../../flow/columns.ts';
 import type { Readable, Source } from '../../flow/source.ts';
 import type { Sink, Writable } from '../../flow/sink.ts';
+import { checkOptions } from './check-options.ts';
 import { csvSource, type CsvColumns, type CsvReadOptions } from './read-csv.ts';
 import {
   delimitedSource,
@@ -178,27 +179,37 @@ export interface TableFiles<Value, K extends Key> extends Readable<Value, K>, Wr
 }
 
 export const files: Files = Object.freeze({
-  lines: (path: Paths, options: LineOptions = {}) => ({
-    source: () => linesSource(path, options),
-    sink: () => linesSink(outputPath(path), sinkOptions(options)),
-  }),
-  ndjson: <T = unknown>(path: Paths, options: JsonOptions<T> = {}) => ({
-    source: () => ndjsonSource<T>(path, options),
-    sink: () => ndjsonSink(outputPath(path), sinkOptions(options)),
-  }),
+  lines: (path: Paths, options: LineOptions = {}) => {
+    checkOptions('lines', options);
+    return {
+      source: () => linesSource(path, options),
+      sink: () => linesSink(outputPath(path), sinkOptions(options)),
+    };
+  },
+  ndjson: <T = unknown>(path: Paths, options: JsonOptions<T> = {}) => {
+    checkOptions('ndjson', options);
+    return {
+      source: () => ndjsonSource<T>(path, options),
+      sink: () => ndjsonSink(outputPath(path), sinkOptions(options)),
+    };
+  },
   csv: csvFiles('csv', ','),
   tsv: csvFiles('tsv', '\t'),
   delimited: <const Fields extends DelimitedFields>(
     path: Paths,
     options: DelimitedReadOptions<Fields>,
-  ) => ({
-    source: () =>
-      delimitedSource(path, options) as Source<object, undefined> as Source<
-        DelimitedRowOf<Fields>,
-        undefined
-      >,
-  }),
+  ) => {
+    checkOptions('delimited', options);
+    return {
+      source: () =>
+        delimitedSource(path, options) as Source<object, undefined> as Source<
+          DelimitedRowOf<Fields>,
+          undefined
+        >,
+    };
+  },
   parquet: <R extends object>(path: Paths, options: ParquetOptions = {}) => {
+    checkOptions('parquet', options);
     const { columns, ...rest } = options;
     const isTyped = columns !== undefined && !isNames(columns);
     const names = isTyped ? Object.keys(columns) : columns;
@@ -208,13 +219,17 @@ export const files: Files = Object.freeze({
       sink: () => parquetSink(outputPath(path), isTyped ? { ...rest, columns } : rest),
     };
   },
-  documents: (path: Paths, options: DocumentReadOptions = {}) => ({
-    source: () => documentsSource(path, options),
-  }),
-  table: <Value, K extends Key>(path: string, options: TableSinkOptions = {}) => ({
-    source: () => tableSource(path) as Source<Value, K>,
-    sink: () => tableSink(path, options),
-  }),
+  documents: (path: Paths, options: DocumentReadOptions = {}) => {
+    checkOptions('documents', options);
+    return { source: () => documentsSource(path, options) };
+  },
+  table: <Value, K extends Key>(path: string, options: TableSinkOptions = {}) => {
+    checkOptions('table', options);
+    return {
+      source: () => tableSource(path) as Source<Value, K>,
+      sink: () => tableSink(path, options),
+    };
+  },
 });
 
 function isNames(columns: object): columns is readonly string[] {
@@ -223,6 +238,7 @@ function isNames(columns: object): columns is readonly string[] {
 
 function csvFiles(format: 'csv' | 'tsv', defaultSeparator: string): CsvFiles {
   const open = (path: Paths, options: CsvOptions = {}): FormatFile<Row, object> => {
+    checkOptions(format, options);
     const { columns, header, quote, separator = defaultSeparator } = options;
     return {
       source: () => csvSource(path, { ...options, separator, format }),

@@ -10,6 +10,7 @@ import { decodeText } from '../../core/text-escape.ts';
 import type { ColumnField, ColumnLayout, ColumnType } from '../../flow/columns.ts';
 import type { ByteChunk, ReadContext, Source } from '../../flow/source.ts';
 import { BlockReader } from './block-reader.ts';
+import { checkColumnType } from './check-options.ts';
 import { CsvRow, csvRowEnd, type CsvDialect } from './csv-row.ts';
 import { pathList, rowSource } from './file-source.ts';
 import type { FileSplit } from './file-split.ts';
@@ -103,7 +104,10 @@ function layoutOf(options: CsvReadOptions, { separator, quote }: CsvDialect): Cs
     });
   const fields: ColumnField[] | undefined =
     options.columns &&
-    Object.entries(options.columns).map(([name, type]) => Object.freeze({ name, type }));
+    Object.entries(options.columns).map(([name, type]) => {
+      checkColumnType(name, type);
+      return Object.freeze({ name, type });
+    });
   if (fields === undefined ? !hasHeader : fields.length === 0)
     throw new MillraceError('ML_FLOW_INVALID', 'nothing names the columns of the rows', {
       hint: "Name them, in the order of the file: { header: false, columns: { id: 'number', name: 'string' } }",

@@ -4,6 +4,7 @@ import { LINE_BYTES_MAX } from '../../core/limits.ts';
 import type { ColumnField, ColumnLayout, ColumnType } from '../../flow/columns.ts';
 import type { ReadContext, Source } from '../../flow/source.ts';
 import { BlockReader, lineEnd } from './block-reader.ts';
+import { checkColumnType } from './check-options.ts';
 import { pathList, rowSource } from './file-source.ts';
 import type { FileSplit } from './file-split.ts';
 import type { LineReadOptions, ReadTuning } from './read-lines.ts';
@@ -66,6 +67,7 @@ function layoutOf(options: DelimitedReadOptions): DelimitedLayout {
         `column ${name} is at position ${position}: positions are 0 to ${POSITION_MAX}`,
         { hint: 'Count the fields of a line from 0' },
       );
+    checkColumnType(name, type);
     fields.push(Object.freeze({ name, type }));
     positions.push(position);
   }

@@ -221,7 +221,7 @@ test('stdin is copied once into the spool directory, and read from there like a 
   for (const split of splits) {
     const reader = source.open(split, readContext({ env, directory }));
     while (!(await reader.read((line) => lines.push(line) > 0)));
-    expect(reader.position()).toBe('-:20000');
+    expect(reader.position()).toBe('stdin:20000');
     await reader.close();
   }
   expect(lines.length).toBe(20_000);

@@ -42,7 +42,7 @@ async function copyStandardInput(
     let sizeBytes = 0;
     for (let count; (count = await input.read(buffer)) > 0; sizeBytes += count)
       writeFully(file, buffer, 0, count, sizeBytes);
-    return { path, name: '-', sizeBytes };
+    return { path, name: 'stdin', sizeBytes };
   } finally {
     file.close();
   }

@@ -114,7 +114,7 @@ test('parts of a file are put together in order, and nothing else is left', () =
     ]);
     expect(read(env, 'sub/deep/out.txt')).toBe('a\nb\nc\n');
     const path = `${DIRECTORY}/sub/deep/out.txt`;
-    expect(result).toEqual([{ node: 0, path, bytes: 6, records: 3, files: 1 }]);
+    expect(result).toEqual([{ node: 0, path, bytes: 6, records: 3, files: 1, isDirectory: false }]);
     expect(env.fs.list(`${DIRECTORY}/sub/deep`)).toEqual(['out.txt']);
   }));
 

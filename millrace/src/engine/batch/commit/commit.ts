@@ -66,6 +66,8 @@ export interface CommittedOutput {
   readonly records: number;
   /** Files that hold records. */
   readonly files: number;
+  /** Its files are parts in a directory, which is what `path` names. */
+  readonly isDirectory: boolean;
 }
 
 /** Takes bytes for stdout; resolves when more may come. */
@@ -245,7 +247,8 @@ export class OutputCommit {
     await fs.syncDirectory(job);
     await fs.syncDirectory(staging);
     await syncPath(fs, staging);
-    return { swap, result: { node, path, bytes, records, files } };
+    const isDirectory = output.kind === 'directory';
+    return { swap, result: { node, path, bytes, records, files, isDirectory } };
   }
 
   private async decide(coordinator: string, swaps: readonly Swap[]): Promise<void> {
@@ -341,5 +344,5 @@ async function streamOut(
 ): Promise<CommittedOutput> {
   const bytes = await stream(env.fs, parts, write);
   const records = parts.reduce((sum, part) => sum + part.records, 0);
-  return { node, path: '-', bytes, records, files: 1 };
+  return { node, path: '-', bytes, records, files: 1, isDirectory: false };
 }

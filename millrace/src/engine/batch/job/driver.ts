@@ -163,7 +163,9 @@ class Job {
     } catch (cause) {
       await this.#pool?.close();
       await this.#cleanUp(directory);
-      const error = ofJob(cause);
+      // What it was cancelled for says more than that it was.
+      const { reason } = this.#signal as { readonly reason: unknown };
+      const error = reason instanceof MillraceError ? reason : ofJob(cause);
       const isCancelled = error instanceof MillraceError && error.code === 'ML_ABORTED';
       await finish(isCancelled ? 'cancelled' : 'failed', error);
       throw error;
@@ -398,11 +400,12 @@ class Job {
       stages: tally.stages,
       exchanges: tally.exchanges,
       counters: tally.counters,
-      outputs: this.#outputs.map(({ path, records, bytes, files }) => ({
+      outputs: this.#outputs.map(({ path, records, bytes, files, isDirectory }) => ({
         path,
         records,
         bytes,
         files,
+        isDirectory,
       })),
       skippedRecords: tally.skippedRecords,
       retries: tally.retries,

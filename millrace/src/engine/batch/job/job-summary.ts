@@ -89,4 +89,6 @@ export interface OutputSummary {
   readonly records: number;
   readonly bytes: number;
   readonly files: number;
+  /** `path` is a directory, in which the files are. */
+  readonly isDirectory: boolean;
 }

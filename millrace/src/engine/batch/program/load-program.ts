@@ -19,8 +19,9 @@ import type { ProgramRef } from './program.ts';
 import { syntaxPosition, userPosition, type SourcePosition } from './user-stack.ts';
 
 const ENDINGS: ReadonlySet<string> = new Set(['.ts', '.mts', '.cts', '.js', '.mjs', '.cjs']);
+const DECORATOR = /^\s*(?:export\s+(?:default\s+)?)?@[A-Za-z_$][\w$.]*(?:\(|\s|$)/;
 const NO_BUILD =
-  'Programs run without a build, so types are only left out: write `const Colour = { red: 0 } as const` for an enum, functions for a namespace, and fields that the constructor sets for parameter properties';
+  'Programs run without a build, so types are only left out: write `const Colour = { red: 0 } as const` for an enum, functions for a namespace, fields that the constructor sets for parameter properties, and a call instead of a decorator';
 
 export interface LoadedProgram {
   readonly flow: Flow;
@@ -189,6 +190,14 @@ function loadError(error: unknown, path: string, fs: FileSystem): MillraceError 
       error,
     );
   }
+  const decorator = error instanceof SyntaxError ? findDecorator(fs) : undefined;
+  if (decorator !== undefined)
+    return invalid(
+      `${place(decorator, path)}: a decorator, which has to be translated${excerpt(decorator)}`,
+      NO_BUILD,
+      fields(decorator, path),
+      error,
+    );
   if (error instanceof SyntaxError) {
     const at = syntaxPosition(stack) ?? findSyntaxError(fs);
     return invalid(
@@ -223,6 +232,21 @@ function findSyntaxError(fs: FileSystem): ReturnType<typeof syntaxPosition> {
   for (const module of [...modules].toReversed()) {
     const at = syntaxErrorIn(module, fs);
     if (at !== undefined) return at;
+  }
+  return undefined;
+}
+
+/** Neither the stripper of types nor V8 says where one is: the first line that begins with one, in a module that is correct otherwise. */
+function findDecorator(fs: FileSystem): ReturnType<typeof syntaxPosition> {
+  for (const path of [...modules].toReversed()) {
+    if (syntaxErrorIn(path, fs) !== undefined) return undefined;
+    const lines = readWholeFile(fs, path).toString('utf8').split('\n');
+    const index = lines.findIndex((line) => DECORATOR.test(line));
+    if (index >= 0) {
+      const line = lines[index] ?? '';
+      const column = line.indexOf('@') + 1;
+      return { path, line: index + 1, column, excerpt: `${line}\n${' '.repeat(column - 1)}^` };
+    }
   }
   return undefined;
 }
