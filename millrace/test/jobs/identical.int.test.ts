@@ -9,7 +9,7 @@ import { digests, leftovers, runWay, type Command, type Way } from './identical-
 import { RICH_PROGRAMS, writeRich } from './rich-programs.ts';
 
 const millrace = builtMillrace();
-const ROWS = 12_000;
+const ROWS = 9_000;
 
 const WAYS: readonly Way[] = [
   { workers: 0, memory: '17MB' },

@@ -1,5 +1,5 @@
 /**
- * Four programs that have every operator whose output could show how a job was run, and generated input for them: floats of very
+ * Programs that have every operator whose output could show how a job was run, and generated input for them: floats of very
  * different sizes, a key that has half of the records, duplicates, empty values.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -78,11 +78,25 @@ const ROUNDS = `${IMPORT}export default flow('rounds', (f) => {
     .keyBy((row) => row.id).aggregate('by-id', { init: () => 0, add: (sum, row) => sum + row.amount }).write(files.table('out/table', { partitions: 2 }));
 });`;
 
+/** Records of every kind that are skipped: by the source, by functions before and behind shuffles, by sinks. */
+const LETTERS = `${IMPORT}import { skipTo } from 'millrace';
+export default flow('letters', { onError: skipTo(files.ndjson('out/letters.ndjson'), { recordsMax: 100_000 }) }, (f) => {
+  const rows = f.read(files.csv('in/broken-*.csv', { columns: { user: 'string', page: 'string', amount: 'number', n: 'number' } }));
+  const fail = (isBad: boolean, what: string) => { if (isBad) throw new Error(what); };
+  rows.map((row) => { fail(row.n % 10 === 3, 'three'); return row; }).write(files.csv('out/rows.csv'));
+  rows.keyBy((row) => row.user).count('n').filter((n, user) => { fail(user.endsWith('7'), 'seven'); return n > 0; }).write(files.ndjson('out/counts'));
+  rows.groupBy((row) => row.page).reduce('pages', (page, values, emit) => { fail(page.endsWith('9'), 'nine'); let n = 0; for (const value of values) n += value.n; emit({ page, n }); }).write(files.csv('out/pages.csv'));
+  rows.sort('by-n', (row) => { fail(row.n === 50, 'fifty'); return [row.n, row.user === 'u8' ? {} as never : row.user]; }).map((row) => row.user).write(files.lines('out/sorted.txt'));
+  rows.groupBy('user').agg({ n: sum('n'), amount: sum('amount') }).write(files.csv('out/sums.csv'));
+  rows.map((row) => (row.n === 99 ? undefined : row.n)).write(files.ndjson('out/numbers.ndjson'));
+});`;
+
 export const RICH_PROGRAMS: Readonly<Record<string, string>> = {
   sums: SUMS,
   orders: ORDERS,
   joins: JOINS,
   rounds: ROUNDS,
+  letters: LETTERS,
 };
 
 /** Writes programs and input. @param rows of events, in three files */
@@ -106,6 +120,13 @@ export async function writeRich(directory: string, rows: number): Promise<void> 
     await writeFile(
       join(directory, 'in', `events-${file}.csv`),
       `user,page,amount,n\n${lines.join('\n')}\n`,
+    );
+    const broken = lines.map((line, at) =>
+      at % 97 === 5 ? `${line},more` : at % 89 === 7 ? 'short' : line,
+    );
+    await writeFile(
+      join(directory, 'in', `broken-${file}.csv`),
+      `user,page,amount,n\n${broken.join('\n')}\n`,
     );
   }
   const users = Array.from({ length: 1_500 }, (_, id) =>
