@@ -58,7 +58,8 @@ export async function showJob(wanted: string, flags: JobFlags): Promise<void> {
     await writeData(`job ${job.id} left no record that can be read\n`);
     return;
   }
-  const columns = process.stdout.isTTY ? process.stdout.columns : COLUMNS;
+  const columns =
+    process.stdout.isTTY && process.stdout.columns > 0 ? process.stdout.columns : COLUMNS;
   const lines = [
     formatSummary(summary, columns).trimEnd(),
     '',

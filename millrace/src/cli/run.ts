@@ -156,7 +156,8 @@ class Outcome {
 }
 
 function columns(): number {
-  return process.stderr.isTTY ? process.stderr.columns : COLUMNS;
+  // A terminal that nobody has given a size says 0.
+  return process.stderr.isTTY && process.stderr.columns > 0 ? process.stderr.columns : COLUMNS;
 }
 
 /**

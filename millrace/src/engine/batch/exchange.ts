@@ -8,6 +8,8 @@ import type { ExchangeOutput, ExchangeRead } from './stage.ts';
 
 export interface ExchangeWriterOptions {
   readonly exchange: number;
+  /** Of the operator that it is for, for errors. */
+  readonly name?: string;
   /** Default 0. */
   readonly lane?: number;
   readonly partitions: number;

@@ -245,11 +245,11 @@ class ArenaWriter implements ExchangeWriter {
   }
 
   private tooSmall(neededBytes: number): MillraceError {
-    const { memoryBytes } = this.options;
+    const { memoryBytes, name } = this.options;
     const times = Math.ceil((neededBytes / memoryBytes) * 10) / 10;
     return new MillraceError(
       'ML_MEMORY_TOO_SMALL',
-      `a task may hold ${memoryBytes} bytes of what it sends on, and one record takes ${neededBytes}`,
+      `${name === undefined ? '' : `${name}: `}a task may hold ${memoryBytes} bytes of what it sends on, and one record takes ${neededBytes}`,
       {
         hint: `Raise --memory ${times} times, or lower --workers, which share it`,
         fields: { neededBytes, memoryBytes },

@@ -87,7 +87,7 @@ export function tooLarge(
   const bytes = formatBytes(options.memoryBytes);
   return new MillraceError(
     'ML_BROADCAST_TOO_LARGE',
-    `${what} does not fit into the ${bytes} that a task has for it: it was full after ${reader.records} records`,
+    `${what} does not fit into the ${bytes} that a task has for it: it was full after ${reader.records} ${reader.records === 1 ? 'record' : 'records'}`,
     { fields: { operator: options.name, memoryBytes: options.memoryBytes } },
   );
 }

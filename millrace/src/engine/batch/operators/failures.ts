@@ -87,15 +87,13 @@ export class Failures {
     const at = position === '' ? '' : ` at ${position}`;
     const failure = (): MillraceError => {
       const record = preview(value);
-      return new MillraceError(
-        error.code,
-        `${operator}: ${error.message}, in the record${at}: ${record}`,
-        {
-          cause: error,
-          hint: error.hint,
-          fields: { ...error.fields, operator, position, record },
-        },
-      );
+      const { message } = error;
+      const said = message.startsWith(`${operator}: `) ? message : `${operator}: ${message}`;
+      return new MillraceError(error.code, `${said}, in the record${at}: ${record}`, {
+        cause: error,
+        hint: error.hint,
+        fields: { ...error.fields, operator, position, record },
+      });
     };
     // Not skipped: which records there are in an output must not depend on the memory.
     if (isTooLarge) throw failure();

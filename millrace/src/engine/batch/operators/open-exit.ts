@@ -63,6 +63,7 @@ function openWriter(
   const isSampled = exchange.kind === 'range' || isSplit;
   return createExchangeWriter({
     exchange: exchange.id,
+    name: node.name,
     partitions: exchange.partitions,
     isSorted: exchange.isSorted,
     sampleRecords: isSampled ? SAMPLE_RECORDS : 0,
