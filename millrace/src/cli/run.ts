@@ -49,7 +49,11 @@ export async function run(program: string, flags: RunFlags): Promise<void> {
   const outcome = new Outcome(env, flags);
   const stuck = isAtTerminal() ? endWhenStuck(STUCK_SECONDS, STUCK) : undefined;
   const cancel = new AbortController();
-  cancelOnSignal(env, cancel);
+  cancelOnSignal(env, () => {
+    // Who hears of it is not stuck.
+    stuck?.close();
+    cancel.abort();
+  });
   expectEnd(outcome);
   onUnwatchedStray((error) => {
     const stray = strayError(error);
@@ -190,7 +194,7 @@ function stdoutError(cause: Error): MillraceError {
 }
 
 /** Fires at the first SIGINT or SIGTERM; a second one ends the process there and then. What it leaves the next job removes. */
-function cancelOnSignal(env: Env, cancel: AbortController): void {
+function cancelOnSignal(env: Env, cancel: () => void): void {
   let sinceMs: number | undefined;
   // Not SIGHUP: who started it with nohup wants it to go on.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -198,7 +202,7 @@ function cancelOnSignal(env: Env, cancel: AbortController): void {
       const nowMs = env.clock.monotonicMs();
       if (sinceMs === undefined) {
         sinceMs = nowMs;
-        cancel.abort();
+        cancel();
       } else if (nowMs - sinceMs > SAME_SIGNAL_MS) exitProcess(EXIT.interrupted);
     });
   }

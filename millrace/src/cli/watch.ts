@@ -6,6 +6,7 @@ import { realLauncher, type ChildProcess } from '../core/child-process.ts';
 import type { Env } from '../core/env.ts';
 import { markFiles, whenChanged } from '../core/watch-files.ts';
 import { say } from './io.ts';
+import { formatCount } from './numbers.ts';
 
 /** How long a run may take to clean up when it is cancelled. */
 const STOP_MS = 2_000;
@@ -62,7 +63,7 @@ export async function watchProgram(env: Env, path: string): Promise<void> {
       marks = new Map(
         [...markFiles(env.fs, modules)].map(([name, mark]) => [name, known.get(name) ?? mark]),
       );
-      say(`watching ${modules.length} files; Ctrl-C ends it`);
+      say(`watching ${formatCount(modules.length, 'file')}; Ctrl-C ends it`);
       const changed = await whenChanged(env, marks, new AbortController().signal);
       say(`${changed} has changed`);
     } else {

@@ -201,6 +201,21 @@ test.concurrent('a cancelled job that waits for a promise leaves nothing, withou
   }
 });
 
+test.concurrent('a job is cancelled while its program is loaded', async () => {
+  const directory = await prepared(
+    `console.log('here'); await new Promise((done) => setTimeout(done, 600_000));`,
+  );
+  const before = await everythingIn(directory);
+  const job = millrace.launch(['run', 'job.ts'], { cwd: directory, input: '' });
+  await job.shows('stderr', /here/);
+  const { code, stderr } = await job.end('SIGINT');
+  expect({ code, stderr }).toEqual({
+    code: 130,
+    stderr: 'here\ncancelled; no output was changed\n',
+  });
+  expect(await everythingIn(directory)).toEqual(before);
+});
+
 const canTalk = can('script', '-qec', 'true', '/dev/null');
 
 test

@@ -127,7 +127,9 @@ class Job {
       // They load the engine while the program is loaded and planned here.
       if ('path' in program && workers !== undefined && workers > 0) this.#startPool(workers);
       const flow =
-        'path' in program ? (await loadProgram(program, this.#env.fs)).flow : program.flow;
+        'path' in program
+          ? (await this.#unlessCancelled(loadProgram(program, this.#env.fs))).flow
+          : program.flow;
       const plan = buildPlan(flow, program.settings);
       this.#options.onEvent?.({ kind: 'built', plan });
       return await this.#runPlan(plan);
@@ -163,9 +165,7 @@ class Job {
     } catch (cause) {
       await this.#pool?.close();
       await this.#cleanUp(directory);
-      // What it was cancelled for says more than that it was.
-      const { reason } = this.#signal as { readonly reason: unknown };
-      const error = reason instanceof MillraceError ? reason : ofJob(cause);
+      const error = whyCancelled(this.#signal) ?? ofJob(cause);
       const isCancelled = error instanceof MillraceError && error.code === 'ML_ABORTED';
       await finish(isCancelled ? 'cancelled' : 'failed', error);
       throw error;
@@ -358,7 +358,7 @@ class Job {
     let abort: () => void = () => {};
     const cancelled = new Promise<never>((_resolve, reject) => {
       abort = () => {
-        reject(new MillraceError('ML_ABORTED', 'the job was cancelled'));
+        reject(whyCancelled(signal) ?? new MillraceError('ML_ABORTED', 'the job was cancelled'));
       };
       signal.addEventListener('abort', abort, { once: true });
       if (signal.aborted) abort();
@@ -418,6 +418,12 @@ class Job {
       error: error === undefined ? null : errorToMessage(error),
     };
   }
+}
+
+/** What a job was cancelled for says more than that it was. */
+function whyCancelled(signal: AbortSignal): MillraceError | undefined {
+  const { reason } = signal as { readonly reason: unknown };
+  return reason instanceof MillraceError ? reason : undefined;
 }
 
 /** A full disk may be why the job has ended: what has happened to its outputs does not depend on the record. */
