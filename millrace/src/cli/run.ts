@@ -54,7 +54,7 @@ export async function run(program: string, flags: RunFlags): Promise<void> {
     stuck?.close();
     cancel.abort();
   });
-  expectEnd(outcome);
+  expectEnd(env, outcome, cancel);
   onUnwatchedStray((error) => {
     const stray = strayError(error);
     cancel.abort(stray);
@@ -209,14 +209,22 @@ function cancelOnSignal(env: Env, cancel: () => void): void {
 }
 
 /** A program may wait for something that never happens: then Node has nothing left to do, and ends, and nobody knows why. */
-function expectEnd(outcome: Outcome): void {
+function expectEnd(env: Env, outcome: Outcome, cancel: AbortController): void {
+  const error = new MillraceError(
+    'ML_PROGRAM_INVALID',
+    'the program waits for something that never happens',
+    {
+      hint: 'Look for a promise that is never resolved, where the program is loaded or in a function',
+    },
+  );
+  // The job puts away what it has; when that waits, too, nothing more can be done.
+  process.on('beforeExit', () => {
+    if (outcome.isSettled || cancel.signal.aborted) return;
+    cancel.abort(error);
+    void env.timers.sleep(STRAY_MS);
+  });
   process.on('exit', () => {
-    if (outcome.isSettled) return;
-    say('error: the program waits for something that never happens (ML_PROGRAM_INVALID)');
-    say(
-      '  fix: Look for a promise that is never resolved, where the program is loaded or in a function',
-    );
-    process.exitCode = EXIT.failed;
+    if (!outcome.isSettled) process.exitCode = outcome.fail(error);
   });
 }
 

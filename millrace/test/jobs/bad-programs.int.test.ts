@@ -391,6 +391,25 @@ describe('functions that fail', () => {
       '.later is a promise (an await is missing)',
     ),
     ...fails(
+      'an aggregate of promises',
+      ".keyBy(() => 1).aggregate('all', { init: () => '' as never, add: (async (a: string) => a) as never })",
+      USER,
+      'all: TypeError: its functions must not be async',
+    ),
+    ...fails(
+      'a promise in JSON',
+      '.map((x) => ({ x, later: [Promise.resolve(x)] }))',
+      'ML_SINK_VALUE_INVALID',
+      'a promise is no JSON (an await is missing)',
+      'in.txt:1',
+    ),
+    ...fails(
+      'a promise for ever',
+      '.map(() => new Promise<string>(() => {}))',
+      'ML_PROGRAM_INVALID',
+      'the program waits for something that never happens',
+    ),
+    ...fails(
       'a value that is no JSON',
       ".map((x) => (x === 'b' ? 5n : 5))",
       'ML_SINK_VALUE_INVALID',

@@ -35,6 +35,9 @@ export class NdjsonWriter implements SinkWriter<unknown, unknown> {
       throw this.invalid(error instanceof Error ? firstLine(error.message) : String(error), error);
     }
     if (line === undefined) throw this.invalid(`${typeName(value)} is no JSON`);
+    // What a forgotten await leaves is a promise, and JSON makes nothing of it.
+    if (line.includes('{}') && holdsPromise(value))
+      throw this.invalid('a promise is no JSON (an await is missing)');
     this.text += line;
     this.text += '\n';
     this.parts.recordCount++;
@@ -74,4 +77,10 @@ export class NdjsonWriter implements SinkWriter<unknown, unknown> {
 function firstLine(text: string): string {
   const end = text.indexOf('\n');
   return end < 0 ? text : text.slice(0, end);
+}
+
+/** Of a value that is JSON, so that it has an end. */
+function holdsPromise(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return value instanceof Promise || Object.values(value).some(holdsPromise);
 }

@@ -6,6 +6,7 @@ import { INPUT_CHUNK_RECORDS } from '../../../core/limits.ts';
 import { decodeValue } from '../../../core/value-codec.ts';
 import type { MergeReader } from '../exchange.ts';
 import type { Failures } from '../operators/failures.ts';
+import { isThenable } from '../operators/function-operator.ts';
 import { preview } from '../operators/preview.ts';
 import type { Emit } from '../record-input.ts';
 import { ReaderInput } from './task-input.ts';
@@ -23,6 +24,8 @@ export interface Reduction {
   /** The result has the key. */
   readonly keepsKey: boolean;
 }
+
+const IS_ASYNC = 'its functions must not be async: the result is a promise';
 
 export class AggregateInput extends ReaderInput {
   private readonly reduction: Reduction;
@@ -95,6 +98,10 @@ export class AggregateInput extends ReaderInput {
         this.failures.inFunction(this.name, error, accumulator);
         return true;
       }
+    }
+    if (isThenable(result)) {
+      this.failures.inFunction(this.name, new TypeError(IS_ASYNC), result);
+      return true;
     }
     return emit(result, reduction.keepsKey ? currentKey : undefined);
   }
