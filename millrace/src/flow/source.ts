@@ -123,6 +123,11 @@ export interface ChunkReader {
   readonly consumedBytes: number;
   /** `path:line` of the byte at `at` in the buffer of the current chunk. May be slow: for errors only. */
   locate(at: number): string;
+  /** A number for that place, which outlives the chunk: the mark that a `SplitReader` of the same split gives a row that begins there.
+   * Cheap when asked for in ascending order. */
+  mark(at: number): number;
+  /** Turns it into words. */
+  locateMark(mark: number): string;
   close(): void | Promise<void>;
 }
 

@@ -1,4 +1,5 @@
 /** Sources and sinks in memory, and a run of a whole flow in this process: what tests of the batch engine look at. */
+import type { Env } from '../../src/core/env.ts';
 import { realEnv } from '../../src/core/real-env.ts';
 import { memoryStorage } from '../../src/engine/batch/exchange/run-storage.ts';
 import type { RunStorage } from '../../src/engine/batch/exchange.ts';
@@ -183,13 +184,15 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
   /** Where runs go; default: to memory. */
   readonly storage?: RunStorage;
+  /** Instead of the real one. */
+  readonly env?: Env;
 }
 
 /** Runs a plan; its sinks have the output. */
 export function runPlan(plan: Plan, options: RunOptions = {}): Promise<LocalRun> {
   const storage = options.storage ?? memoryStorage(Number.POSITIVE_INFINITY, NO_STORAGE);
   const environment: TaskEnvironment = {
-    env: realEnv(),
+    env: options.env ?? realEnv(),
     directory: '/',
     brokers: undefined,
     storage: () => storage,

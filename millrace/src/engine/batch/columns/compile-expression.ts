@@ -48,7 +48,8 @@ export class ExpressionCompiler {
   private readonly memory: LaneMemory;
   private readonly scratch: Scratch;
   private readonly kernels: KeyKernels;
-  private readonly columns: ReadonlyMap<string, Vector>;
+  /** In the order of the rows, where `select` made them. */
+  readonly columns: ReadonlyMap<string, Vector>;
 
   constructor(batch: Batch, place: VectorPlace, columns: ReadonlyMap<string, Vector>) {
     this.batch = batch;

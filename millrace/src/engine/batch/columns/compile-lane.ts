@@ -31,6 +31,7 @@ import { LaneMemory, Region } from './lane-memory.ts';
 import type { Quoting } from './quoted-row.ts';
 import type { ScannedField, ScanShape } from './scan-kernel.ts';
 import { Scratch } from './scratch.ts';
+import { ConstantNumber } from './value-vectors.ts';
 import {
   Batch,
   BATCH_ROWS,
@@ -44,13 +45,17 @@ import {
 } from './vectors.ts';
 import type { WordKind } from './words-kernel.ts';
 
-/** What a lane is for. */
-export interface LaneSource {
+/** What is done with rows of a source. */
+export interface LaneSteps {
   readonly layout: TextLayout;
   /** Names of the columns of the file, where it has a header. */
   readonly header: readonly string[] | undefined;
-  /** Between the source and the aggregation, in order. */
+  /** Behind the source, in order. */
   readonly steps: readonly LaneStep[];
+}
+
+/** What a lane is for. */
+export interface LaneSource extends LaneSteps {
   readonly aggregate: ColumnAggregateNode;
 }
 
@@ -81,7 +86,8 @@ export interface LaneRows {
   }[];
 }
 
-export interface LaneProgram {
+/** What finds rows, and takes some away. */
+export interface ScanProgram {
   readonly memory: LaneMemory;
   readonly window: Region;
   readonly scratch: Scratch;
@@ -90,20 +96,43 @@ export interface LaneProgram {
   readonly next: number;
   readonly source: LaneRows;
   readonly segments: readonly LaneSegment[];
+}
+
+export interface LaneProgram extends ScanProgram {
   readonly groups: LaneGroups;
   /** Nothing is wanted but the words of all lines: rows need not be looked at. */
   readonly isTextOnly: boolean;
+}
+
+/** Makes rows: there is one segment. */
+export interface RowProgram extends ScanProgram {
+  /** In the order of the rows. */
+  readonly columns: readonly RowColumn[];
+}
+
+export interface RowColumn {
+  readonly name: string;
+  readonly vector: Vector;
+  /** Its numbers are those that the source wrote, or the program: -0 is one. What is computed never is -0. */
+  readonly isGiven: boolean;
 }
 
 /** undefined for what does not run on bytes. */
 export function compileLane(source: LaneSource): LaneProgram | undefined {
   const { layout, header, steps, aggregate } = source;
   const columns = laneColumns(layout, header, usedColumns(steps, aggregate));
-  return columns === undefined ? undefined : new LaneCompiler(source, columns).compile();
+  return columns === undefined ? undefined : new LaneCompiler(source, columns).compile(aggregate);
+}
+
+/** The same for rows that are wanted as such. Explode is not among the steps. */
+export function compileRows(source: LaneSteps): RowProgram | undefined {
+  const { layout, header, steps } = source;
+  const columns = laneColumns(layout, header, usedColumns(steps, undefined));
+  return columns === undefined ? undefined : new LaneCompiler(source, columns).compileRows();
 }
 
 class LaneCompiler implements VectorPlace {
-  private readonly source: LaneSource;
+  private readonly source: LaneSteps;
   private readonly columns: readonly LaneColumn[];
   readonly memory = new LaneMemory();
   private readonly scratchRegion = new Region();
@@ -114,23 +143,40 @@ class LaneCompiler implements VectorPlace {
   private readonly fields: ScannedField[] = [];
   private readonly strict: LaneRows['strict'][number][] = [];
   private readonly segments: LaneSegment[] = [];
+  private readonly given = new Set<Vector>();
   private words: WordKind | undefined;
   private readonly wordRanges = this.memory.reserve(BATCH_ROWS * 8);
 
-  constructor(source: LaneSource, columns: readonly LaneColumn[]) {
+  constructor(source: LaneSteps, columns: readonly LaneColumn[]) {
     this.source = source;
     this.columns = columns;
   }
 
-  compile(): LaneProgram | undefined {
+  compile(aggregate: ColumnAggregateNode): LaneProgram | undefined {
     const compiler = this.compileSteps();
-    return compiler === undefined ? undefined : this.finish(compiler);
+    return compiler === undefined ? undefined : this.finish(compiler, aggregate);
   }
 
-  /** What compiles expressions on the rows that are aggregated. */
+  compileRows(): RowProgram | undefined {
+    const compiler = this.compileSteps();
+    if (compiler === undefined) return undefined;
+    const isSelected = this.source.steps.some(({ kind }) => kind === 'select');
+    const names = isSelected ? [...compiler.columns.keys()] : this.columns.map(({ name }) => name);
+    const columns = names.flatMap((name) => {
+      const vector = compiler.columns.get(name);
+      if (vector === undefined) return [];
+      const isGiven = this.given.has(vector) || vector instanceof ConstantNumber;
+      return [{ name, vector, isGiven }];
+    });
+    return { ...this.finishScan(), columns };
+  }
+
+  /** What compiles expressions on the rows behind all steps. */
   private compileSteps(): ExpressionCompiler | undefined {
     let batch = new Batch();
-    let compiler = new ExpressionCompiler(batch, this, this.sourceVectors(batch));
+    const given = this.sourceVectors(batch);
+    for (const vector of given.values()) this.given.add(vector);
+    let compiler = new ExpressionCompiler(batch, this, given);
     let ranges = [this.rows, ...this.fields.map((field) => field.ranges)];
     let conditions: BooleanVector[] = [];
     for (const step of this.source.steps) {
@@ -207,9 +253,11 @@ class LaneCompiler implements VectorPlace {
     return text;
   }
 
-  private finish(compiler: ExpressionCompiler): LaneProgram | undefined {
-    const { memory, next, scratch, source } = this;
-    const { by, aggregates } = source.aggregate;
+  private finish(
+    compiler: ExpressionCompiler,
+    { by, aggregates }: ColumnAggregateNode,
+  ): LaneProgram | undefined {
+    const { memory, source } = this;
     const keys = by.map((name) => compiler.compile({ kind: 'column', name }));
     const vectors = keys.filter((vector) => vector !== undefined);
     if (vectors.length < keys.length) return undefined;
@@ -221,15 +269,7 @@ class LaneCompiler implements VectorPlace {
     const known = values.filter((value) => value !== undefined);
     if (known.length < values.length) return undefined;
     const table = reserveKeyTable(memory, BATCH_ROWS);
-    const rows = this.rowsOfSource();
-    const { words } = this;
-    const scanKernels = connectScanKernels(
-      memory,
-      this.scanShape(rows),
-      words === undefined ? undefined : { of: words, ranges: this.wordRanges, next },
-    );
-    const window = memory.region();
-    memory.region(this.scratchRegion);
+    const scan = this.finishScan();
     const [first] = this.segments;
     const isTextOnly =
       source.layout.kind === 'line' &&
@@ -241,13 +281,7 @@ class LaneCompiler implements VectorPlace {
       0,
     );
     return {
-      memory,
-      window,
-      scratch,
-      kernels: scanKernels,
-      next,
-      source: rows,
-      segments: this.segments,
+      ...scan,
       groups: new LaneGroups({
         memory,
         table: new KeyTable(memory, this.kernels, table, bytesPerGroup),
@@ -257,6 +291,20 @@ class LaneCompiler implements VectorPlace {
       }),
       isTextOnly,
     };
+  }
+
+  /** When all vectors have their place: the regions come behind them. */
+  private finishScan(): ScanProgram {
+    const { memory, next, scratch, segments, words } = this;
+    const rows = this.rowsOfSource();
+    const kernels = connectScanKernels(
+      memory,
+      this.scanShape(rows),
+      words === undefined ? undefined : { of: words, ranges: this.wordRanges, next },
+    );
+    const window = memory.region();
+    memory.region(this.scratchRegion);
+    return { memory, window, scratch, kernels, next, source: rows, segments };
   }
 
   private groupKey(vectors: readonly Vector[]): GroupKey {

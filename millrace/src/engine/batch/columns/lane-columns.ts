@@ -23,15 +23,17 @@ export interface LaneColumn extends ColumnField {
 /**
  * The columns to read from rows; undefined where they cannot be told: the reader of rows knows what is wrong.
  * @param header names of the columns of the file, where it has a header
+ * @param used undefined: all
  */
 export function laneColumns(
   layout: TextLayout,
   header: readonly string[] | undefined,
-  used: ReadonlySet<string>,
+  used: ReadonlySet<string> | undefined,
 ): readonly LaneColumn[] | undefined {
+  const isUsed = (name: string): boolean => used === undefined || used.has(name);
   switch (layout.kind) {
     case 'line':
-      return used.has('line')
+      return isUsed('line')
         ? [{ name: 'line', type: 'string', position: -1, isStrict: false }]
         : [];
     case 'delimited':
@@ -41,7 +43,7 @@ export function laneColumns(
           position: layout.positions[index] ?? 0,
           isStrict: false,
         }))
-        .filter(({ name }) => used.has(name));
+        .filter(({ name }) => isUsed(name));
     case 'csv': {
       const names = header ?? layout.fields?.map(({ name }) => name) ?? [];
       const fields = layout.fields ?? names.map((name) => ({ name, type: 'string' as const }));
@@ -54,18 +56,19 @@ export function laneColumns(
         ({ name, position }) => position >= 0 && !names.includes(name, position + 1),
       );
       // Every row is checked, also in columns that nothing else needs.
-      return isClear
-        ? columns.filter(({ name, isStrict }) => isStrict || used.has(name))
-        : undefined;
+      return isClear ? columns.filter(({ name, isStrict }) => isStrict || isUsed(name)) : undefined;
     }
   }
 }
 
-/** The columns of the source that are used: those up to the first operator that makes new rows. */
+/**
+ * The columns of the source that are used: those up to the first operator that makes new rows; undefined: all.
+ * @param aggregate undefined: the rows themselves are wanted
+ */
 export function usedColumns(
   steps: readonly LaneStep[],
-  aggregate: ColumnAggregateNode,
-): ReadonlySet<string> {
+  aggregate: ColumnAggregateNode | undefined,
+): ReadonlySet<string> | undefined {
   const used = new Set<string>();
   const use = (expression: Expression): void => {
     for (const name of columnsOf(expression)) used.add(name);
@@ -80,6 +83,7 @@ export function usedColumns(
       return used;
     }
   }
+  if (aggregate === undefined) return undefined;
   for (const name of aggregate.by) used.add(name);
   for (const each of Object.values(aggregate.aggregates))
     if (each.kind !== 'count') use(each.value);

@@ -1,6 +1,6 @@
 /** The physical plan as text, for people: stages, what moves between them, how joins are done and why. */
 import type { Plan } from '../../../flow/plan.ts';
-import { findLane } from '../columns/find-lane.ts';
+import { findLane, findRowLane } from '../columns/find-lane.ts';
 import type { Exchange, Stage, StageGraph } from '../stage.ts';
 
 /**
@@ -29,6 +29,8 @@ function linesOf(plan: Plan, graph: StageGraph, stage: Stage): string[] {
   line('tasks', tasksOf(graph, stage));
   if (findLane(plan, stage) !== undefined)
     line('how', 'on the bytes of the input, without strings');
+  else if (findRowLane(plan, stage) !== undefined)
+    line('how', 'filtered on the bytes of the input, rows are made of what passes');
   for (const { node, strategy, reason } of stage.joins)
     line('join', `${plan.nodes[node]?.name ?? ''}: ${strategy} (${reason})`);
   for (const id of stage.broadcastsIn)

@@ -1,7 +1,11 @@
-/** The ways past the operators of a stage: inputs that compute on bytes and write into the exchange, or the sink, themselves. */
+/**
+ * The ways past the operators of a stage: inputs that compute on bytes and write into the exchange, or the sink, themselves, or that filter bytes
+ * and push rows behind the filters.
+ */
 import type { Plan } from '../../../flow/plan.ts';
 import type { ReadContext, Source, Split } from '../../../flow/source.ts';
 import { openColumnInput } from '../columns/column-input.ts';
+import { openColumnRows } from '../columns/column-rows-input.ts';
 import { isLineSort } from '../columns/find-line-sort.ts';
 import { LineSortInput, LineSortOutput } from '../columns/line-sort.ts';
 import type { MergeReader } from '../exchange.ts';
@@ -21,15 +25,21 @@ export interface ByteInputOptions {
   readonly source: Source;
   readonly splits: readonly Split[];
   readonly context: ReadContext;
-  readonly exits: Pipeline['exits'];
+  readonly pipeline: Pipeline;
   /** Of an exit. */
   readonly exitBytes: number;
 }
 
-/** Where a stage only aggregates columns of a text, or sorts its lines; undefined: its records are made. */
+/** Where a stage only aggregates columns of a text, sorts its lines, or begins with conditions; undefined: its records are made. */
 export function openByteInput(options: ByteInputOptions): ByteInput | undefined {
-  const { plan, graph, stage, source, splits, context, exits, exitBytes } = options;
-  const [only, ...others] = exits;
+  const { plan, stage, splits, context, pipeline } = options;
+  const { behind } = pipeline;
+  return openExchangeInput(options) ?? openColumnRows(plan, stage, { splits, context, behind });
+}
+
+function openExchangeInput(options: ByteInputOptions): ByteInput | undefined {
+  const { plan, graph, stage, source, splits, context, pipeline, exitBytes } = options;
+  const [only, ...others] = pipeline.exits;
   const exchange = graph.exchanges[stage.exchangesOut[0] ?? -1];
   if (only === undefined || exchange === undefined || others.length > 0) return undefined;
   const { writer } = only.exit;

@@ -44,6 +44,8 @@ export interface PipelineOptions {
 export interface Pipeline {
   /** Takes the records of the input. */
   readonly first: Operator;
+  /** Takes what a step gives, which is not an end of the stage. */
+  readonly behind: (step: number) => Operator;
   /** Takes the pairs, when the root is a join of two exchanges. */
   readonly pairs: PairOperator | undefined;
   readonly exits: readonly { readonly lane: number; readonly exit: Exit }[];
@@ -69,6 +71,7 @@ class PipelineBuilder {
   build(): Pipeline {
     const { stage, plan, failures } = this.options;
     const operators = new Map<number, Operator>();
+    const behind = new Map<number, Operator>();
     const steps = [...stage.steps.entries()];
     for (const [index, step] of steps)
       if (step.exchange !== undefined) operators.set(index, this.exit(step, step.exchange));
@@ -81,8 +84,9 @@ class PipelineBuilder {
     let pairs: PairOperator | undefined;
     for (const [index, step] of steps.toReversed()) {
       if (operators.has(index)) continue;
-      const behind = steps.filter(([, { parent }]) => parent === index);
-      const next = fork(behind.flatMap(([at]) => operators.get(at) ?? []));
+      const takers = steps.filter(([, { parent }]) => parent === index);
+      const next = fork(takers.flatMap(([at]) => operators.get(at) ?? []));
+      behind.set(index, next);
       const node = plan.nodes[step.node];
       assert(node !== undefined, `the plan has no node ${step.node}`);
       if (index > 0) operators.set(index, this.operator(node, next));
@@ -93,7 +97,13 @@ class PipelineBuilder {
     }
     const first = operators.get(0);
     assert(first !== undefined, `stage ${stage.id} has no root`);
-    return { first, pairs, exits: this.exits, sinks: this.sinks };
+    return {
+      first,
+      behind: (step) => behind.get(step) ?? first,
+      pairs,
+      exits: this.exits,
+      sinks: this.sinks,
+    };
   }
 
   private exit(step: Step, id: number): Operator {

@@ -208,9 +208,8 @@ class Task {
       const splits = spec.splits.flatMap(({ splits: some }) => some);
       const context = this.readContext(node);
       const { source } = node;
-      const { exits } = pipeline;
       const exitBytes = memory.exit;
-      const common = { plan, graph, stage, source, splits, context, exits, exitBytes };
+      const common = { plan, graph, stage, source, splits, context, pipeline, exitBytes };
       this.bytes = openByteInput(common);
       return this.bytes ?? new SplitInput(splits, (split) => source.open(split, context));
     }
