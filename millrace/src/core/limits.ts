@@ -346,7 +346,7 @@ export const DOCUMENT_BYTES_MAX = 16 * 1024 * 1024;
 /** Read at once from a file. */
 export const FILE_READ_BYTES = 256 * 1024;
 /** Lines are made into strings together up to this size: what is kept of one keeps as much in memory. */
-export const LINE_BLOCK_BYTES = 512;
+export const LINE_BLOCK_BYTES = 1024;
 /** Held by one sink writer before it is written. */
 export const SINK_BUFFER_BYTES = 256 * 1024;
 /** Text that is collected before it is encoded. */
