@@ -98,6 +98,14 @@ describe('outputs that cannot be', () => {
       says: ['holds directories (src)'],
     },
     {
+      name: 'a directory of somebody else',
+      files: { ...AB, 'out/notes.txt': 'precious' },
+      program: copy('in.txt', 'out'),
+      args: overwrite,
+      code: 'ML_OUTPUT_EXISTS',
+      says: ['is no output of a job: it holds notes.txt', 'Remove it yourself'],
+    },
+    {
       name: 'a device',
       files: AB,
       program: copy('in.txt', '/dev/null'),

@@ -5,6 +5,7 @@ import { MillraceError } from '../../../core/errors.ts';
 import { directoryOf } from '../../../core/files.ts';
 import { isThere, liveVersion, stagingOf } from '../../../core/output-swap.ts';
 import type { Sink } from '../../../flow/sink.ts';
+import { MANIFEST_FILE } from './commit-parts.ts';
 
 /** A sink whose target is a path. */
 export interface PathOutput {
@@ -108,12 +109,16 @@ export function checkFree(
     throw refuse('holds the working directory, and is not replaced', byHand);
   if (fs.stat(path)?.device !== fs.stat(directoryOf(path))?.device)
     throw refuse('is a mount point, and cannot be replaced', 'Write to a path inside of it');
-  const below = fs.list(path).find((name) => fs.stat(`${path}/${name}`)?.kind === 'directory');
+  const names = fs.list(path);
+  const below = names.find((name) => fs.stat(`${path}/${name}`)?.kind === 'directory');
   if (below !== undefined)
     throw refuse(
       `is no output of a job: it holds directories (${below}), and is not replaced`,
       byHand,
     );
+  const [first] = names;
+  if (first !== undefined && !names.includes(MANIFEST_FILE))
+    throw refuse(`is no output of a job: it holds ${first}, and is not replaced`, byHand);
 }
 
 /** In words, what is at `path`; undefined when nothing is. */

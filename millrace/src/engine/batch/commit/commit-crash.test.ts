@@ -156,6 +156,8 @@ async function prepare(scenario: Scenario, seed: number): Promise<SimMachine> {
       if (target.kind === 'stdout') continue;
       env.fs.makeDirectory(`${WORK}/${target.path}`);
       await machine.run(writePart(env, `${WORK}/${target.path}/foreign`, 'foreign\n'));
+      // A copy of an output: other directories are not replaced.
+      await machine.run(writePart(env, `${WORK}/${target.path}/_manifest.json`, '{}\n'));
     }
   machine.kill();
   machine.disk.settle();

@@ -231,6 +231,8 @@ test('overwriting replaces files by directories and directories by files', () =>
     const overwrite = { overwrite: true };
     env.fs.makeDirectory(`${DIRECTORY}/foreign`);
     await writePart(env, `${DIRECTORY}/foreign`, 'x', 'x\n');
+    // A copy of an output: nobody's work is lost with it.
+    await writePart(env, `${DIRECTORY}/foreign`, '_manifest.json', '{}\n');
     await writePart(env, DIRECTORY, 'plain', 'x\n');
     const names = ['foreign', 'plain'];
     await runJob(env, optionsFor(names.map(directory), overwrite), [['1\n'], ['1\n']]);
@@ -249,8 +251,11 @@ test('overwriting replaces files by directories and directories by files', () =>
 test('a directory that is more than an output is never replaced', () =>
   onMachine(async (env) => {
     env.fs.makeDirectory(`${DIRECTORY}/project/src`);
+    env.fs.makeDirectory(`${DIRECTORY}/work`);
+    await writePart(env, `${DIRECTORY}/work`, 'notes.txt', 'x\n');
     for (const [path, reason] of [
       ['project', 'it holds directories (src)'],
+      ['work', 'it holds notes.txt'],
       ['.', 'holds the working directory'],
       ['..', 'holds the working directory'],
     ] as const) {
@@ -259,7 +264,8 @@ test('a directory that is more than an output is never replaced', () =>
       expect(error?.code).toBe('ML_OUTPUT_EXISTS');
       expect(error?.message).toContain(reason);
     }
-    expect(env.fs.list(DIRECTORY)).toEqual(['project']);
+    expect(env.fs.list(DIRECTORY)).toEqual(['project', 'work']);
+    expect(read(env, 'work/notes.txt')).toBe('x\n');
   }));
 
 test('an output that is an input, or holds one, is refused, through links too', () =>
