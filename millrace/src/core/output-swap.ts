@@ -23,6 +23,8 @@ import { MillraceError } from './errors.ts';
 import { directoryOf, readWholeFile, replaceFile } from './files.ts';
 import { STAGING_LOCK_ATTEMPTS } from './limits.ts';
 
+/** Beside the parts of a directory: which they are. NOTE: persistent format, and a public name: readers of a directory go by it. */
+export const MANIFEST_FILE = '_manifest.json';
 /** NOTE: persistent format: names and fields of these files are read by other versions. */
 const FORMAT = 1;
 const NOTE_FILE = 'job.json';

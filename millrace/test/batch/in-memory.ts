@@ -3,7 +3,7 @@ import type { Env } from '../../src/core/env.ts';
 import { realEnv } from '../../src/core/real-env.ts';
 import { memoryStorage } from '../../src/engine/batch/exchange/run-storage.ts';
 import type { RunStorage } from '../../src/engine/batch/exchange.ts';
-import { type LocalRun, runLocally } from '../../src/engine/batch/task/local-run.ts';
+import { type LocalRun, runLocally } from './local-run.ts';
 import { runTask, type TaskEnvironment } from '../../src/engine/batch/task/run-task.ts';
 import type { Plan } from '../../src/flow/plan.ts';
 import type { Sink, SinkWriter, Writable } from '../../src/flow/sink.ts';

@@ -6,6 +6,7 @@ import { resolve } from 'node:path';
 import type { Env, File, FileStat } from '../../core/env.ts';
 import { MillraceError } from '../../core/errors.ts';
 import { readFully, readWholeFile } from '../../core/files.ts';
+import { MANIFEST_FILE } from '../../core/output-swap.ts';
 import type { PlanContext } from '../../flow/source.ts';
 import { compressionOf, MAGIC_BYTES, type Compression } from './compression.ts';
 import { openInput } from './content.ts';
@@ -13,9 +14,6 @@ import { expandGlob, isGlob, type GlobMatch } from './globs.ts';
 import type { InputFile } from './file-split.ts';
 import { spoolStandardInput } from './spool.ts';
 import { finishCommit } from './table-snapshot.ts';
-
-/** NOTE: persistent format: jobs write it beside the parts of a directory (`engine/batch/commit/commit-parts.ts`). */
-const OUTPUT_MANIFEST = '_manifest.json';
 
 /**
  * The files behind `paths`, which are never none.
@@ -136,8 +134,8 @@ function readable(
 
 /** What a job says it has written into a directory; undefined when no job wrote it. */
 function partsOf(env: Env, directory: string, names: readonly string[]): string[] | undefined {
-  if (!names.includes(OUTPUT_MANIFEST)) return undefined;
-  const path = `${directory}/${OUTPUT_MANIFEST}`;
+  if (!names.includes(MANIFEST_FILE)) return undefined;
+  const path = `${directory}/${MANIFEST_FILE}`;
   try {
     const manifest: unknown = JSON.parse(readWholeFile(env.fs, path).toString());
     return (manifest as { readonly files: readonly { readonly name: string }[] }).files.map(

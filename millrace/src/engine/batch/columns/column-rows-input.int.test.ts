@@ -11,7 +11,7 @@ import type { Plan } from '../../../flow/plan.ts';
 import { memoryStorage } from '../exchange/run-storage.ts';
 import { explainStages } from '../planning/explain-stages.ts';
 import type { TaskResult } from '../stage.ts';
-import { type LocalRun, runLocally } from '../task/local-run.ts';
+import { type LocalRun, runLocally } from '../../../../test/batch/local-run.ts';
 import { runTask } from '../task/run-task.ts';
 
 let directory = '';

@@ -3,9 +3,8 @@ import { basename, resolve } from 'node:path';
 import type { FileSystem } from '../../../core/env.ts';
 import { MillraceError } from '../../../core/errors.ts';
 import { directoryOf } from '../../../core/files.ts';
-import { isThere, liveVersion, stagingOf } from '../../../core/output-swap.ts';
+import { isThere, liveVersion, MANIFEST_FILE, stagingOf } from '../../../core/output-swap.ts';
 import type { Sink } from '../../../flow/sink.ts';
-import { MANIFEST_FILE } from './commit-parts.ts';
 
 /** A sink whose target is a path. */
 export interface PathOutput {

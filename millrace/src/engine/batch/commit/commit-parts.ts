@@ -6,10 +6,10 @@ import type { File, FileSystem } from '../../../core/env.ts';
 import { MillraceError } from '../../../core/errors.ts';
 import { readFullyAsync, writeManyFullyAsync } from '../../../core/files.ts';
 import { COMMIT_COPY_BYTES } from '../../../core/limits.ts';
+import { MANIFEST_FILE } from '../../../core/output-swap.ts';
 import type { Part } from '../../../flow/sink.ts';
 
-/** NOTE: persistent format, and a public name: readers of a directory go by it. */
-export const MANIFEST_FILE = '_manifest.json';
+/** NOTE: persistent format of the manifest, do not renumber. */
 const MANIFEST_FORMAT = 1;
 
 /** Parts of one output must have the same head, whichever task wrote them. */

@@ -1,16 +1,16 @@
 /**
- * Runs a whole plan in this process, stage by stage and task by task: what `iterate` does with its body, and what tests do. Nothing is
+ * Runs a whole plan in this process, stage by stage and task by task, for tests of the engine below the driver. Nothing is
  * committed: who calls says where sinks write and takes their parts from the results.
  */
-import { assert } from '../../../core/errors.ts';
-import { SPLIT_BYTES } from '../../../core/limits.ts';
-import type { Plan } from '../../../flow/plan.ts';
-import type { Split } from '../../../flow/source.ts';
-import type { RunStorage } from '../exchange.ts';
-import { buildStages } from '../planning/plan-stages.ts';
-import { planTasks, type TaskPlan } from '../planning/plan-tasks.ts';
-import type { runTask, TaskEnvironment } from './run-task.ts';
-import type { Exchange, Stage, StageGraph, TaskResult } from '../stage.ts';
+import { assert } from '../../src/core/errors.ts';
+import { SPLIT_BYTES } from '../../src/core/limits.ts';
+import type { Plan } from '../../src/flow/plan.ts';
+import type { Split } from '../../src/flow/source.ts';
+import type { RunStorage } from '../../src/engine/batch/exchange.ts';
+import { buildStages } from '../../src/engine/batch/planning/plan-stages.ts';
+import { planTasks, type TaskPlan } from '../../src/engine/batch/planning/plan-tasks.ts';
+import type { runTask, TaskEnvironment } from '../../src/engine/batch/task/run-task.ts';
+import type { Exchange, Stage, StageGraph, TaskResult } from '../../src/engine/batch/stage.ts';
 
 export interface LocalRunOptions {
   readonly plan: Plan;
