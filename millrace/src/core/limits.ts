@@ -288,8 +288,10 @@ export const TASK_MEMORY_SHARE = 0.75;
 export const FRAME_BYTES_MAX = 64 * 1024 * 1024;
 /** Worker processes of one job. */
 export const WORKERS_MAX = 256;
-/** Workers in a row that end before they are ready: then something is wrong with all of them. */
+/** Workers in a row that end by themselves before they are ready: then something is wrong with all of them. */
 export const WORKER_START_FAILURES_MAX = 3;
+/** Workers in a row that somebody ends before they are ready. More may be coincidence: the next one may be left alone. */
+export const WORKER_START_KILLS_MAX = 16;
 /** How long a cancelled worker may take to put away what it has open, before it is killed. */
 export const WORKER_CANCEL_MS = 300;
 /** A line that a program writes to its standard output or error is cut here. */

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { ChildHandlers, ProcessLauncher } from '../../../core/child-process.ts';
 import type { Timers } from '../../../core/env.ts';
-import { WORKER_START_FAILURES_MAX } from '../../../core/limits.ts';
+import { WORKER_START_FAILURES_MAX, WORKER_START_KILLS_MAX } from '../../../core/limits.ts';
 import { encodeFrame, FrameDecoder, type FrameName } from './frames.ts';
 import type { JobEvent } from '../job/job-events.ts';
 import type { TaskSpec } from '../stage.ts';
@@ -195,6 +195,22 @@ describe('a worker that ends', () => {
     });
     await expect(run(pool)).rejects.toMatchObject({ code: 'ML_WORKER_LOST' });
   });
+});
+
+test('workers that somebody ends before they are ready are replaced, many times but not for ever', async () => {
+  const { pool, processes } = poolOf(1);
+  const waiting = run(pool);
+  for (let count = 1; count < WORKER_START_KILLS_MAX; count++)
+    processes[count - 1]?.end(undefined, 'SIGKILL');
+  processes.at(-1)?.say('ready', { fingerprint: 'f' });
+  await turn();
+  processes.at(-1)?.say('done', DONE);
+  expect(await waiting).toEqual(DONE.result);
+  const { pool: other, processes: killed } = poolOf(1);
+  const lost = run(other);
+  for (let count = 0; count < WORKER_START_KILLS_MAX; count++)
+    killed[count]?.end(undefined, 'SIGKILL');
+  await expect(lost).rejects.toMatchObject({ code: 'ML_WORKER_LOST' });
 });
 
 test('only workers in a row that cannot start count: one that did begins anew', async () => {

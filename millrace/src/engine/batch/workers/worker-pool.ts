@@ -9,6 +9,7 @@ import {
   WORKER_CANCEL_MS,
   WORKER_LAST_LINES,
   WORKER_START_FAILURES_MAX,
+  WORKER_START_KILLS_MAX,
 } from '../../../core/limits.ts';
 import type { JobEvent } from '../job/job-events.ts';
 import { OutputLines } from './output-lines.ts';
@@ -53,6 +54,7 @@ export class WorkerPool implements TaskRunner {
   #plan: PlanMessage | undefined;
   #launched = 0;
   #startFailures = 0;
+  #startKills = 0;
   #isClosing = false;
   /** Why no worker can do anything. */
   #failure: Error | undefined;
@@ -174,7 +176,7 @@ export class WorkerPool implements TaskRunner {
           child.write(frame);
         },
         onReady: () => {
-          this.#startFailures = 0;
+          this.#startFailures = this.#startKills = 0;
           this.#offer(worker);
         },
         onFailed: (error) => {
@@ -205,8 +207,14 @@ export class WorkerPool implements TaskRunner {
     if (this.#workers.size === 0) this.#onEmpty();
     if (this.#isClosing) return;
     this.#options.onEvent({ kind: 'workerLost', worker: number, pid, reason: error.message });
-    if (!wasReady && ++this.#startFailures >= WORKER_START_FAILURES_MAX) this.#fail(error);
+    if (!wasReady && this.#cannotStart(exit)) this.#fail(error);
     this.#refill();
+  }
+
+  /** Whether it makes no sense to start another one, after one that ended before it was ready. */
+  #cannotStart({ signal }: ChildExit): boolean {
+    if (signal === undefined) return ++this.#startFailures >= WORKER_START_FAILURES_MAX;
+    return ++this.#startKills >= WORKER_START_KILLS_MAX;
   }
 
   /** No worker can be had: all that wait fail, and go on failing. */
