@@ -2,7 +2,7 @@
  * `millrace`: the language of flows. A program exports a flow; `millrace run` runs it.
  */
 export { files } from './connect/files/files.ts';
-export { bytes, json, type Serde, string } from './connect/topics/serdes.ts';
+export { bytes, json, string } from './connect/topics/serdes.ts';
 export { topic, type TopicOptions } from './connect/topics/topic-source.ts';
 export { desc, type Descending, type Key, type SortKey } from './core/key-order.ts';
 export { type ErrorCode, MillraceError } from './core/errors.ts';
@@ -26,6 +26,7 @@ export type { Flow } from './flow/flow-types.ts';
 export { type EmitPair, mapReduce, type MapReduceOptions } from './flow/map-reduce.ts';
 export type { DeadLetter, ErrorPolicy, JoinStrategy } from './flow/plan.ts';
 export type { Lines, RowGroups, Rows } from './flow/rows.ts';
+export type { Serde } from './flow/serde.ts';
 export type { Sink, Writable } from './flow/sink.ts';
 export type { Readable, Source } from './flow/source.ts';
 export type {

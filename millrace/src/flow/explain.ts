@@ -1,6 +1,7 @@
 /** A logical plan as text for people: one line for each operator, in order, those of an iteration indented below it. */
 import { explainAggregate, explainExpression, explainFunction } from './explain-expression.ts';
 import type { Plan, PlanNode, SortOrder } from './plan.ts';
+import { explainStreamNode } from './explain-stream-node.ts';
 
 /**
  * The operators of a plan: name, kind, and what they do. Inputs are named where they are not just the line above.
@@ -121,7 +122,21 @@ function whatOf(node: PlanNode, outer: readonly string[]): string {
       return `${by}: ${namedText(node.aggregates, explainAggregate)}`;
     }
     case 'union':
+    case 'toStream':
       return '';
+    case 'table':
+    case 'windowAggregate':
+    case 'tableAggregate':
+    case 'windowJoin':
+    case 'tableJoin':
+    case 'foreignJoin':
+    case 'globalJoin':
+    case 'process':
+    case 'asyncMap':
+    case 'pattern':
+    case 'dedupe':
+    case 'sideOutput':
+      return explainStreamNode(node);
   }
 }
 

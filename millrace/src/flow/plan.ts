@@ -8,11 +8,12 @@
  * their outputs are put together in it.
  */
 import type { ColumnAggregates, Expression } from './columns.ts';
+import type { NodeBase, ValueFunction } from './node-base.ts';
 import type { Sink } from './sink.ts';
 import type { Source } from './source.ts';
+import type { StreamNode } from './stream-nodes.ts';
 
-/** Functions of the user. A record is a value and its key; the key of a stream without keys is undefined. */
-export type ValueFunction = (value: unknown, key: unknown) => unknown;
+export type { ValueFunction } from './node-base.ts';
 
 export interface Plan {
   readonly name: string;
@@ -49,7 +50,10 @@ export interface PlanCounter {
   value: number;
 }
 
-export type PlanNode =
+export type PlanNode = BatchNode | StreamNode;
+
+/** What the batch engine runs as it is. */
+export type BatchNode =
   | SourceNode
   | MapNode
   | FlatMapNode
@@ -72,14 +76,6 @@ export type PlanNode =
   | ExplodeNode
   | ColumnAggregateNode
   | WriteNode;
-
-interface NodeBase {
-  readonly id: number;
-  /** Explicit for stateful operators, unique in the plan; else made up: `map-3`. */
-  readonly name: string;
-  /** Ids of the nodes whose records it takes. */
-  readonly inputs: readonly number[];
-}
 
 export interface SourceNode extends NodeBase {
   readonly kind: 'source';

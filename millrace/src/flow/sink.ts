@@ -5,6 +5,7 @@
  * become the output in one step (`engine/batch/commit/commit.ts`). A sink therefore never touches its target path itself.
  */
 import type { Env } from '../core/env.ts';
+import type { TopicPort } from './topic-port.ts';
 
 // eslint-disable-next-line typescript/no-unused-vars -- Value and Key carry types only
 export interface Sink<Value = never, Key = never> {
@@ -15,6 +16,8 @@ export interface Sink<Value = never, Key = never> {
   /** Carries the types; never called. */
   readonly types?: (value: Value, key: Key) => void;
   readonly target: SinkTarget;
+  /** Of topics: what a run without end writes. */
+  readonly topic?: TopicPort;
   /** How records must be arranged before they are written. `any`: as they come. `single`: one part holds all of them.
    * `by-key`: hash partitions over the raw key, each sorted by key (a table). */
   readonly arrangement: 'any' | 'single' | 'by-key';

@@ -7,6 +7,7 @@
  */
 import type { Env } from '../core/env.ts';
 import type { ColumnLayout } from './columns.ts';
+import type { TopicPort } from './topic-port.ts';
 
 // eslint-disable-next-line typescript/no-unused-vars -- Value and Key carry types only
 export interface Source<Value = unknown, Key = unknown> {
@@ -21,6 +22,8 @@ export interface Source<Value = unknown, Key = unknown> {
   readonly paths: readonly string[];
   /** How columns lie in the bytes, for engines that compute on bytes; undefined: records only. */
   readonly columns: ColumnLayout | undefined;
+  /** Of topics: what a run without end reads. Absent: it has an end. */
+  readonly topic?: TopicPort;
   /**
    * Lists what there is to read, in order. Called once per job, by the driver.
    * @throws {MillraceError} ML_INPUT_MISSING, ML_PERMISSION, … before anything is read

@@ -7,12 +7,14 @@
  * Follows the law of order (`flow/plan.ts`, and `engine/batch/joins/join-options.ts` for joins): what it returns is compared
  * element by element.
  */
+import { batchNode } from '../../src/engine/batch/planning/batch-node.ts';
 import { isDeepStrictEqual } from 'node:util';
 import { ByteWriter } from '../../src/core/byte-writer.ts';
 import { encodeKey } from '../../src/core/key-codec.ts';
 import { partitionOfKey } from '../../src/core/key-partition.ts';
 import type {
   AggregateNode,
+  BatchNode,
   ColumnAggregateNode,
   ExplodeNode,
   GroupNode,
@@ -110,7 +112,8 @@ async function evaluateNodes(
   const outputs = new Map<number, Stream>();
   /** Nodes whose records become a Map as side data. */
   const maps = new Set<number>();
-  for (const node of nodes) {
+  for (const given of nodes) {
+    const node = batchNode(given);
     const inputs = node.inputs.map((id) => streams.get(id) ?? []);
     for (const input of inputs)
       if (input.length > (options.recordsMax ?? Number.POSITIVE_INFINITY)) throw new OracleLimit();
@@ -121,11 +124,11 @@ async function evaluateNodes(
       if (iterationInputs[node.index]?.isMap === true) maps.add(node.id);
     } else if (node.kind === 'write') outputs.set(node.id, arranged(node, first, options));
     else if (node.kind === 'iterate') {
-      const given = inputs.map((stream, at) => ({
+      const sides = inputs.map((stream, at) => ({
         stream,
         isMap: maps.has(node.inputs[at] ?? -1),
       }));
-      streams.set(node.id, await iterate(node, given, options, rounds));
+      streams.set(node.id, await iterate(node, sides, options, rounds));
     } else if (node.kind === 'with') {
       const side = sideOf(second, maps.has(node.inputs[1] ?? -1));
       streams.set(node.id, await withSide(node, first, side));
@@ -134,7 +137,7 @@ async function evaluateNodes(
   return { streams, outputs };
 }
 
-type SimpleNode = Exclude<PlanNode, { kind: 'iterationInput' | 'write' | 'iterate' | 'with' }>;
+type SimpleNode = Exclude<BatchNode, { kind: 'iterationInput' | 'write' | 'iterate' | 'with' }>;
 
 async function evaluateNode(
   node: SimpleNode,

@@ -1,16 +1,8 @@
 /** How the bytes of keys and values become values. What has no bytes (null) is null, whatever the serde. */
 import { decodeText } from '../../core/text-escape.ts';
+import type { Serde } from '../../flow/serde.ts';
 import { findJsonFault } from '../json-fault.ts';
 import { issuesText, type SchemaResult, type StandardSchema } from '../standard-schema.ts';
-
-export interface Serde<T> {
-  readonly name: string;
-  /**
-   * The value of buffer[start, end), which must not be kept: copy what stays.
-   * @throws {Error} whose message says what is wrong with the bytes
-   */
-  decode(buffer: Buffer, start: number, end: number): T | Promise<T>;
-}
 
 /** By name: what `'json'`, `'string'` and `'bytes'` stand for. */
 export interface SerdeTypes {
@@ -33,12 +25,24 @@ export function json<T = unknown>(schema?: StandardSchema<T>): Serde<T> {
       const result = schema['~standard'].validate(value);
       return result instanceof Promise ? result.then(checked) : checked(result);
     },
+    encode: (value) => {
+      const text = JSON.stringify(value) as string | undefined;
+      if (text === undefined) throw new Error(`JSON cannot write ${typeof value}`);
+      return text;
+    },
   };
 }
 
 /** Text in UTF-8; bytes that are not survive as lone surrogates, as in `files.lines`. */
 export function string(): Serde<string> {
-  return { name: 'string', decode: decodeText };
+  return {
+    name: 'string',
+    decode: decodeText,
+    encode: (value) => {
+      if (typeof value === 'string') return value;
+      throw new Error(`it is no string, but ${typeof value}`);
+    },
+  };
 }
 
 /** The bytes themselves. */
@@ -46,6 +50,10 @@ export function bytes(): Serde<Buffer> {
   return {
     name: 'bytes',
     decode: (buffer, start, end) => Buffer.from(buffer.subarray(start, end)),
+    encode: (value) => {
+      if (value instanceof Uint8Array) return value;
+      throw new Error(`it is no bytes, but ${typeof value}`);
+    },
   };
 }
 

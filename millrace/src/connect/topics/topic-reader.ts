@@ -11,7 +11,7 @@ import { MillraceError } from '../../core/errors.ts';
 import { CLI_REQUEST_MS } from '../../core/limits.ts';
 import { decodeText } from '../../core/text-escape.ts';
 import type { ReadContext, SplitReader } from '../../flow/source.ts';
-import type { Serde } from './serdes.ts';
+import type { Serde } from '../../flow/serde.ts';
 
 export interface TopicSplit {
   readonly topic: string;

@@ -8,7 +8,8 @@ import { partitionsOf, rangesOf, sizesOf } from '../../client/kafka/offset-range
 import { MillraceError } from '../../core/errors.ts';
 import { SPLIT_BYTES } from '../../core/limits.ts';
 import type { PlanContext, Readable, Source, SourcePlan, Split } from '../../flow/source.ts';
-import { serdeOf, type Serde, type SerdeName, type SerdeTypes } from './serdes.ts';
+import { serdeOf, type SerdeName, type SerdeTypes } from './serdes.ts';
+import type { Serde } from '../../flow/serde.ts';
 import { TopicReader, type TopicSplit } from './topic-reader.ts';
 
 type SerdeGiven = SerdeName | Serde<unknown>;

@@ -16,6 +16,7 @@ import { GroupInput } from './group-input.ts';
 import { JoinInput } from './join-input.ts';
 import { KeyInput, SortedInput } from './record-inputs.ts';
 import type { TaskInput } from './task-input.ts';
+import { batchNode } from '../planning/batch-node.ts';
 
 export interface OpenInputOptions {
   readonly node: PlanNode;
@@ -27,7 +28,8 @@ export interface OpenInputOptions {
 
 /** The input of a root that reads one exchange. */
 export function openInput(options: OpenInputOptions): TaskInput {
-  const { node, failures } = options;
+  const { failures } = options;
+  const node = batchNode(options.node);
   const reader = openReader(options, 0);
   switch (node.kind) {
     case 'aggregate':

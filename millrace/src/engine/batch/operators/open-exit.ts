@@ -14,6 +14,7 @@ import { CombinedGroupExit } from './group-exit.ts';
 import type { Operator } from './operator.ts';
 import { KeyExit, SortedGroupExit, SortExit } from './record-exits.ts';
 import { TopExit } from './top-exit.ts';
+import { batchNode } from '../planning/batch-node.ts';
 
 export interface OpenExitOptions {
   readonly exchange: Exchange;
@@ -72,7 +73,8 @@ function openWriter(
   });
 }
 
-function exitFor(node: PlanNode, options: ExitOptions): Exit {
+function exitFor(given: PlanNode, options: ExitOptions): Exit {
+  const node = batchNode(given);
   switch (node.kind) {
     case 'aggregate':
       if (node.merge === undefined) return new KeyExit(options);

@@ -15,6 +15,7 @@ import type { Plan, PlanNode } from '../../../flow/plan.ts';
 import { chooseJoins, type JoinChoice } from './join-choices.ts';
 import { labelOf } from './stage-label.ts';
 import type { Exchange, PlanFacts, Stage, StageGraph, Step } from '../stage.ts';
+import { batchNode } from './batch-node.ts';
 
 /** Driver and workers call this with the same plan and facts and get the same graph. */
 export function buildStages(plan: Plan, facts: PlanFacts): StageGraph {
@@ -202,7 +203,8 @@ class StageBuilder {
     return this.plan.nodes.some((user) => this.live.has(user.id) && user.inputs.includes(node.id));
   }
 
-  private arrangement(node: PlanNode, input: number): Arrangement | undefined {
+  private arrangement(given: PlanNode, input: number): Arrangement | undefined {
+    const node = batchNode(given);
     switch (node.kind) {
       case 'aggregate':
         return node.isKeyed

@@ -22,6 +22,7 @@ import { fork, type Operator } from '../operators/operator.ts';
 import { SampleOperator } from '../operators/sample-operator.ts';
 import { SinkExit } from '../operators/sink-exit.ts';
 import type { Stage, StageGraph, Step, TaskWrite } from '../stage.ts';
+import { batchNode } from '../planning/batch-node.ts';
 
 export interface PipelineOptions {
   readonly plan: Plan;
@@ -125,8 +126,9 @@ class PipelineBuilder {
     return exit;
   }
 
-  private operator(node: PlanNode, next: Operator): Operator {
+  private operator(given: PlanNode, next: Operator): Operator {
     const { failures } = this.options;
+    const node = batchNode(given);
     const { name } = node;
     switch (node.kind) {
       case 'map':

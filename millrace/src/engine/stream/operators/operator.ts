@@ -1,0 +1,69 @@
+/**
+ * What a task is made of. One operator per node and task; records go from one to the next by plain synchronous calls.
+ *
+ * `time` of the task is its watermark T: no record with an earlier time is expected. The task sets T before it hands over a record (the
+ * record itself counts), and calls `advance` behind it when something is due. Boundaries, with Kafka's signs: a window is closed when
+ * end + grace <= T, a record for it is late then; an entry that waits for a partner until `ts` has found none when ts + grace < T.
+ *
+ * @hot No promise, closure or iterator per record.
+ */
+import type { Clock } from '../../../core/env.ts';
+import type { PlanNode } from '../../../flow/plan.ts';
+import type { Store, StoreSpec } from '../state/store.ts';
+
+/** Takes records. Of a stream: `old` is undefined and means nothing. Of a table: `value` is the new one (undefined: deleted), `old` the one
+ * before (undefined: none). */
+export interface Receiver {
+  receive(key: unknown, value: unknown, time: number, old: unknown): void;
+}
+
+export interface Operator {
+  /** One for each input of the node, in its order. */
+  readonly inputs: readonly Receiver[];
+  /** Its result as a table that can be asked; undefined: it is a stream. */
+  readonly table?: ReadableTable;
+  /** T at which `advance` has something to do; Infinity: nothing waits. */
+  readonly nextDue: number;
+  /** T has come to `context.time()`: closes windows, fires timers, gives up waiting. */
+  advance(): void;
+  /** Wall clock, milliseconds since 1970, at which `tick` has something to do; Infinity: nothing. */
+  readonly nextTick: number;
+  tick(nowMs: number): void;
+  /** Work that waits (asynchronous functions): the task takes no more records while it says so, and commits only when all is done. */
+  readonly pending: number;
+  readonly isFull: boolean;
+  /** Stops what waits. */
+  close(): void;
+}
+
+/** A table as others ask it. Absent keys are undefined. */
+export interface ReadableTable {
+  get(key: unknown): unknown;
+  /** What was true at `time`; undefined also when that is older than its history. Absent: it has no history. */
+  asOf?(key: unknown, time: number): unknown;
+}
+
+export interface OperatorContext<Node extends PlanNode = PlanNode> {
+  readonly node: Node;
+  /** What the node puts out. */
+  readonly output: Receiver;
+  /** Side outputs; undefined: nobody reads them. */
+  readonly late: Receiver | undefined;
+  readonly timedOut: Receiver | undefined;
+  /** The table behind each input; undefined: that input is a stream. */
+  readonly tables: readonly (ReadableTable | undefined)[];
+  readonly clock: Clock;
+  /** T. -Infinity before the first record. */
+  time(): number;
+  store<V>(spec: StoreSpec<V>): Store<V>;
+  /**
+   * A function of the program has failed on a record. Returns when the flow says that such records are skipped: the operator goes on
+   * without it, its state untouched.
+   * @throws what stops the task
+   */
+  failed(error: unknown, record: unknown, key: unknown): void;
+  /** A record was dropped for being late and nobody reads `late`: counted, shown. */
+  droppedLate(): void;
+  /** Something that waited (a promise) is done: the task may go on. */
+  wake(): void;
+}
