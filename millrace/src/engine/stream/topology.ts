@@ -25,12 +25,21 @@ export interface Topology {
 export interface StreamStage {
   readonly id: number;
   readonly partitions: number;
-  /** Nodes that run in it, in topological order. */
-  readonly nodes: readonly number[];
+  /** What runs in it, in topological order. */
+  readonly nodes: readonly StageNode[];
   readonly inputs: readonly StageInput[];
   /** Whole topics that every task reads before anything else, and follows. */
   readonly globals: readonly StageInput[];
   readonly exits: readonly StageExit[];
+}
+
+/**
+ * A node, or a part of one. A join by foreign key runs in three stages: `subscribe` has the left table and tells the key of the right one
+ * which rows want it; `match` has the right table and answers by the key of the left; `collect` keeps the latest answer of each.
+ */
+export interface StageNode {
+  readonly node: number;
+  readonly role?: 'subscribe' | 'match' | 'collect';
 }
 
 export interface StageInput {
@@ -56,9 +65,9 @@ export interface Exchange {
   readonly name: string;
   readonly topic: string;
   readonly partitions: number;
-  /** The node whose records it carries, and the ones behind it with the number of their input. */
-  readonly from: number;
-  readonly to: readonly { readonly node: number; readonly input: number }[];
+  /** Whose records it carries, and what is behind it, with the number of its input. */
+  readonly from: StageNode;
+  readonly to: readonly (StageNode & { readonly input: number })[];
   /** How keys choose the partition. `serde`: as the producers of a topic that it has to meet do. */
   readonly partitioner: 'key-codec' | { readonly serde: TopicPort['key'] };
   /** The stage that writes it, and how many tasks that has: each of them tells its time to every partition. */

@@ -11,8 +11,8 @@ export interface StoreSpec<V = unknown> {
   readonly name: string;
   /** When an entry is due, by event time, for `due`; Infinity: never. Must follow from what it is given. */
   readonly dueOf?: (value: V, sub: number, key: unknown) => number;
-  /** The topic whose records are its changelog anyway (a table that is read from it); undefined: it has one of its own. */
-  readonly sourceTopic?: string;
+  /** false: it has no changelog, and is made anew at every start (global tables). Default true. */
+  readonly isLogged?: boolean;
 }
 
 export interface Store<V = unknown> {
