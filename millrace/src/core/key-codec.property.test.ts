@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { ByteWriter } from './byte-writer.ts';
 import { MillraceError } from './errors.ts';
 import { compareKeys, decodeKey, encodeKey } from './key-codec.ts';
-import { desc, isDescending } from './key-order.ts';
+import { desc, isDescending, type Windowed } from './key-order.ts';
 import { KEY_DEPTH_MAX } from './limits.ts';
 
 function encode(key: unknown, descending = false): Buffer {
@@ -21,7 +21,8 @@ function kindOf(key: unknown): number {
   if (typeof key === 'bigint') return 4;
   if (key instanceof Date) return 5;
   if (typeof key === 'string') return 6;
-  return key instanceof Uint8Array ? 7 : 8;
+  if (key instanceof Uint8Array) return 7;
+  return Array.isArray(key) ? 8 : 9;
 }
 
 function compareNumbers(a: number, b: number): number {
@@ -55,6 +56,14 @@ function compare(a: unknown, b: unknown): number {
   if (a instanceof Uint8Array && b instanceof Uint8Array)
     return compareSequences([...a], [...b], (x, y) => x - y);
   if (Array.isArray(a) && Array.isArray(b)) return compareSequences<unknown>(a, b, compare);
+  if (kindOf(a) === 9) {
+    const [left, right] = [a as Windowed<unknown>, b as Windowed<unknown>];
+    return (
+      compare(left.key, right.key) ||
+      compareNumbers(left.start, right.start) ||
+      compareNumbers(left.end, right.end)
+    );
+  }
   return 0;
 }
 
@@ -114,6 +123,7 @@ const { key: anyKey } = fc.letrec<{ key: unknown }>((tie) => ({
     { depthSize: 'small', withCrossShrink: true },
     anyScalar,
     fc.array(tie('key'), { maxLength: 4 }),
+    fc.record({ key: tie('key'), start: anyNumber, end: anyNumber }),
   ),
 }));
 
@@ -121,6 +131,10 @@ const { key: anyKey } = fc.letrec<{ key: unknown }>((tie) => ({
 function plain(key: unknown): unknown {
   if (isDescending(key)) return plain(key.value);
   if (Array.isArray(key)) return key.map(plain);
+  if (kindOf(key) === 9) {
+    const { key: inner, start, end } = key as Windowed<unknown>;
+    return { key: plain(inner), start: plain(start), end: plain(end) };
+  }
   return key === 0 ? 0 : key;
 }
 

@@ -9,9 +9,10 @@
  *   string    20, UTF-8; lone surrogates in 3 bytes like any other code point (WTF-8)
  *   bytes     28, as they are
  *   array     30, elements, 01
+ *   windowed  38, key, start, end
  *
  * Order: undefined < null < booleans < numbers < bigints < dates < strings (by code point) < bytes < arrays (element by
- * element, shorter first). -0 is 0. NaN, and a date that is none, come last among their kind. A bigint never equals a number.
+ * element, shorter first) < windows. -0 is 0. NaN, and a date that is none, come last among their kind. A bigint never equals a number.
  *
  * Inside an array, strings and bytes have a 00 written as 00 FF and end in 00; every tag is below FF and above 00. At the top they
  * go to the end of the key, and the trailing zeros of a number are left out. What `desc` marks is encoded as inside an array, then
@@ -20,8 +21,8 @@
  * @hot Strings and numbers allocate nothing.
  */
 import type { ByteWriter } from './byte-writer.ts';
-import { MillraceError } from './errors.ts';
-import { isDescending } from './key-order.ts';
+import { invalid, malformed, tooDeep } from './key-errors.ts';
+import { isDescending, isWindowed, type Windowed } from './key-order.ts';
 import { KEY_DEPTH_MAX } from './limits.ts';
 import { SHORT_TEXT_BYTES_MAX, shortText } from './short-text.ts';
 
@@ -37,6 +38,7 @@ const DATE = 0x18;
 const STRING = 0x20;
 const BYTES = 0x28;
 const ARRAY = 0x30;
+const WINDOWED = 0x38;
 
 /** Short strings are written and scanned by a loop; longer ones by one native call. */
 const LOOP_CHARS_MAX = 24;
@@ -164,6 +166,12 @@ function encodeObject(key: object | null, writer: ByteWriter, depth: number): vo
     const from = writer.length;
     encodeElement(key.value, writer, depth + 1);
     invert(writer, from);
+  } else if (isWindowed(key)) {
+    if (depth > KEY_DEPTH_MAX) throw tooDeep();
+    writer.byte(WINDOWED);
+    encodeElement(key.key, writer, depth + 1);
+    encodeNumber(NUMBER, key.start, writer);
+    encodeNumber(NUMBER, key.end, writer);
   } else throw invalid(key);
 }
 
@@ -381,6 +389,8 @@ class Cursor {
         return this.bytes(mask);
       case ARRAY:
         return this.array(mask, depth);
+      case WINDOWED:
+        return this.windowed(mask, depth);
       default:
         throw malformed();
     }
@@ -443,6 +453,13 @@ class Cursor {
     return bytes;
   }
 
+  private windowed(mask: number, depth: number): Windowed<unknown> {
+    if (depth > KEY_DEPTH_MAX) throw malformed();
+    const [key, start, end] = [0, 1, 2].map(() => this.element(mask, depth + 1));
+    if (typeof start !== 'number' || typeof end !== 'number') throw malformed();
+    return { key, start, end };
+  }
+
   private array(mask: number, depth: number): unknown[] {
     if (depth > KEY_DEPTH_MAX) throw malformed();
     const elements: unknown[] = [];
@@ -458,32 +475,4 @@ class Cursor {
 
 function copyOut(bytes: Uint8Array, start: number, end: number): Uint8Array {
   return new Uint8Array(bytes.subarray(start, end));
-}
-
-function invalid(key: unknown): MillraceError {
-  return new MillraceError('ML_KEY_INVALID', `${describe(key)} cannot be a key`);
-}
-
-function tooDeep(): MillraceError {
-  return new MillraceError(
-    'ML_KEY_INVALID',
-    `an array that is nested more than ${KEY_DEPTH_MAX} levels deep cannot be a key`,
-  );
-}
-
-/** What a value is, for a sentence: `a function`, `a Map`, `a plain object`. */
-function describe(value: unknown): string {
-  if (typeof value !== 'object' || value === null) return `a ${typeof value}`;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype === null || prototype === Object.prototype) return 'a plain object';
-  const { constructor } = value;
-  return typeof constructor === 'function' && constructor.name !== ''
-    ? `an instance of ${constructor.name}`
-    : 'an object';
-}
-
-function malformed(): MillraceError {
-  return new MillraceError('ML_IO', 'the bytes are not a key: they were damaged on their way', {
-    hint: 'Look for disk errors with `dmesg`, and run the job again',
-  });
 }

@@ -7,11 +7,11 @@
  * A key: of a record, of a sort, of a group. Undefined comes first, then null. Strings are ordered by code point, numbers by size, dates by time, bytes as unsigned
  * numbers, false before true; arrays compare element by element.
  */
-export type Key = KeyScalar | readonly Key[];
+export type Key = KeyScalar | readonly Key[] | Windowed<unknown>;
 export type KeyScalar = string | number | bigint | boolean | Date | Uint8Array | null | undefined;
 
 /** What a function that orders records may return: a key, any part of which may be marked by `desc`. */
-export type SortKey = KeyScalar | Descending | readonly SortKey[];
+export type SortKey = KeyScalar | Descending | Windowed<unknown> | readonly SortKey[];
 
 /** A key whose order is turned around. Made by `desc`; recognised at the top of a sort key and inside its arrays. */
 export interface Descending<T = unknown> {
@@ -35,4 +35,17 @@ export function isDescending(value: unknown): value is Descending {
   return (
     typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'descending'
   );
+}
+
+/** The key of a result over a window: ordered by key, then by start. */
+export interface Windowed<K> {
+  readonly key: K;
+  /** Milliseconds since 1970. */
+  readonly start: number;
+  readonly end: number;
+}
+
+/** By its shape: keys are decoded, copied and compared. */
+export function isWindowed(value: object): value is Windowed<unknown> {
+  return 'key' in value && 'start' in value && 'end' in value;
 }

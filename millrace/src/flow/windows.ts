@@ -5,6 +5,8 @@
  * Source: Akidau et al., "The Dataflow Model" (2015); the boundaries of Kafka Streams (KIP-328, KIP-450).
  */
 
+export type { Windowed } from '../core/key-order.ts';
+
 export type WindowSpec =
   /** [n * size, (n + 1) * size), from 1970 on. */
   | { readonly kind: 'tumbling'; readonly sizeMs: number; readonly graceMs: number }
@@ -28,14 +30,6 @@ export type EmitPolicy =
   | { readonly kind: 'changes' }
   /** The latest of each key that changed, every so often by the wall clock. */
   | { readonly kind: 'every'; readonly everyMs: number };
-
-/** The key of a result over a window. */
-export interface Windowed<K> {
-  readonly key: K;
-  /** Milliseconds since 1970. */
-  readonly start: number;
-  readonly end: number;
-}
 
 /** What becomes of time in a topic. */
 export interface TimeSpec {
