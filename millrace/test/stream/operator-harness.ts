@@ -8,6 +8,7 @@
  * harness.advanceTo(100);
  * expect(harness.take()).toEqual([{ key: 'key', value: …, time: 10, old: undefined }]);
  */
+import type { Timer, Timers } from '../../src/core/env.ts';
 import type {
   Operator,
   OperatorContext,
@@ -64,6 +65,11 @@ export class OperatorHarness {
   wakes = 0;
   /** The wall clock. */
   nowMs = 0;
+  /** Timers by the wall clock: they fire in `tick`. */
+  readonly timers = new HandTimers();
+  /** Of the record that is being processed: its number, from 0. */
+  origin: unknown;
+  private sent = 0;
   private time = Number.NEGATIVE_INFINITY;
   private committedTime = Number.NEGATIVE_INFINITY;
   private latest = Number.NEGATIVE_INFINITY;
@@ -96,6 +102,7 @@ export class OperatorHarness {
     this.time = Math.max(this.time, this.latest - (this.options.outOfOrderMs ?? 0));
     const receiver = this.operator.inputs[input];
     if (receiver === undefined) throw new Error(`the operator has no input ${input}`);
+    this.origin = this.sent++;
     receiver.receive(key, value, time, old);
     this.advance();
     return this;
@@ -111,6 +118,7 @@ export class OperatorHarness {
   /** The wall clock comes to `nowMs`. */
   tick(nowMs: number): this {
     this.nowMs = nowMs;
+    this.timers.advanceTo(nowMs);
     if (this.operator.nextTick <= nowMs) this.operator.tick(nowMs);
     return this;
   }
@@ -158,6 +166,7 @@ export class OperatorHarness {
       timedOut: hasSideOutputs ? collector(this.timedOut) : undefined,
       tables: options.tables ?? [],
       clock: { nowMs: () => this.nowMs, monotonicMs: () => this.nowMs },
+      timers: this.timers,
       time: () => this.time,
       store: (spec) => this.stores.store(spec),
       failed: (error, record, key) => {
@@ -170,8 +179,44 @@ export class OperatorHarness {
       wake: () => {
         this.wakes++;
       },
+      origin: () => this.origin,
+      setOrigin: (origin) => {
+        this.origin = origin;
+      },
     };
     return this.create(context as OperatorContext<never>);
+  }
+}
+
+/** Timers that fire when they are told that it is time. */
+export class HandTimers implements Timers {
+  private now = 0;
+  private readonly waiting = new Set<{ readonly at: number; readonly callback: () => void }>();
+
+  get count(): number {
+    return this.waiting.size;
+  }
+
+  after(delayMs: number, callback: () => void): Timer {
+    const entry = { at: this.now + delayMs, callback };
+    this.waiting.add(entry);
+    return { cancel: () => void this.waiting.delete(entry) };
+  }
+
+  sleep(delayMs: number): Promise<void> {
+    return new Promise((resolve) => void this.after(delayMs, resolve));
+  }
+
+  immediate(callback: () => void): void {
+    this.after(0, callback);
+  }
+
+  advanceTo(now: number): void {
+    this.now = now;
+    for (const entry of [...this.waiting].sort((a, b) => a.at - b.at)) {
+      if (entry.at > now || !this.waiting.delete(entry)) continue;
+      entry.callback();
+    }
   }
 }
 

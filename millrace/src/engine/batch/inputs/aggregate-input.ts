@@ -3,10 +3,10 @@
  * accumulator. The law of order: results stand where their keys do, and a key is merged in stream order.
  */
 import { INPUT_CHUNK_RECORDS } from '../../../core/limits.ts';
+import { isThenable } from '../../../core/thenable.ts';
 import { decodeValue } from '../../../core/value-codec.ts';
 import type { MergeReader } from '../exchange.ts';
 import type { Failures } from '../operators/failures.ts';
-import { isThenable } from '../operators/function-operator.ts';
 import { preview } from '../operators/preview.ts';
 import type { Emit } from '../record-input.ts';
 import { ReaderInput } from './task-input.ts';

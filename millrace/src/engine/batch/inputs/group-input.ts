@@ -7,10 +7,10 @@
  */
 import { MillraceError } from '../../../core/errors.ts';
 import { INPUT_CHUNK_RECORDS } from '../../../core/limits.ts';
+import { isThenable } from '../../../core/thenable.ts';
 import type { GroupNode } from '../../../flow/plan.ts';
 import type { MergeReader } from '../exchange.ts';
 import type { Failures } from '../operators/failures.ts';
-import { isThenable } from '../operators/function-operator.ts';
 import type { Emit } from '../record-input.ts';
 import { GroupValues } from './group-values.ts';
 import { ReaderInput } from './task-input.ts';

@@ -5,6 +5,7 @@
  * @hot Without promises a record costs a call of the function and one of the next operator.
  */
 import { ASYNC_RECORDS_MAX } from '../../../core/limits.ts';
+import { isThenable } from '../../../core/thenable.ts';
 import type { Failures, Mark } from './failures.ts';
 import type { Operator } from './operator.ts';
 
@@ -106,15 +107,6 @@ interface Waiting {
   readonly isPromise: boolean;
   /** `result` is what was thrown. */
   isFailed: boolean;
-}
-
-/** A promise, of whatever library. */
-export function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    typeof (value as { readonly then?: unknown }).then === 'function'
-  );
 }
 
 /** A rejection is looked at when its record's turn comes; until then it must not end the process. */

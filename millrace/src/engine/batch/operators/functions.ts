@@ -5,9 +5,10 @@
  * @hot
  */
 import { MillraceError } from '../../../core/errors.ts';
+import { isThenable } from '../../../core/thenable.ts';
 import type { ValueFunction } from '../../../flow/plan.ts';
 import type { Failures, Mark } from './failures.ts';
-import { FunctionOperator, isThenable } from './function-operator.ts';
+import { FunctionOperator } from './function-operator.ts';
 import type { Operator } from './operator.ts';
 import { preview } from './preview.ts';
 

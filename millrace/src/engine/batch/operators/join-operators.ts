@@ -3,11 +3,12 @@
  *
  * @hot
  */
+import { isThenable } from '../../../core/thenable.ts';
 import type { JoinNode } from '../../../flow/plan.ts';
 import type { BroadcastTable } from '../joins/broadcast-table.ts';
 import { isFilter, keepsLeft } from '../joins/join-options.ts';
 import type { Failures, Mark } from './failures.ts';
-import { FunctionOperator, isThenable } from './function-operator.ts';
+import { FunctionOperator } from './function-operator.ts';
 import type { Operator } from './operator.ts';
 
 /** Behind an algorithm that reads both sides: it calls `pair`. */

@@ -5,9 +5,13 @@
  * record itself counts), and calls `advance` behind it when something is due. Boundaries, with Kafka's signs: a window is closed when
  * end + grace <= T, a record for it is late then; an entry that waits for a partner until `ts` has found none when ts + grace < T.
  *
+ * Behind an operator whose records wait (promises), T stays where the last of its results was: the T of a node is the smallest of the
+ * task's and of the `timeBehind` of all operators that are before it in the task, and never goes back. So what is behind sees the same T
+ * with each record, however long the promises take. The markers that the task writes carry that T, too.
+ *
  * @hot No promise, closure or iterator per record.
  */
-import type { Clock } from '../../../core/env.ts';
+import type { Clock, Timers } from '../../../core/env.ts';
 import type { PlanNode } from '../../../flow/plan.ts';
 import type { Store, StoreSpec } from '../state/store.ts';
 
@@ -29,10 +33,16 @@ export interface Operator {
   /** Wall clock, milliseconds since 1970, at which `tick` has something to do; Infinity: nothing. */
   readonly nextTick: number;
   tick(nowMs: number): void;
-  /** Work that waits (asynchronous functions): the task takes no more records while it says so, and commits only when all is done. */
+  /** Records that wait for asynchronous functions: the task commits only when it is 0. */
   readonly pending: number;
+  /** The task takes no more records while it says so. */
   readonly isFull: boolean;
-  /** Stops what waits. */
+  /** What is behind it has no later T while records wait: that of the last result, or -Infinity. Infinity, or absent: nothing waits. */
+  readonly timeBehind?: number;
+  /** Puts out the results that are there, in order: the task calls it after `context.wake()`, in a turn of its own, and then `advance` of
+   * what is due behind it. Absent: nothing ever waits. @throws what stops the task */
+  resume?(): void;
+  /** Stops what waits: it never comes out. A task that goes back to its last commit closes its operators and makes new ones. */
   close(): void;
 }
 
@@ -53,6 +63,7 @@ export interface OperatorContext<Node extends PlanNode = PlanNode> {
   /** The table behind each input; undefined: that input is a stream. */
   readonly tables: readonly (ReadableTable | undefined)[];
   readonly clock: Clock;
+  readonly timers: Timers;
   /** T. -Infinity before the first record. */
   time(): number;
   store<V>(spec: StoreSpec<V>): Store<V>;
@@ -64,6 +75,10 @@ export interface OperatorContext<Node extends PlanNode = PlanNode> {
   failed(error: unknown, record: unknown, key: unknown): void;
   /** A record was dropped for being late and nobody reads `late`: counted, shown. */
   droppedLate(): void;
-  /** Something that waited (a promise) is done: the task may go on. */
+  /** Something that waited (a promise) is done: the task is to call `resume`. Called from timers and promises; does nothing by itself. */
   wake(): void;
+  /** The record of an input that is being processed: where errors say it happened. For who keeps a record and goes on with it later. */
+  origin(): unknown;
+  /** What follows is done for the record that had this origin. */
+  setOrigin(origin: unknown): void;
 }
