@@ -97,7 +97,7 @@ export class OperatorHarness {
   }
 
   /** @param input which one of the operator. @param old of a table: the value before */
-  send(key: unknown, value: unknown, time: number, input = 0, old: unknown = undefined): this {
+  send(key: unknown, value: unknown, time: number, input = 0, old?: unknown): this {
     this.latest = Math.max(this.latest, time);
     this.time = Math.max(this.time, this.latest - (this.options.outOfOrderMs ?? 0));
     const receiver = this.operator.inputs[input];
@@ -226,7 +226,7 @@ export class OracleStores implements HarnessStores {
 
   store<V>(spec: StoreSpec<V>): Store<V> {
     const known = this.stores.get(spec.name);
-    if (known !== undefined) return known as unknown as Store<V>;
+    if (known !== undefined) return known;
     const store = new OracleStore<V>(spec);
     this.stores.set(spec.name, store as unknown as OracleStore<never>);
     return store;
