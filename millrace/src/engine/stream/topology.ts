@@ -5,7 +5,8 @@
  *   topics ─▶ stage 0 ─▶ repartition topic ─▶ stage 1 ─▶ topics
  *                └─ changelogs                   └─ changelogs
  */
-import type { Plan } from '../../flow/plan.ts';
+import type { Plan, ValueFunction } from '../../flow/plan.ts';
+import type { TableNode } from '../../flow/stream-nodes.ts';
 import type { TopicSpec } from '../../client/log.ts';
 import type { TopicPort } from '../../flow/topic-port.ts';
 
@@ -17,15 +18,24 @@ export interface Topology {
   readonly internalTopics: readonly TopicSpec[];
   /** Topics that the flow writes, to be created when they are missing. */
   readonly outputTopics: readonly TopicSpec[];
+  /** Where records go that fail, when the flow skips those. */
+  readonly deadLetters: DeadLetters | undefined;
   /** Of what decides whether saved state and repartition topics fit: nodes with state, by name, kind and setting; stages; partitions.
    * Not of the text of functions. By node, so that what does not fit can be named. */
   readonly stateFingerprint: Readonly<Record<string, string>>;
 }
 
+export interface DeadLetters {
+  readonly port: TopicPort;
+  readonly partitions: number;
+  /** More of them in one task since it was opened end the flow. */
+  readonly recordsMax: number;
+}
+
 export interface StreamStage {
   readonly id: number;
   readonly partitions: number;
-  /** What runs in it, in topological order. */
+  /** What runs in it, in topological order. Sources are among the inputs, what writes among the exits, global tables in none. */
   readonly nodes: readonly StageNode[];
   readonly inputs: readonly StageInput[];
   /** Whole topics that every task reads before anything else, and follows. */
@@ -36,10 +46,12 @@ export interface StreamStage {
 /**
  * A node, or a part of one. A join by foreign key runs in three stages: `subscribe` has the left table and tells the key of the right one
  * which rows want it; `match` has the right table and answers by the key of the left; `collect` keeps the latest answer of each.
+ * An aggregate over a table runs in two: `regroup` tells the old and the new group of each change, `aggregate` has the accumulators.
+ * The output of a node with roles is that of its last one.
  */
 export interface StageNode {
   readonly node: number;
-  readonly role?: 'subscribe' | 'match' | 'collect';
+  readonly role?: 'subscribe' | 'match' | 'collect' | 'regroup' | 'aggregate';
 }
 
 export interface StageInput {
@@ -68,14 +80,26 @@ export interface Exchange {
   /** Whose records it carries, and what is behind it, with the number of its input. */
   readonly from: StageNode;
   readonly to: readonly (StageNode & { readonly input: number })[];
-  /** How keys choose the partition. `serde`: as the producers of a topic that it has to meet do. */
-  readonly partitioner: 'key-codec' | { readonly serde: TopicPort['key'] };
+  readonly partitioner: Partitioner;
   /** The stage that writes it, and how many tasks that has: each of them tells its time to every partition. */
   readonly writerStage: number;
   readonly writers: number;
   /** It carries changes of a table: old values, too. */
   readonly isTable: boolean;
+  /** Who reads it asks it for the values of keys: they are kept once more, in this table, behind it. */
+  readonly table: TableNode | undefined;
 }
+
+/**
+ * What chooses the partition. `key-codec`: the key, as `core/key-partition`. `serde`: the key as the producers of a topic write it, whose
+ * records it has to meet. `by`: what a function makes of the record, as a key. `spread`: nothing does, records have no key; they stay in
+ * the partition that they are in, as far as there is one.
+ */
+export type Partitioner =
+  | 'key-codec'
+  | 'spread'
+  | { readonly serde: TopicPort['key'] }
+  | { readonly by: ValueFunction };
 
 export interface TaskId {
   readonly stage: number;
