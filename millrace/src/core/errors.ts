@@ -114,6 +114,16 @@ export const ERRORS = {
     retriable: false,
     hint: 'Check that the file that the message names is the one it should be',
   },
+  ML_FLOW_BUSY: {
+    summary: 'Members of a flow are running',
+    retriable: false,
+    hint: 'Stop the flow in every process first; a process that was killed is a member until its session ends, ten seconds later',
+  },
+  ML_FLOW_CHANGED: {
+    summary: 'The state that is saved for a flow was made by another version of it',
+    retriable: false,
+    hint: 'Begin anew with `millrace reset PROGRAM`, which deletes offsets and state of the flow, or give the changed flow another name',
+  },
   ML_FLOW_INVALID: {
     summary: 'The program describes a flow that cannot be run',
     retriable: false,
@@ -123,6 +133,17 @@ export const ERRORS = {
     summary: 'The device could not confirm that data is safe',
     retriable: false,
     hint: 'Look for disk errors with `dmesg`, repair or replace the device, then start again: what was not confirmed is written anew',
+  },
+  ML_GROUP_FENCED: {
+    summary: 'Another process has taken over the place of this member in its group',
+    retriable: false,
+    hint: 'Two processes use one instance id: end one of them, or give each an id of its own',
+  },
+  ML_GROUP_LOST: {
+    summary:
+      'The group has gone on without this member: nothing that it read since its last commit counts',
+    retriable: true,
+    hint: 'Join the group again, and read from the offsets that it has committed',
   },
   ML_INPUT_MALFORMED: {
     summary: 'A record of the input cannot be decoded',
@@ -210,6 +231,12 @@ export const ERRORS = {
     retriable: false,
     hint: '`ls -ld` shows the owner and the mode: give them to the user that runs Millrace (`chown`, `chmod`); ports below 1024 need a privilege or another port',
   },
+  ML_PRODUCER_FENCED: {
+    summary:
+      'Another producer has taken over the transactional id, or the transaction took too long',
+    retriable: false,
+    hint: 'Two processes use one transactional id: end one of them; or commit more often than the timeout of transactions',
+  },
   ML_PROGRAM_INVALID: {
     summary: 'The file is not a program: it exports no flow, or fails when it is loaded',
     retriable: false,
@@ -264,6 +291,17 @@ export const ERRORS = {
     summary: 'More records were skipped than the program allows',
     retriable: false,
     hint: 'Look at the record that the message names; when so many are expected, allow them: skipTo(sink, { recordsMax })',
+  },
+  ML_TOPIC_CHANGED: {
+    summary:
+      'A topic has another number of partitions, or is another topic under the same name, than when the flow started',
+    retriable: false,
+    hint: 'Start the flow again; when it says that its state does not fit, begin anew with `millrace reset PROGRAM`',
+  },
+  ML_TOPIC_MISSING: {
+    summary: 'A topic or a partition does not exist',
+    retriable: false,
+    hint: 'See what there is with: millrace topic list; create one with: millrace topic create TOPIC',
   },
   ML_USAGE: {
     summary: 'The command line is wrong',

@@ -177,6 +177,24 @@ export const COMPACTION_MAP_BYTES_MAX = 32 * 1024 * 1024;
 /** Read and written at once by a compaction: between two pieces everything else has its turn. */
 export const COMPACTION_CHUNK_BYTES = 256 * 1024;
 
+// client, the Log port --------------------------------------------------------------------------------------------
+
+/** What a reader asks for at once, of all partitions and of each, when nobody says otherwise. */
+export const LOG_FETCH_BYTES = 8 * 1024 * 1024;
+export const LOG_FETCH_PARTITION_BYTES = 1024 * 1024;
+/** Fetch requests of one reader that are under way at one broker: while one waits, another asks for what was added. */
+export const LOG_FETCHES_MAX = 2;
+/** A producer closes a batch at this size, before compression. */
+export const LOG_BATCH_BYTES = 512 * 1024;
+/** Bytes of batches of one Produce request. */
+export const LOG_PRODUCE_BYTES_MAX = 8 * 1024 * 1024;
+/** A topic that is not there for so long is missing: brokers of a cluster do not all hear of a new one at once. */
+export const LOG_TOPIC_MISSING_MS = 1_000;
+/** How long the members of a group may take to come back when it deals out anew. */
+export const LOG_REBALANCE_MS = 30_000;
+/** Leaving a group is a courtesy: who waits for it should not wait long. */
+export const LOG_LEAVE_MS = 2_000;
+
 // cli -------------------------------------------------------------------------------------------------------------
 
 /** Longest line that `millrace produce` takes from its input. */
@@ -214,6 +232,23 @@ export const PLAN_NODES_MAX = 10_000;
 export const ITERATE_ROUNDS_MAX = 1_000_000;
 /** Records that `top` keeps: they are held in memory. */
 export const TOP_RECORDS_MAX = 1_000_000;
+/** Longest length of time that a program may ask for: 100 years. */
+export const DURATION_MS_MAX = 100 * 365.25 * 24 * 60 * 60 * 1000;
+/** Hopping windows that one record may be in. */
+export const WINDOWS_OF_RECORD_MAX = 10_000;
+/** Calls of one `mapAsync` at a time, in one task. */
+export const ASYNC_CALLS = 16;
+export const ASYNC_CALLS_MAX = 1_000;
+/** How long one such call may take, and how often a record is tried. */
+export const ASYNC_CALL_MS = 30_000;
+export const ASYNC_ATTEMPTS = 1;
+export const ASYNC_ATTEMPTS_MAX = 100;
+/** Partitions that a program may ask a new topic to have. */
+export const TOPIC_PARTITIONS_MAX = 10_000;
+/** Steps of one pattern. */
+export const PATTERN_STEPS_MAX = 64;
+/** Repetitions of a step that a pattern may ask for by number. */
+export const PATTERN_TIMES_MAX = 1_000;
 
 // engine/batch ----------------------------------------------------------------------------------------------------
 
@@ -369,3 +404,47 @@ export const TABLE_OPEN_ATTEMPTS = 8;
 export const TABLE_READS_MAX = 32;
 /** Entries that a range of a table hands over at once. */
 export const TABLE_BATCH_ENTRIES = 512;
+
+// engine/stream, the workers --------------------------------------------------------------------------------------
+
+/** A transaction, and with it what others can see of the results, is committed so often unless the flow says otherwise. */
+export const STREAM_COMMIT_INTERVAL_MS = 100;
+/** A member of a flow that is silent for so long has lost its tasks to the others. */
+export const STREAM_SESSION_MS = 10_000;
+/** The broker aborts what a lost worker has open after so long: whoever takes over its tasks may have to wait for that. */
+export const STREAM_TRANSACTION_MS = 20_000;
+/** Records that wait in all inputs of a worker; one input has its share of it, within these bounds. */
+export const STREAM_BUFFER_BYTES = 64 * 1024 * 1024;
+export const STREAM_INPUT_BYTES_MIN = 256 * 1024;
+export const STREAM_INPUT_BYTES_MAX = 8 * 1024 * 1024;
+/** Appended and not acknowledged: above it a worker waits. */
+export const STREAM_UNSENT_BYTES_MAX = 16 * 1024 * 1024;
+/** What state may grow by before it is committed ahead of time: changes wait in memory until then. */
+export const STREAM_DIRTY_BYTES_MAX = 64 * 1024 * 1024;
+/** Records that a task processes at a time: adapted within these, so that its turn takes a few milliseconds. */
+export const STREAM_TURN_RECORDS_MIN = 16;
+export const STREAM_TURN_RECORDS_MAX = 8_192;
+/** All tasks of a worker together work for about so long before sockets and timers have their turn. */
+export const STREAM_SLICE_MS = 20;
+/** The longest a worker without work sleeps. */
+export const STREAM_IDLE_MS = 1_000;
+/** Pauses between tries after a failure that can pass, doubling, and how long a flow goes on trying. */
+export const STREAM_RETRY_MS_MIN = 100;
+export const STREAM_RETRY_MS_MAX = 5_000;
+export const STREAM_RETRY_MS_TOTAL = 300_000;
+/** Records of repartition topics that all have read are deleted so often. */
+export const STREAM_PURGE_MS = 30_000;
+/** How often a running flow looks whether its topics are still the same, and a waiting one whether they are there. */
+export const STREAM_TOPIC_CHECK_MS = 5_000;
+export const STREAM_TOPIC_WAIT_MS = 500;
+/** Joins of a group in a row that bring nothing new before a worker gives up. */
+export const STREAM_JOINS_MAX = 5;
+/** Processes that may share one directory of state. */
+export const STREAM_INSTANCES_MAX = 64;
+/** Worker threads of one flow in one process. */
+export const STREAM_WORKERS_MAX = 256;
+
+// engine/stream/joins ---------------------------------------------------------------------------------------------
+
+/** A join by foreign key remembers for so long, by event time, that a row has no result: outdated answers may be on their way. */
+export const FOREIGN_JOIN_FORGET_MS = 24 * 60 * 60 * 1000;

@@ -1,0 +1,47 @@
+/** Where a task reads on: where the group says, if the partition still holds that; else where the flow begins. */
+import type { CommittedOffset, Log, TopicPartition } from '../../../client/log.ts';
+import { MillraceError } from '../../../core/errors.ts';
+import type { StartFrom } from './worker-types.ts';
+
+/**
+ * @returns an offset for each partition
+ * @throws {MillraceError} ML_OFFSET_OUT_OF_RANGE: records that the flow has not read are gone
+ */
+export async function checkPositions(
+  log: Log,
+  partitions: readonly TopicPartition[],
+  committed: readonly (CommittedOffset | undefined)[],
+  options: { readonly flow: string; readonly startOf: (topic: string) => StartFrom },
+): Promise<number[]> {
+  const [beginnings, ends] = await Promise.all([
+    log.offsets(partitions, 'beginning'),
+    log.offsets(partitions, 'end'),
+  ]);
+  return partitions.map(({ topic, partition }, index) => {
+    const first = beginnings[index] ?? 0;
+    const end = ends[index] ?? first;
+    const offset = committed[index]?.offset;
+    if (offset === undefined) return options.startOf(topic) === 'latest' ? end : first;
+    if (offset >= first && offset <= end) return offset;
+    throw outOfRange(options.flow, { topic, partition, offset, first, end });
+  });
+}
+
+function outOfRange(
+  flow: string,
+  at: TopicPartition & { readonly offset: number; readonly first: number; readonly end: number },
+): MillraceError {
+  const { topic, partition, offset, first, end } = at;
+  const why =
+    offset < first
+      ? `records ${offset} to ${first - 1} were deleted before the flow had read them`
+      : `the partition ends at ${end}: the topic was deleted and made anew`;
+  return new MillraceError(
+    'ML_OFFSET_OUT_OF_RANGE',
+    `flow '${flow}' has read topic ${topic} partition ${partition} up to offset ${offset}, but ${why}`,
+    {
+      hint: 'Begin anew with `millrace reset PROGRAM`: state that was made of records that are gone cannot be made again. A longer `retention.ms` of the topic gives the flow more time',
+      fields: { flow, topic, partition, offset, first, end },
+    },
+  );
+}

@@ -1,0 +1,394 @@
+/**
+ * A worker of a flow: one member of its group, one transactional producer, one reader, many tasks, one thread.
+ *
+ *   join ─▶ restore ─▶ fetch ─▶ process ─▶ … every 100 ms: drain, flush, offsets, end of the transaction, merge of the overlays ─▶ …
+ *
+ * Invariant: what a task has in its base state, the offsets that the group has committed, and what others can read of its results are
+ * of one transaction. Every way out of a failure goes back to the last commit: the transaction is aborted, the overlays dropped, and
+ * the inputs read again from there. A worker that has been replaced (fenced) writes nothing more, and ends with an error that says so.
+ *
+ * Source: KIP-447 (one transaction per thread, fenced by the generation of the group), KIP-345 (static members).
+ */
+import type { LogProducer, LogReader } from '../../../client/log.ts';
+import type { Env } from '../../../core/env.ts';
+import { MillraceError } from '../../../core/errors.ts';
+import {
+  STREAM_BUFFER_BYTES,
+  STREAM_DIRTY_BYTES_MAX,
+  STREAM_IDLE_MS,
+  STREAM_INPUT_BYTES_MAX,
+  STREAM_INPUT_BYTES_MIN,
+  STREAM_RETRY_MS_MAX,
+  STREAM_RETRY_MS_MIN,
+  STREAM_RETRY_MS_TOTAL,
+  STREAM_SLICE_MS,
+  STREAM_UNSENT_BYTES_MAX,
+} from '../../../core/limits.ts';
+import type { TaskOutput } from '../task.ts';
+import type { TaskId } from '../topology.ts';
+import { GroupShare } from './group-share.ts';
+import { WorkerTasks } from './worker-tasks.ts';
+import type { TaskRun } from './task-run.ts';
+import type { CommitStep, WorkerOptions, WorkerStatus } from './worker-types.ts';
+
+export class StreamWorker {
+  readonly #options: WorkerOptions;
+  readonly #env: Env;
+  readonly #share: GroupShare;
+  readonly #tasks: WorkerTasks;
+  readonly #reader: LogReader;
+  /** undefined: between a failure and the next try. */
+  #producer: LogProducer | undefined;
+  #isStopping = false;
+  #mustJoin = true;
+  #isDirty = false;
+  #announced = false;
+  #commitDueMs = 0;
+  #records = 0;
+  #commits = 0;
+  #commitMs = 0;
+  /** Since when it has been failing; undefined: it does not. */
+  #failingSinceMs: number | undefined;
+  #retryMs = STREAM_RETRY_MS_MIN;
+  #woken = false;
+  #onWake: (() => void) | undefined;
+
+  constructor(options: WorkerOptions) {
+    const { log } = options;
+    this.#options = options;
+    this.#env = log.env;
+    this.#reader = log.reader({ uncommitted: false });
+    const output: TaskOutput = {
+      append: (topic, partition, timestamp, key, value, headers) => {
+        this.#open().append(topic, partition, timestamp, key, value, headers);
+      },
+    };
+    const host = {
+      output,
+      wake: () => {
+        this.#wake();
+      },
+    };
+    this.#tasks = new WorkerTasks(options, this.#reader, host);
+    this.#share = new GroupShare(options, {
+      tasks: () => this.#tasks.ids(),
+      onRebalance: () => {
+        this.#wake();
+      },
+    });
+  }
+
+  get status(): WorkerStatus {
+    return {
+      label: this.#options.label,
+      commits: this.#commits,
+      commitMs: this.#commitMs,
+      tasks: [...this.#tasks.runs()].map((run) => run.status),
+    };
+  }
+
+  /** The task, when it runs here; for who asks its state. */
+  task(id: TaskId): TaskRun | undefined {
+    return this.#tasks.get(id);
+  }
+
+  /**
+   * Works until `stop`. Resolves when all is committed and the group left.
+   * @throws {MillraceError} what stopped it; by then its transaction is aborted and its state closed
+   */
+  async run(): Promise<void> {
+    try {
+      while (!this.#isStopping) {
+        try {
+          await this.#turn();
+        } catch (error) {
+          await this.#recover(error);
+        }
+      }
+      await this.#finish();
+    } catch (error) {
+      await this.#giveUp();
+      throw error;
+    }
+  }
+
+  /** Commits, closes and leaves: `run` resolves then. Idempotent. */
+  stop(): void {
+    this.#isStopping = true;
+    this.#wake();
+  }
+
+  async #turn(): Promise<void> {
+    this.#producer ??= await this.#openProducer();
+    if (this.#mustJoin || this.#share.isRebalancing) {
+      await this.#rejoin();
+      return;
+    }
+    if (!this.#tasks.isRestored) await this.#restore();
+    const count = this.#process();
+    const nextTickMs = this.#tick();
+    await this.#holdBack();
+    if (this.#mustCommit()) await this.#commit();
+    await this.#fetch(count > 0 ? 0 : this.#idleMs(nextTickMs));
+  }
+
+  /** Rounds over the tasks, until all wait or the slice is used up. */
+  #process(): number {
+    const { clock } = this.#env;
+    const end = clock.monotonicMs() + STREAM_SLICE_MS;
+    const now = (): number => clock.monotonicMs();
+    let total = 0;
+    for (;;) {
+      let round = 0;
+      for (const run of this.#tasks.running()) round += run.process(now);
+      total += round;
+      if (round === 0 || now() >= end) break;
+      if (this.#open().unsentBytes > STREAM_UNSENT_BYTES_MAX) break;
+    }
+    if (total > 0) this.#dirty();
+    this.#records += total;
+    this.#woken = false;
+    return total;
+  }
+
+  /** @returns when a task wants to be called again, by the wall clock */
+  #tick(): number {
+    const nowMs = this.#env.clock.nowMs();
+    let next = Infinity;
+    for (const run of this.#tasks.running()) {
+      if (run.nextTick <= nowMs) this.#dirty();
+      run.nextTick = run.task.tick(nowMs);
+      next = Math.min(next, run.nextTick);
+    }
+    return next;
+  }
+
+  #dirty(): void {
+    if (this.#isDirty) return;
+    this.#isDirty = true;
+    this.#commitDueMs = this.#env.clock.monotonicMs() + this.#options.commitIntervalMs;
+  }
+
+  #mustCommit(): boolean {
+    if (!this.#isDirty) return false;
+    if (this.#env.clock.monotonicMs() >= this.#commitDueMs) return true;
+    let grown = 0;
+    for (const run of this.#tasks.running()) grown += run.task.state.bytes - run.committedBytes;
+    return grown > STREAM_DIRTY_BYTES_MAX;
+  }
+
+  async #holdBack(): Promise<void> {
+    const producer = this.#open();
+    if (producer.unsentBytes > STREAM_UNSENT_BYTES_MAX)
+      await producer.drained(STREAM_UNSENT_BYTES_MAX / 2);
+  }
+
+  #idleMs(nextTickMs: number): number {
+    if (this.#woken || !this.#tasks.isRestored) return 0;
+    const untilCommit = this.#isDirty
+      ? this.#commitDueMs - this.#env.clock.monotonicMs()
+      : STREAM_IDLE_MS;
+    const untilTick = nextTickMs - this.#env.clock.nowMs();
+    return Math.max(0, Math.min(untilCommit, untilTick, STREAM_IDLE_MS));
+  }
+
+  async #fetch(waitMs: number): Promise<void> {
+    // Sockets and timers have their turn, also when records are there all the time.
+    if (waitMs === 0) await this.#breathe();
+    const share = STREAM_BUFFER_BYTES / Math.max(1, this.#tasks.inputCount);
+    const bound = Math.min(STREAM_INPUT_BYTES_MAX, Math.max(STREAM_INPUT_BYTES_MIN, share));
+    this.#tasks.resume(bound / 2);
+    for (const records of await this.#reader.poll(waitMs)) {
+      if (records.next > records.from) this.#dirty();
+      this.#tasks.take(records, bound);
+    }
+  }
+
+  #breathe(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#env.timers.immediate(resolve);
+    });
+  }
+
+  async #restore(): Promise<void> {
+    await this.#tasks.restore(this.#tasks.hasRunning ? 0 : STREAM_IDLE_MS / 10);
+    if (!this.#tasks.isRestored || this.#announced) return;
+    this.#announced = true;
+    this.#options.onEvent({
+      kind: 'running',
+      tasks: this.#tasks.ids().length,
+      restoredRecords: this.#tasks.restoredRecords,
+    });
+  }
+
+  /** All or nothing of what the tasks did since the last commit. */
+  async #commit(): Promise<void> {
+    const started = this.#env.clock.monotonicMs();
+    await this.#drain();
+    const runs = [...this.#tasks.running()];
+    for (const run of runs) run.task.prepareCommit();
+    await this.#step('prepared');
+    const producer = this.#open();
+    await producer.flush();
+    await this.#step('flushed');
+    const offsets = runs.map((run) => run.offsets());
+    const all = offsets.flat();
+    // Joining again changes the generation: what was processed under the old one is committed under it, or not at all.
+    await producer.commit(
+      all.length === 0 ? undefined : { group: this.#share.identity, offsets: all },
+    );
+    await this.#step('committed');
+    for (const [index, run] of runs.entries()) {
+      run.committed(offsets[index] ?? [], ({ topic, partition }) =>
+        producer.nextOffset(topic, partition),
+      );
+    }
+    this.#committed(started);
+  }
+
+  #committed(started: number): void {
+    this.#isDirty = false;
+    this.#failingSinceMs = undefined;
+    this.#retryMs = STREAM_RETRY_MS_MIN;
+    this.#commits++;
+    this.#commitMs = this.#env.clock.monotonicMs() - started;
+    this.#options.onEvent({ kind: 'committed', records: this.#records, tookMs: this.#commitMs });
+    this.#records = 0;
+    this.#tasks.purge();
+  }
+
+  /** Waits for the promises of the program; nothing new is admitted meanwhile. */
+  async #drain(): Promise<void> {
+    for (const run of this.#tasks.running()) {
+      while (run.task.pending > 0) {
+        await this.#untilWoken();
+        run.task.process(0);
+      }
+    }
+  }
+
+  async #step(step: CommitStep): Promise<void> {
+    if (this.#options.atStep !== undefined) await this.#options.atStep(step);
+  }
+
+  /** Commits, and joins: at the start, and when the group deals out anew. */
+  async #rejoin(): Promise<void> {
+    if (this.#isDirty && !this.#mustJoin) await this.#commit();
+    this.#mustJoin = true;
+    this.#options.onEvent({ kind: 'joining' });
+    const { tasks, data, mayKeep } = await this.#share.join();
+    this.#mustJoin = false;
+    if (!mayKeep) await this.#tasks.closeAll();
+    this.#announced = false;
+    this.#options.onEvent({ kind: 'assigned', tasks, data });
+    await this.#tasks.become(tasks);
+  }
+
+  /** Goes back to the last commit. @throws {MillraceError} what cannot pass */
+  async #recover(error: unknown): Promise<void> {
+    if (!(error instanceof MillraceError)) throw error;
+    if (error.code === 'ML_GROUP_LOST') {
+      // Others may have gone on from the last commit: what is open here may be old.
+      this.#options.onEvent({ kind: 'lost', error });
+      await this.#rollBack();
+      await this.#tasks.closeAll();
+      this.#mustJoin = true;
+      return;
+    }
+    if (!error.retriable) throw error;
+    const nowMs = this.#env.clock.monotonicMs();
+    this.#failingSinceMs ??= nowMs;
+    if (nowMs - this.#failingSinceMs > STREAM_RETRY_MS_TOTAL) throw error;
+    this.#options.onEvent({ kind: 'retrying', error, delayMs: this.#retryMs });
+    await this.#rollBack();
+    await this.#pause(this.#retryMs);
+    this.#retryMs = Math.min(STREAM_RETRY_MS_MAX, this.#retryMs * 2);
+  }
+
+  async #rollBack(): Promise<void> {
+    this.#isDirty = false;
+    this.#records = 0;
+    this.#tasks.abort();
+    const producer = this.#producer;
+    try {
+      await producer?.abort();
+    } catch (error) {
+      if (!(error instanceof MillraceError && error.retriable)) throw error;
+      // A new producer under the same id ends what this one could not.
+      this.#producer = undefined;
+      await producer?.close();
+    }
+  }
+
+  /** Ends in order. */
+  async #finish(): Promise<void> {
+    if (this.#isDirty && !this.#mustJoin) await this.#commit();
+    await this.#tasks.closeAll();
+    await this.#producer?.close();
+    await this.#share.leave();
+    this.#tasks.close();
+    this.#reader.close();
+  }
+
+  /** Ends after a failure: what is not committed is dropped. Nothing here may hide the failure. */
+  async #giveUp(): Promise<void> {
+    const ignore = (): void => {};
+    this.#tasks.abort();
+    await this.#producer?.abort().catch(ignore);
+    await this.#tasks.closeAll().catch(ignore);
+    await this.#producer?.close().catch(ignore);
+    await this.#share.leave();
+    this.#tasks.close();
+    this.#reader.close();
+  }
+
+  #openProducer(): Promise<LogProducer> {
+    const { log, topology, label, transactionMs } = this.#options;
+    return log.producer({
+      transactionalId: `${topology.plan.name}-${label}`,
+      transactionTimeoutMs: transactionMs,
+    });
+  }
+
+  #open(): LogProducer {
+    if (this.#producer === undefined)
+      throw new MillraceError('ML_ASSERT', 'a task put something out between two transactions');
+    return this.#producer;
+  }
+
+  #wake(): void {
+    this.#woken = true;
+    this.#onWake?.();
+    this.#reader.wake();
+    this.#tasks.wake();
+  }
+
+  #untilWoken(): Promise<void> {
+    if (this.#woken) {
+      this.#woken = false;
+      return Promise.resolve();
+    }
+    return new Promise((resolve) => {
+      this.#onWake = () => {
+        this.#onWake = undefined;
+        this.#woken = false;
+        resolve();
+      };
+    });
+  }
+
+  /** Ends early when the worker is to stop. */
+  async #pause(delayMs: number): Promise<void> {
+    const end = new AbortController();
+    this.#onWake = () => {
+      if (this.#isStopping) end.abort();
+    };
+    try {
+      if (!this.#isStopping) await this.#env.timers.sleep(delayMs, end.signal);
+    } catch (error) {
+      if (!this.#isStopping) throw error;
+    } finally {
+      this.#onWake = undefined;
+    }
+  }
+}

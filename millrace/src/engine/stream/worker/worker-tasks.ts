@@ -1,0 +1,262 @@
+/**
+ * The tasks of a worker: opens, restores and closes them as the group deals them out, and feeds them what the reader brings.
+ *
+ * A task begins in this order: its changelogs exist; the offsets that the group has committed are known, which waits for the
+ * transaction of its last owner; its state is restored to the end of the changelogs; then it reads from those offsets.
+ */
+import type {
+  CommittedOffset,
+  LogReader,
+  LogRecords,
+  TopicPartition,
+} from '../../../client/log.ts';
+import { Background } from '../../../core/background.ts';
+import { MillraceError } from '../../../core/errors.ts';
+import { STREAM_PURGE_MS } from '../../../core/limits.ts';
+import type { TaskId } from '../topology.ts';
+import { taskName } from './assign-tasks.ts';
+import { Restorer } from './restorer.ts';
+import { checkPositions } from './start-positions.ts';
+import { partitionKey, TaskRun } from './task-run.ts';
+import type { TaskHost, WorkerOptions } from './worker-types.ts';
+
+export class WorkerTasks {
+  readonly #options: WorkerOptions;
+  readonly #reader: LogReader;
+  readonly #host: TaskHost;
+  readonly #runs = new Map<string, TaskRun>();
+  readonly #byInput = new Map<string, TaskRun>();
+  readonly #paused = new Set<string>();
+  readonly #restorer: Restorer;
+  readonly #background: Background;
+  /** Changelogs that are known to be there. */
+  readonly #changelogs = new Set<string>();
+  readonly #repartitions: ReadonlySet<string>;
+  /** Of each repartition topic's partitions: before which offset records are deleted. */
+  readonly #purged = new Map<string, number>();
+  #purgeDueMs: number;
+  #active: readonly TaskRun[] = [];
+
+  constructor(options: WorkerOptions, reader: LogReader, host: TaskHost) {
+    this.#options = options;
+    this.#reader = reader;
+    this.#host = host;
+    this.#restorer = new Restorer(options.log, options.onEvent);
+    this.#repartitions = new Set(options.topology.internalTopics.map(({ name }) => name));
+    this.#purgeDueMs = options.log.env.clock.monotonicMs() + STREAM_PURGE_MS;
+    // What is not deleted now is deleted next time.
+    this.#background = new Background((error) => {
+      options.onEvent({ kind: 'purgeFailed', error });
+    });
+  }
+
+  get isRestored(): boolean {
+    return this.#restorer.isDone;
+  }
+
+  get hasRunning(): boolean {
+    return this.#active.length > 0;
+  }
+
+  get inputCount(): number {
+    return this.#byInput.size;
+  }
+
+  get restoredRecords(): number {
+    return this.#restorer.records;
+  }
+
+  ids(): TaskId[] {
+    return [...this.#runs.values()].map(({ task }) => task.id);
+  }
+
+  runs(): Iterable<TaskRun> {
+    return this.#runs.values();
+  }
+
+  /** Those that process. */
+  running(): readonly TaskRun[] {
+    return this.#active;
+  }
+
+  get(id: TaskId): TaskRun | undefined {
+    return this.#runs.get(taskName(id));
+  }
+
+  /** Closes tasks that are not among `ids`, and opens those that are new. */
+  async become(ids: readonly TaskId[]): Promise<void> {
+    const wanted = new Set(ids.map(taskName));
+    await this.#closeWhere(({ name }) => !wanted.has(name));
+    const added: TaskRun[] = [];
+    for (const id of ids.filter((task) => !this.#runs.has(taskName(task)))) {
+      const run = new TaskRun(await this.#options.openTask(id, this.#host));
+      this.#runs.set(run.name, run);
+      added.push(run);
+    }
+    await this.#createChangelogs(added);
+    await this.#begin(await this.#restorer.add(added));
+  }
+
+  /** Reads changelogs for at most about `waitMs`. */
+  async restore(waitMs: number): Promise<void> {
+    await this.#begin(await this.#restorer.step(waitMs));
+  }
+
+  /** Hands on what was fetched. An input in which more than `bytesMax` wait is paused. */
+  take(records: LogRecords, bytesMax: number): void {
+    const key = partitionKey(records.topic, records.partition);
+    const run = this.#byInput.get(key);
+    if (run === undefined) return;
+    run.add(records);
+    if (this.#paused.has(key) || run.task.bufferedBytes(records) <= bytesMax) return;
+    this.#paused.add(key);
+    this.#reader.pause([{ topic: records.topic, partition: records.partition }]);
+  }
+
+  /** Goes on with inputs in which at most `bytes` wait. */
+  resume(bytes: number): void {
+    if (this.#paused.size === 0) return;
+    for (const key of this.#paused) {
+      const run = this.#byInput.get(key);
+      const input = run?.inputs.get(key);
+      if (run === undefined || input === undefined) continue;
+      if (run.task.bufferedBytes(input) > bytes) continue;
+      this.#paused.delete(key);
+      this.#reader.resume([{ topic: input.topic, partition: input.partition }]);
+    }
+  }
+
+  /** Back to the last commit. */
+  abort(): void {
+    for (const run of this.#active) {
+      run.task.abort();
+      const positions = run.positions();
+      this.#reader.assign(positions);
+      this.#reader.resume(positions);
+    }
+    this.#paused.clear();
+  }
+
+  /** Deletes records of repartition topics that are behind what was committed. Now and then; nobody waits for it. */
+  purge(): void {
+    const { log } = this.#options;
+    if (log.env.clock.monotonicMs() < this.#purgeDueMs || this.#background.count > 0) return;
+    this.#purgeDueMs = log.env.clock.monotonicMs() + STREAM_PURGE_MS;
+    const before: (TopicPartition & { readonly offset: number })[] = [];
+    for (const { topic, partition, offset } of this.#active.flatMap((run) => run.positions())) {
+      const key = partitionKey(topic, partition);
+      if (!this.#repartitions.has(topic) || (this.#purged.get(key) ?? 0) >= offset) continue;
+      this.#purged.set(key, offset);
+      before.push({ topic, partition, offset });
+    }
+    if (before.length > 0) this.#background.run('purge', log.deleteRecords(before));
+  }
+
+  async closeAll(): Promise<void> {
+    await this.#closeWhere(() => true);
+  }
+
+  wake(): void {
+    this.#restorer.wake();
+  }
+
+  close(): void {
+    this.#restorer.close();
+  }
+
+  async #closeWhere(isClosed: (run: TaskRun) => boolean): Promise<void> {
+    const closing = [...this.#runs.values()].filter(isClosed);
+    for (const run of closing) {
+      this.#runs.delete(run.name);
+      this.#restorer.remove(run);
+      this.#reader.unassign(run.positions());
+      for (const key of run.inputs.keys()) {
+        this.#byInput.delete(key);
+        this.#paused.delete(key);
+      }
+    }
+    this.#updateActive();
+    // All are closed, also when one of them fails to: another worker may be waiting for any of them.
+    const results = await Promise.allSettled(closing.map((run) => run.task.close()));
+    for (const result of results) if (result.status === 'rejected') throw result.reason;
+  }
+
+  /** A changelog has as many partitions as its stage, and keeps the latest change of each key. */
+  async #createChangelogs(runs: readonly TaskRun[]): Promise<void> {
+    const { log, topology } = this.#options;
+    const missing = new Map<string, number>();
+    for (const { task } of runs) {
+      for (const { topic } of task.changelogs) {
+        if (this.#changelogs.has(topic)) continue;
+        missing.set(topic, topology.stages[task.id.stage]?.partitions ?? 1);
+      }
+    }
+    if (missing.size === 0) return;
+    await log.createTopics(
+      [...missing].map(([name, partitions]) => ({
+        name,
+        partitions,
+        configs: { 'cleanup.policy': 'compact' },
+      })),
+    );
+    const found = await log.topics([...missing.keys()]);
+    for (const [name, partitions] of missing) {
+      const has = found.get(name)?.partitions;
+      if (has !== undefined && has !== partitions) throw changelogDiffers(name, has, partitions);
+      this.#changelogs.add(name);
+    }
+  }
+
+  /** Tasks whose state is restored go on from what the group has committed. */
+  async #begin(runs: readonly TaskRun[]): Promise<void> {
+    if (runs.length === 0) return;
+    const { log, topology, from } = this.#options;
+    const flow = topology.plan.name;
+    const partitions = runs.flatMap(({ task }) => task.inputs);
+    const committed = await log.committed(flow, partitions);
+    const positions = await checkPositions(log, partitions, committed, {
+      flow,
+      // What another stage wrote for this one is read from its beginning, whatever was asked for the sources.
+      startOf: (topic) => (this.#repartitions.has(topic) ? 'beginning' : from),
+    });
+    let next = 0;
+    for (const run of runs) {
+      const first = next;
+      next += run.task.inputs.length;
+      this.#beginOne(run, committed.slice(first, next), positions.slice(first, next));
+    }
+    this.#updateActive();
+    this.#reader.assign(runs.flatMap((run) => run.positions()));
+  }
+
+  #beginOne(
+    run: TaskRun,
+    committed: readonly (CommittedOffset | undefined)[],
+    positions: readonly number[],
+  ): void {
+    const known: (TopicPartition & CommittedOffset)[] = [];
+    for (const [index, { topic, partition }] of run.task.inputs.entries()) {
+      const key = partitionKey(topic, partition);
+      const last = committed[index];
+      const offset = positions[index] ?? 0;
+      run.inputs.set(key, { topic, partition, offset, isNew: last === undefined, end: undefined });
+      this.#byInput.set(key, run);
+      if (last !== undefined) known.push({ topic, partition, ...last });
+    }
+    run.task.begin(known);
+    run.isRestored = true;
+    run.committedBytes = run.task.state.bytes;
+  }
+
+  #updateActive(): void {
+    this.#active = [...this.#runs.values()].filter((run) => run.isRestored);
+  }
+}
+
+function changelogDiffers(topic: string, has: number, wanted: number): MillraceError {
+  return new MillraceError(
+    'ML_FLOW_CHANGED',
+    `the changelog ${topic} has ${has} partitions, and the flow needs ${wanted}`,
+    { fields: { topic, partitions: has, wanted } },
+  );
+}
