@@ -444,6 +444,15 @@ export const STREAM_INSTANCES_MAX = 64;
 /** Worker threads of one flow in one process. */
 export const STREAM_WORKERS_MAX = 256;
 
+// engine/stream/state ---------------------------------------------------------------------------------------------
+
+/** Entries of one Map: V8 throws at 2^24. */
+export const STATE_MAP_ENTRIES_MAX = 8_000_000;
+/** What an entry of a store takes in memory beside the bytes of its value: for what is shown and bounded. */
+export const STATE_ENTRY_BYTES = 200;
+/** Bytes for a changelog that share one buffer. */
+export const STATE_FLUSH_BYTES = 64 * 1024;
+
 // engine/stream/joins ---------------------------------------------------------------------------------------------
 
 /** A join by foreign key remembers for so long, by event time, that a row has no result: outdated answers may be on their way. */

@@ -51,6 +51,8 @@ export interface ReadableTable {
   get(key: unknown): unknown;
   /** What was true at `time`; undefined also when that is older than its history. Absent: it has no history. */
   asOf?(key: unknown, time: number): unknown;
+  /** Time of the row: of a result that is made of it and of others, the latest of theirs counts. Absent: nobody knows. */
+  timeOf?(key: unknown): number | undefined;
 }
 
 export interface OperatorContext<Node extends PlanNode = PlanNode> {
@@ -75,6 +77,8 @@ export interface OperatorContext<Node extends PlanNode = PlanNode> {
   failed(error: unknown, record: unknown, key: unknown): void;
   /** A record was dropped for being late and nobody reads `late`: counted, shown. */
   droppedLate(): void;
+  /** A record was dropped that means nothing to the operator, having no key or no value to join by: counted, shown. Absent: nobody counts. */
+  droppedNull?(): void;
   /** Something that waited (a promise) is done: the task is to call `resume`. Called from timers and promises; does nothing by itself. */
   wake(): void;
   /** The record of an input that is being processed: where errors say it happened. For who keeps a record and goes on with it later. */
