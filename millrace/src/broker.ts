@@ -1,14 +1,10 @@
 /**
  * `millrace/broker`: a broker in this process, on a directory, with a port that Kafka clients talk to.
  */
-import { resolve } from 'node:path';
-import { openBroker } from './broker/open-broker.ts';
-import { type BrokerSettings, parseSettings } from './broker/settings.ts';
+import type { BrokerSettings } from './broker/settings.ts';
 import type { Env } from './core/env.ts';
-import { MillraceError } from './core/errors.ts';
-import { type Logger, silentLogger } from './core/log.ts';
-import { realEnv } from './core/real-env.ts';
-import { listenKafka } from './server/kafka/server.ts';
+import type { Logger } from './core/log.ts';
+import { openServedBroker } from './served-broker.ts';
 
 export type { BrokerSettings } from './broker/settings.ts';
 export { parseSettings } from './broker/settings.ts';
@@ -60,61 +56,13 @@ export interface RunningBroker {
  * await broker.close();
  */
 export async function startBroker(options: StartBrokerOptions): Promise<RunningBroker> {
-  const host = options.kafka?.host ?? '127.0.0.1';
-  if (options.insecure !== true) refuseOpenBind(host);
-  const settings = settingsOf(options.settings);
-  const env = options.env ?? realEnv();
-  const logger = options.logger ?? silentLogger;
-  const broker = await openBroker(env, {
-    dataDir: resolve(options.data),
-    settings,
-    logger,
-    onFatal: options.onFatal ?? rethrow,
-    ...(options.repair === true ? { store: { repair: true } } : {}),
+  const kafka = { host: '127.0.0.1', port: 9092, ...options.kafka };
+  const broker = await openServedBroker({
+    ...options,
+    dataDir: options.data,
+    kafka,
   });
-  try {
-    const advertised = options.kafka?.advertised;
-    const server = await listenKafka({
-      env,
-      broker,
-      logger,
-      host,
-      port: options.kafka?.port ?? 9092,
-      ...(advertised === undefined ? {} : { advertised }),
-    });
-    let closing: Promise<void> | undefined;
-    return {
-      dataDir: broker.dataDir,
-      host: server.host,
-      port: server.port,
-      clusterId: broker.clusterId,
-      close: () => (closing ??= server.close().then(() => broker.close())),
-    };
-  } catch (error) {
-    await broker.close();
-    throw error;
-  }
-}
-
-const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|::1|\[::1\]|::ffff:127(?:\.\d{1,3}){3})$/i;
-
-/** @throws {MillraceError} ML_INSECURE_BIND for an address that others can reach */
-function refuseOpenBind(host: string): void {
-  if (LOOPBACK.test(host)) return;
-  throw new MillraceError(
-    'ML_INSECURE_BIND',
-    `listening on ${host} would let everybody who reaches it read and write: there is no authentication`,
-    { fields: { host } },
-  );
-}
-
-function settingsOf(given: StartBrokerOptions['settings']): BrokerSettings {
-  if (given === undefined) return parseSettings({});
-  return 'topicDefaults' in given ? (given as BrokerSettings) : parseSettings(given);
-}
-
-function rethrow(error: unknown): void {
-  queueMicrotask(() => {
-    throw error;
-  });
+  const { dataDir, clusterId } = broker;
+  const { host, port } = broker.address ?? kafka;
+  return { dataDir, clusterId, host, port, close: () => broker.close() };
 }

@@ -8,8 +8,15 @@ import { CLI_RETRY_MS } from '../../core/limits.ts';
 import { errorCode } from '../../wire/kafka/error-codes.ts';
 import { messages, type ApiMessages } from '../../wire/kafka/registry.ts';
 import type { Infer, InferInput, Message } from '../../wire/kafka/schema.ts';
-import { BrokerConnection, type Address, type CallOptions } from './connection.ts';
+import {
+  BrokerConnection,
+  type Address,
+  type CallOptions,
+  type ConnectionOptions,
+} from './connection.ts';
 import { accept, noSuchTopic, refusal } from './refusal.ts';
+
+export type MetadataAnswer = Infer<(typeof messages)[3]['response']>;
 
 export interface Topic {
   readonly name: string;
@@ -19,6 +26,9 @@ export interface Topic {
   readonly leaders: readonly number[];
 }
 
+/** NOTE: Kafka's types of coordinators. */
+const GROUP_KEY = 0;
+const TRANSACTION_KEY = 1;
 const RETRY_FIRST_MS = 50;
 const RETRY_MOST_MS = 1000;
 /** How long a topic that was just asked for may remain unknown. */
@@ -27,6 +37,7 @@ const CREATE_MS = 2000;
 export class Cluster {
   readonly env: Env;
   readonly #bootstrap: readonly Address[];
+  readonly #options: ConnectionOptions;
   readonly #addresses = new Map<number, Address>();
   readonly #connections = new Map<string, Promise<BrokerConnection>>();
   #isClosed = false;
@@ -34,16 +45,33 @@ export class Cluster {
   #wasThere = false;
 
   /** @throws {MillraceError} ML_CONNECT_FAILED when no broker answers */
-  static async connect(env: Env, bootstrap: readonly Address[]): Promise<Cluster> {
-    const cluster = new Cluster(env, bootstrap);
+  static async connect(
+    env: Env,
+    bootstrap: readonly Address[],
+    options: ConnectionOptions = {},
+  ): Promise<Cluster> {
+    const cluster = new Cluster(env, bootstrap, options);
     await cluster.#any();
     cluster.#wasThere = true;
     return cluster;
   }
 
-  private constructor(env: Env, bootstrap: readonly Address[]) {
+  private constructor(env: Env, bootstrap: readonly Address[], options: ConnectionOptions) {
     this.env = env;
     this.#bootstrap = bootstrap;
+    this.#options = options;
+  }
+
+  /** The same brokers over connections of its own: requests of one connection wait for one another. */
+  another(): Cluster {
+    const cluster = new Cluster(this.env, this.#bootstrap, this.#options);
+    cluster.#wasThere = true;
+    for (const [node, address] of this.#addresses) cluster.#addresses.set(node, address);
+    return cluster;
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
   }
 
   /** Asks any broker: for what is the same everywhere, and what a broker passes on to the controller. */
@@ -67,7 +95,7 @@ export class Cluster {
   async connection(node: number): Promise<BrokerConnection> {
     let address = this.#addresses.get(node);
     if (address === undefined) {
-      await this.#metadata([], false);
+      await this.metadata([], false);
       address = this.#addresses.get(node);
     }
     if (address === undefined) throw refusal(errorCode('BROKER_NOT_AVAILABLE'));
@@ -76,7 +104,7 @@ export class Cluster {
 
   /** All topics, by name. */
   async topics(): Promise<Topic[]> {
-    const found = await this.#metadata(null, false);
+    const found = await this.metadata(null, false);
     return found.topics.map((each) => topicOf(each)).toSorted((a, b) => (a.name < b.name ? -1 : 1));
   }
 
@@ -88,7 +116,7 @@ export class Cluster {
   async topic(name: string, options: { readonly create?: boolean } = {}): Promise<Topic> {
     const endMs = this.env.clock.monotonicMs() + CREATE_MS;
     return this.retrying(async () => {
-      const { topics } = await this.#metadata([{ name }], options.create ?? false);
+      const { topics } = await this.metadata([{ name }], options.create ?? false);
       const [found] = topics;
       if (found === undefined || found.errorCode === errorCode('UNKNOWN_TOPIC_OR_PARTITION')) {
         // Apache Kafka says so while it creates the topic.
@@ -101,10 +129,11 @@ export class Cluster {
     });
   }
 
-  /** The id of the broker that coordinates a group. */
-  async coordinator(group: string): Promise<number> {
+  /** The id of the broker that coordinates a group, or the transactions of an id. */
+  async coordinator(key: string, of: 'group' | 'transaction' = 'group'): Promise<number> {
     return this.retrying(async () => {
-      const found = await this.call(messages[10], { key: group });
+      const keyType = of === 'group' ? GROUP_KEY : TRANSACTION_KEY;
+      const found = await this.call(messages[10], { key, keyType });
       accept(found.errorCode, found.errorMessage);
       this.#addresses.set(found.nodeId, found);
       return found.nodeId;
@@ -113,15 +142,19 @@ export class Cluster {
 
   /** Ids of all brokers. */
   async nodes(): Promise<number[]> {
-    await this.#metadata([], false);
+    await this.metadata([], false);
     return [...this.#addresses.keys()];
   }
 
-  /** Does it again, for CLI_RETRY_MS, while it fails for a reason that passes. */
-  async retrying<Result>(work: () => Promise<Result>): Promise<Result> {
+  /** Does it again while it fails for a reason that passes: for CLI_RETRY_MS, unless `forMs` says otherwise. */
+  async retrying<Result>(
+    work: () => Promise<Result>,
+    options: { readonly firstMs?: number; readonly forMs?: number } = {},
+  ): Promise<Result> {
     const { clock, timers } = this.env;
-    const endMs = clock.monotonicMs() + CLI_RETRY_MS;
-    for (let delayMs = RETRY_FIRST_MS; ; delayMs = Math.min(delayMs * 2, RETRY_MOST_MS)) {
+    const endMs = clock.monotonicMs() + (options.forMs ?? CLI_RETRY_MS);
+    let delayMs = options.firstMs ?? RETRY_FIRST_MS;
+    for (; ; delayMs = Math.min(delayMs * 2, RETRY_MOST_MS)) {
       try {
         return await work();
       } catch (error) {
@@ -142,7 +175,11 @@ export class Cluster {
     }
   }
 
-  async #metadata(topics: readonly { readonly name: string }[] | null, create: boolean) {
+  /** What the brokers say of these topics; of all, for null. */
+  async metadata(
+    topics: readonly { readonly name: string }[] | null,
+    create: boolean,
+  ): Promise<MetadataAnswer> {
     const found = await this.call(messages[3], { topics, allowAutoTopicCreation: create });
     for (const broker of found.brokers) this.#addresses.set(broker.nodeId, broker);
     return found;
@@ -168,17 +205,25 @@ export class Cluster {
   }
 
   async #connect(address: Address): Promise<BrokerConnection> {
-    if (this.#isClosed) throw new MillraceError('ML_ABORTED', 'the command has ended');
+    if (this.#isClosed) throw closedByUs();
     const key = `${address.host}:${address.port}`;
-    const known = this.#connections.get(key);
-    if (known !== undefined) {
+    for (let known; (known = this.#connections.get(key)) !== undefined; ) {
       const connection = await known.catch(() => undefined);
       if (connection?.isOpen === true) return connection;
+      // Unless somebody else connects anew already.
+      if (this.#connections.get(key) === known) this.#connections.delete(key);
     }
-    const opening = BrokerConnection.open(this.env, address);
+    if (this.#isClosed) throw closedByUs();
+    const opening = BrokerConnection.open(this.env, address, this.#options);
+    // Who is waiting for it is told.
+    opening.catch(() => {});
     this.#connections.set(key, opening);
     return opening;
   }
+}
+
+function closedByUs(): MillraceError {
+  return new MillraceError('ML_ABORTED', 'the connection to the brokers is closed');
 }
 
 function topicOf(found: Infer<(typeof messages)[3]['response']>['topics'][number]): Topic {

@@ -4,7 +4,7 @@
  *
  * Invariant: every call settles: with its answer, or with the first thing that went wrong with the connection.
  */
-import type { Connection, Env, Timer } from '../../core/env.ts';
+import type { Connection, Env, Net, Timer } from '../../core/env.ts';
 import { MillraceError } from '../../core/errors.ts';
 import { CLI_ANSWER_BYTES_MAX, CLI_REQUEST_MS } from '../../core/limits.ts';
 import {
@@ -24,15 +24,27 @@ export interface Address {
 
 /** The highest versions in use, where later ones name topics by id or ask for several things at once. */
 const VERSIONS_MAX: Readonly<Record<number, number>> = {
-  [messages[0].key]: 12,
+  // From 12 on the broker expects transactions of the second kind (KIP-890), as it does of 24 to 28 below.
+  [messages[0].key]: 11,
   [messages[1].key]: 12,
   [messages[8].key]: 9,
   [messages[9].key]: 7,
   [messages[10].key]: 3,
   [messages[20].key]: 5,
+  [messages[24].key]: 3,
+  [messages[25].key]: 3,
+  [messages[26].key]: 4,
+  [messages[28].key]: 4,
 };
 
 const CLIENT_ID = 'millrace-cli';
+
+export interface ConnectionOptions {
+  /** Default: TCP. */
+  readonly connect?: Net['connect'];
+  /** What the broker calls this client in its logs. Default: `millrace-cli`. */
+  readonly clientId?: string;
+}
 
 interface Waiting {
   readonly correlationId: number;
@@ -50,6 +62,7 @@ export class BrokerConnection {
   readonly address: Address;
   readonly #env: Env;
   readonly #connection: Connection;
+  readonly #clientId: string;
   readonly #splitter = new FrameSplitter(CLI_ANSWER_BYTES_MAX);
   readonly #waiting: Waiting[] = [];
   readonly #versions = new Map<number, { readonly min: number; readonly max: number }>();
@@ -58,8 +71,13 @@ export class BrokerConnection {
   #onFlushed: () => void = () => {};
 
   /** @throws {MillraceError} ML_CONNECT_FAILED, ML_CONNECTION_LOST when what listens there speaks another protocol */
-  static async open(env: Env, address: Address): Promise<BrokerConnection> {
-    const broker = new BrokerConnection(env, await env.net.connect(address), address);
+  static async open(
+    env: Env,
+    address: Address,
+    options: ConnectionOptions = {},
+  ): Promise<BrokerConnection> {
+    const connection = await (options.connect?.(address) ?? env.net.connect(address));
+    const broker = new BrokerConnection(env, connection, { address, ...options });
     try {
       const { errorCode, apiKeys } = await broker.#callVersion(messages[18], 0, {});
       accept(errorCode);
@@ -73,10 +91,15 @@ export class BrokerConnection {
     }
   }
 
-  private constructor(env: Env, connection: Connection, address: Address) {
+  private constructor(
+    env: Env,
+    connection: Connection,
+    options: ConnectionOptions & { readonly address: Address },
+  ) {
     this.#env = env;
     this.#connection = connection;
-    this.address = address;
+    this.#clientId = options.clientId ?? CLIENT_ID;
+    this.address = options.address;
     connection.start({
       data: (chunk) => this.#receive(chunk),
       drained: () => this.#onFlushed(),
@@ -170,7 +193,7 @@ export class BrokerConnection {
   ): number {
     if (this.#failure !== undefined) throw this.#failure;
     const correlationId = this.#nextCorrelationId++;
-    const header = { apiVersion, correlationId, clientId: CLIENT_ID };
+    const header = { apiVersion, correlationId, clientId: this.#clientId };
     this.#connection.write([encodeRequest(api, header, body)]);
     return correlationId;
   }

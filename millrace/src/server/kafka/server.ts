@@ -20,25 +20,38 @@ export interface KafkaServerOptions {
   readonly env: Env;
   readonly broker: Broker;
   readonly logger: Logger;
-  readonly host: string;
-  /** 0 lets the system choose. */
-  readonly port: number;
+  /** Where it listens. undefined: nowhere; connections come through `serve` alone. */
+  readonly listen?: {
+    readonly host: string;
+    /** 0 lets the system choose. */
+    readonly port: number;
+  };
   /** What clients are told to connect to, when it is not the address that is listened on. */
-  readonly advertised?: { readonly host: string; readonly port: number };
+  readonly advertised?: Advertised;
+}
+
+export interface Advertised {
+  readonly host: string;
+  readonly port: number;
 }
 
 export interface KafkaServer {
-  readonly host: string;
-  readonly port: number;
+  /** undefined when it listens nowhere. */
+  readonly address: Advertised | undefined;
   readonly connectionCount: number;
+  /**
+   * Serves a connection that did not come through the listener, under the same limits.
+   * @param advertised what its client is told to connect to
+   */
+  serve(connection: Connection, advertised: Advertised): void;
   /** Stops accepting, answers what is being worked on (a Fetch with what there is), ends the connections. Idempotent. */
   close(): Promise<void>;
 }
 
 /** @throws {MillraceError} ML_ADDRESS_IN_USE, ML_ADDRESS_UNAVAILABLE, ML_PERMISSION */
-export async function listenKafka(options: KafkaServerOptions): Promise<KafkaServer> {
+export async function openKafkaServer(options: KafkaServerOptions): Promise<KafkaServer> {
   const server = new Server(options);
-  await server.listen();
+  await server.open();
   return server;
 }
 
@@ -61,25 +74,25 @@ class Server implements KafkaServer {
     this.faults = new FaultLog(options.env, options.logger);
   }
 
-  get host(): string {
-    return this.listener?.host ?? this.options.host;
-  }
-
-  get port(): number {
-    return this.listener?.port ?? this.options.port;
+  get address(): Advertised | undefined {
+    return this.listener;
   }
 
   get connectionCount(): number {
     return this.connections.size;
   }
 
-  async listen(): Promise<void> {
-    const { env, logger, host, port } = this.options;
+  async open(): Promise<void> {
+    const { env, logger, listen } = this.options;
     const onAcceptError = (error: Error): void => {
       logger.error('a connection could not be accepted', { error });
     };
-    const accept = (connection: Connection): void => this.accept(connection);
-    this.listener = await env.net.listen({ host, port, onAcceptError }, accept);
+    if (listen !== undefined) {
+      const accept = (connection: Connection): void => {
+        this.serve(connection, this.advertised(connection));
+      };
+      this.listener = await env.net.listen({ ...listen, onAcceptError }, accept);
+    }
     this.sweepLater();
   }
 
@@ -105,7 +118,7 @@ class Server implements KafkaServer {
     });
   }
 
-  private accept(connection: Connection): void {
+  serve(connection: Connection, advertised: Advertised): void {
     const { broker, env, logger } = this.options;
     const { settings } = broker;
     const { remoteAddress, remotePort } = connection;
@@ -123,7 +136,15 @@ class Server implements KafkaServer {
     const fields = { connection: id, remoteAddress, remotePort };
     const client = new KafkaConnection({
       connection,
-      context: { broker, connection: { id, remoteAddress, ...this.advertised(connection) } },
+      context: {
+        broker,
+        connection: {
+          id,
+          remoteAddress,
+          advertisedHost: advertised.host,
+          advertisedPort: advertised.port,
+        },
+      },
       memory: this.memory,
       pool: this.pool,
       requestBytesMax: settings.socketRequestMaxBytes,
@@ -139,19 +160,13 @@ class Server implements KafkaServer {
   }
 
   /** A server that listens on all addresses tells each client the one that it came to. */
-  private advertised(connection: Connection): {
-    readonly advertisedHost: string;
-    readonly advertisedPort: number;
-  } {
+  private advertised(connection: Connection): Advertised {
     const { advertised } = this.options;
-    if (advertised !== undefined)
-      return { advertisedHost: advertised.host, advertisedPort: advertised.port };
-    const isWildcard = this.host === '0.0.0.0' || this.host === '::';
+    if (advertised !== undefined) return advertised;
+    const { host = '', port = 0 } = this.listener ?? {};
+    const isWildcard = host === '0.0.0.0' || host === '::';
     const reached = connection.localAddress.replace(/^::ffff:/, '');
-    return {
-      advertisedHost: isWildcard && reached !== '' ? reached : this.host,
-      advertisedPort: this.port,
-    };
+    return { host: isWildcard && reached !== '' ? reached : host, port };
   }
 
   private forget(client: KafkaConnection, remoteAddress: string): void {

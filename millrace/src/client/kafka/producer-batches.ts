@@ -1,0 +1,210 @@
+/**
+ * The batches of a producer that are not acknowledged. Owns: for each partition the batch that is being filled and the sequence numbers
+ * that keep a retry from writing twice; the queue of those that are full.
+ *
+ *     append → open batch of the partition → sealed (full, or flushed) → a round → acknowledged
+ *
+ * A round has at most one batch of each partition and ends when all of them are acknowledged, so that the records of a partition stay
+ * in order whatever fails.
+ *
+ * @hot Source: KIP-98 (idempotent producers).
+ */
+import { LOG_BATCH_BYTES, LOG_PRODUCE_BYTES_MAX } from '../../core/limits.ts';
+import type { Compression } from '../../wire/kafka/records/compression.ts';
+import {
+  RecordBatchBuilder,
+  type RecordBytes,
+  type RecordHeader,
+} from '../../wire/kafka/records/record-batch-builder.ts';
+import { addSequence } from '../../wire/kafka/records/record-batch.ts';
+import type { TopicPartition } from '../log.ts';
+import type { ProducerIdentity } from './transaction-client.ts';
+
+/** Room that a record needs besides its key and value: lengths, deltas, without headers. */
+const OVERHEAD_BYTES = 64;
+/** A character of a string is at most so many bytes of UTF-8. */
+const CHARACTER_BYTES_MAX = 3;
+const NO_HEADERS: readonly RecordHeader[] = [];
+
+export class PartitionBatches implements TopicPartition {
+  readonly topic: string;
+  readonly partition: number;
+  open: RecordBatchBuilder | undefined = undefined;
+  /** Of the next batch that is sealed, and of the one after the last that was acknowledged. */
+  sequence = 0;
+  acknowledgedSequence = 0;
+  nextOffset: number | undefined = undefined;
+  /** The next batch is likely to be about as large as the last one. */
+  lastBatchBytes = 512;
+
+  constructor(topic: string, partition: number) {
+    this.topic = topic;
+    this.partition = partition;
+  }
+}
+
+export interface SealedBatch extends TopicPartition {
+  readonly of: PartitionBatches;
+  readonly bytes: Buffer;
+  readonly count: number;
+  /** Number of the transaction that it belongs to. */
+  readonly transaction: number;
+}
+
+export interface BatchOptions {
+  readonly compression: Compression;
+  readonly transactional: boolean;
+}
+
+export class ProducerBatches {
+  readonly #options: BatchOptions;
+  readonly #partitions = new Map<string, PartitionBatches[]>();
+  readonly #sealed = new Set<SealedBatch>();
+  identity: ProducerIdentity;
+  /** Number of the transaction that records are appended to. */
+  transaction = 0;
+  /** Bytes that are not acknowledged. */
+  unsentBytes = 0;
+  /** The topic of the last record: the next one is likely to go there, too. */
+  #lastTopic = '';
+  #lastPartitions: PartitionBatches[] = [];
+
+  constructor(identity: ProducerIdentity, options: BatchOptions) {
+    this.identity = identity;
+    this.#options = options;
+  }
+
+  /** The partition, whether it exists or not. */
+  partition(topic: string, partition: number): PartitionBatches {
+    if (topic !== this.#lastTopic) {
+      let partitions = this.#partitions.get(topic);
+      if (partitions === undefined) this.#partitions.set(topic, (partitions = []));
+      this.#lastTopic = topic;
+      this.#lastPartitions = partitions;
+    }
+    return (this.#lastPartitions[partition] ??= new PartitionBatches(topic, partition));
+  }
+
+  /** @returns whether a batch is full, and waits to be sent */
+  append(
+    of: PartitionBatches,
+    timestamp: number,
+    key: RecordBytes | null,
+    value: RecordBytes | null,
+    headers: readonly RecordHeader[] = NO_HEADERS,
+  ): boolean {
+    let isFull = false;
+    let builder = of.open;
+    if (builder !== undefined && isAbove(builder.bytes, key, value)) {
+      this.#seal(of, builder);
+      builder = undefined;
+      isFull = true;
+    }
+    builder ??= this.#openBatch(of);
+    const before = builder.bytes;
+    builder.append(timestamp, key, value, headers);
+    this.unsentBytes += builder.bytes - before;
+    return isFull;
+  }
+
+  /** What was appended so far is to be sent. */
+  sealAll(): void {
+    for (const partitions of this.#partitions.values())
+      for (const of of partitions) if (of?.open !== undefined) this.#seal(of, of.open);
+  }
+
+  /** Batches that were not acknowledged; those of one transaction only. */
+  waiting(transaction?: number): SealedBatch[] {
+    if (transaction === undefined) return [...this.#sealed];
+    return [...this.#sealed].filter((batch) => batch.transaction === transaction);
+  }
+
+  has(batch: SealedBatch): boolean {
+    return this.#sealed.has(batch);
+  }
+
+  /** At most one batch of each partition, in the order in which they were sealed. */
+  nextRound(transaction: number): SealedBatch[] {
+    const round: SealedBatch[] = [];
+    const partitions = new Set<PartitionBatches>();
+    let bytes = 0;
+    for (const batch of this.#sealed) {
+      if (batch.transaction !== transaction || partitions.has(batch.of)) continue;
+      if (round.length > 0 && bytes + batch.bytes.length > LOG_PRODUCE_BYTES_MAX) break;
+      partitions.add(batch.of);
+      round.push(batch);
+      bytes += batch.bytes.length;
+    }
+    return round;
+  }
+
+  /** @param baseOffset negative: the broker does not say */
+  acknowledge(batch: SealedBatch, baseOffset: number): void {
+    const { of, count, bytes } = batch;
+    if (!this.#sealed.delete(batch)) return;
+    this.unsentBytes -= bytes.length;
+    of.acknowledgedSequence = addSequence(of.acknowledgedSequence, count);
+    if (baseOffset >= 0) of.nextOffset = baseOffset + count;
+  }
+
+  /** Forgets all that was not acknowledged; `identity`, when given, begins to count anew. */
+  drop(identity?: ProducerIdentity): void {
+    this.#sealed.clear();
+    this.unsentBytes = 0;
+    if (identity !== undefined) this.identity = identity;
+    for (const partitions of this.#partitions.values()) {
+      for (const of of partitions) {
+        if (of === undefined) continue;
+        of.open = undefined;
+        if (identity !== undefined) of.acknowledgedSequence = 0;
+        of.sequence = of.acknowledgedSequence;
+      }
+    }
+  }
+
+  get isEmpty(): boolean {
+    return this.#sealed.size === 0 && this.unsentBytes === 0;
+  }
+
+  #openBatch(of: PartitionBatches): RecordBatchBuilder {
+    const { compression, transactional } = this.#options;
+    const builder = new RecordBatchBuilder(
+      { compression, transactional, ...this.identity, baseSequence: of.sequence },
+      of.lastBatchBytes,
+    );
+    of.open = builder;
+    this.unsentBytes += builder.bytes;
+    return builder;
+  }
+
+  #seal(of: PartitionBatches, builder: RecordBatchBuilder): void {
+    of.open = undefined;
+    const { count, bytes: plainBytes } = builder;
+    this.unsentBytes -= plainBytes;
+    // A record that was too large has left none.
+    if (count === 0) return;
+    of.sequence = addSequence(of.sequence, count);
+    of.lastBatchBytes = Math.min(plainBytes, LOG_BATCH_BYTES);
+    const bytes = builder.finish();
+    this.unsentBytes += bytes.length;
+    const { topic, partition } = of;
+    this.#sealed.add({ of, topic, partition, bytes, count, transaction: this.transaction });
+  }
+}
+
+/** Whether a batch of so many bytes has no room for one more record. */
+function isAbove(bytes: number, key: RecordBytes | null, value: RecordBytes | null): boolean {
+  const atMost = bytes + bytesAtMost(key) + bytesAtMost(value) + OVERHEAD_BYTES;
+  if (atMost <= LOG_BATCH_BYTES) return false;
+  return bytes + bytesOf(key) + bytesOf(value) + OVERHEAD_BYTES > LOG_BATCH_BYTES;
+}
+
+function bytesAtMost(data: RecordBytes | null): number {
+  if (data === null) return 0;
+  return typeof data === 'string' ? data.length * CHARACTER_BYTES_MAX : data.length;
+}
+
+function bytesOf(data: RecordBytes | null): number {
+  if (data === null) return 0;
+  return typeof data === 'string' ? Buffer.byteLength(data, 'utf8') : data.length;
+}
