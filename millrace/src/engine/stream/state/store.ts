@@ -48,24 +48,46 @@ export interface Store<V = unknown> {
   readonly size: number;
 }
 
+/** What a store holds as of the last commit: for views, which never see what may be undone. */
+export interface ReadableStore<V = unknown> {
+  /** A value of its own, which may be changed. */
+  get(key: unknown, sub: number): V | undefined;
+  /** At most `limit` entries of keys with from <= key < to (undefined: no bound), in order. */
+  range(from: unknown, to: unknown, limit: number): readonly StoredEntry<V>[];
+  /** Entries, about. */
+  readonly size: number;
+}
+
+export interface StoredEntry<V = unknown> {
+  readonly key: unknown;
+  readonly sub: number;
+  readonly value: V;
+}
+
 /** All stores of a task, from the side of who commits. */
 export interface TaskState {
   /** Opens a store; before restore. The same spec each time. */
   store<V>(spec: StoreSpec<V>): Store<V>;
   readonly stores: readonly StoreSpec[];
+  /** The same store as others may read it between two calls, at any time. Undefined: there is none of that name. */
+  committedView(store: string): ReadableStore | undefined;
   /** Offset in its changelog up to which the durable part of a store holds it; undefined: nothing is there. */
   checkpoint(store: string): number | undefined;
   /** Puts in a record of the changelog that was committed. null deletes. */
   restore(store: string, key: Buffer, value: Buffer | null): void;
   /** A batch of restored records ended; the durable part may take them, with the checkpoint. */
   restored(store: string, checkpoint: number): Promise<void>;
-  /** Hands every change since the last commit to the changelog; later changes of the same transaction may follow. */
+  /** Hands every change since the last flush to the changelog, each entry once; later changes of the same transaction may follow. The
+   * bytes do not change afterwards. @throws {MillraceError} ML_VALUE_INVALID, naming store and key */
   flush(
     append: (store: string, key: Uint8Array, value: Uint8Array | null, time: number) => void,
   ): void;
   /** The transaction has committed: the overlay becomes part of the base. The durable part follows when it likes. @param checkpoints
    * offset behind the last record of each changelog that was written */
   committed(checkpoints: ReadonlyMap<string, number>): void;
+  /** Resolves when all that is committed is durable. Who waits for it after a commit bounds what waits for the disk in memory.
+   * @throws {MillraceError} ML_DISK_FULL and so on: what the disk said */
+  settled(): Promise<void>;
   /** Drops everything since the last commit. */
   abort(): void;
   /** Throws away the durable part, too: the changelog is the truth. */

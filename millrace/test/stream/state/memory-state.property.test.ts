@@ -1,0 +1,27 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { openMemoryState } from '../../../src/engine/stream/state/task-state.ts';
+import { anyStep, Life } from './state-steps.ts';
+
+const memory = {
+  open: () => Promise.resolve(openMemoryState()),
+  crash: () => Promise.resolve(),
+  lose: () => Promise.resolve(),
+};
+
+test('whatever is done to it, the state is that of the model, and that of the last commit after an abort', async () => {
+  let steps = 0;
+  await fc.assert(
+    fc.asyncProperty(fc.array(anyStep, { maxLength: 60 }), async (sequence) => {
+      const life = await Life.begin(memory);
+      for (const step of sequence) {
+        await life.step(step);
+        life.check();
+        steps++;
+      }
+      await life.end();
+    }),
+    { numRuns: 300 },
+  );
+  expect(steps).toBeGreaterThan(1000);
+});
