@@ -2,8 +2,15 @@
  * `millrace`: the language of flows. A program exports a flow; `millrace run` runs it.
  */
 export { files } from './connect/files/files.ts';
+export { msgpack } from './connect/topics/msgpack-serde.ts';
 export { bytes, json, string } from './connect/topics/serdes.ts';
-export { topic, type TopicOptions } from './connect/topics/topic-source.ts';
+export {
+  topic,
+  type Topic,
+  type TopicCreation,
+  type TopicOptions,
+  type TopicTime,
+} from './connect/topics/topic.ts';
 export { desc, type Descending, type Key, type SortKey } from './core/key-order.ts';
 export { type ErrorCode, MillraceError } from './core/errors.ts';
 export type { Counter, FlowBuilder, IterateOptions } from './flow/builder.ts';
@@ -21,26 +28,66 @@ export {
   words,
   type WordsExpression,
 } from './flow/expressions.ts';
+export { duration, type Duration } from './flow/durations.ts';
 export { flow, type FlowOptions, skipTo } from './flow/flow.ts';
 export type { Flow } from './flow/flow-types.ts';
 export { type EmitPair, mapReduce, type MapReduceOptions } from './flow/map-reduce.ts';
 export type { DeadLetter, ErrorPolicy, JoinStrategy } from './flow/plan.ts';
 export type { Lines, RowGroups, Rows } from './flow/rows.ts';
 export type { Serde } from './flow/serde.ts';
-export type { Sink, Writable } from './flow/sink.ts';
+export type { OptionalKey, Sink, Writable } from './flow/sink.ts';
 export type { Readable, Source } from './flow/source.ts';
+export { pattern } from './flow/pattern-builder.ts';
+export type {
+  Matched,
+  MatchedInPart,
+  Pattern,
+  PatternEnd,
+  SkipTo,
+  StepCondition,
+} from './flow/pattern-types.ts';
+export type { ProcessContext } from './flow/stream-nodes.ts';
 export type {
   Aggregation,
+  AsyncCall,
+  AsyncOptions,
   Broadcast,
   Emit,
   Entry,
-  Grouped,
+  GlobalTable,
+  JoinFunction,
   JoinOptions,
-  KeyedStream,
+  MergedAggregation,
+  ProcessFunctions,
   SampleOptions,
+  TableAggregation,
+  TableOptions,
+  WindowEmit,
+} from './flow/stream-options.ts';
+export type {
+  Grouped,
+  GroupedTable,
+  KeyedStream,
+  MatchedStream,
+  SessionWindowedStream,
   Stream,
   Table,
+  WindowedStream,
+  WindowedTable,
 } from './flow/streams.ts';
+export {
+  hopping,
+  type HoppingOptions,
+  type HoppingWindow,
+  session,
+  type SessionWindow,
+  sliding,
+  type SlidingWindow,
+  tumbling,
+  type TumblingWindow,
+  type WindowOptions,
+} from './flow/window-specs.ts';
+export type { Windowed, WindowSpec } from './flow/windows.ts';
 export type { Document } from './connect/files/read-documents.ts';
 export {
   openTable,

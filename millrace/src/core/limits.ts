@@ -245,8 +245,6 @@ export const ASYNC_ATTEMPTS = 1;
 export const ASYNC_ATTEMPTS_MAX = 100;
 /** Partitions that a program may ask a new topic to have. */
 export const TOPIC_PARTITIONS_MAX = 10_000;
-/** Steps of one pattern. */
-export const PATTERN_STEPS_MAX = 64;
 /** Repetitions of a step that a pattern may ask for by number. */
 export const PATTERN_TIMES_MAX = 1_000;
 
@@ -441,8 +439,25 @@ export const STREAM_TOPIC_WAIT_MS = 500;
 export const STREAM_JOINS_MAX = 5;
 /** Processes that may share one directory of state. */
 export const STREAM_INSTANCES_MAX = 64;
+/** What metrics of a flow say is at most so old. */
+export const STREAM_STATUS_MS = 500;
+/** State on this machine that was not used for so long is made anew: changelogs keep tombstones for a day. */
+export const STREAM_STATE_AGE_MS = 12 * 60 * 60 * 1_000;
+/** A running flow says so often that its state is in use. */
+export const STREAM_USED_MS = 60_000;
 /** Worker threads of one flow in one process. */
 export const STREAM_WORKERS_MAX = 256;
+
+// engine/stream, time and tasks -----------------------------------------------------------------------------------
+
+/** A record whose time is so far ahead of the wall clock is refused: it would close the windows of all others. */
+export const TIMESTAMP_AHEAD_MS_MAX = 24 * 60 * 60 * 1000;
+/** Metadata of one committed offset that a broker takes (offset.metadata.max.bytes). */
+export const OFFSET_METADATA_BYTES_MAX = 4_096;
+/** Writers of an exchange whose times fit into that, however far apart they are; of more, a store has them. */
+export const CLOCK_WRITERS_MAX = 300;
+/** A function of the program that was called and has not called back for so long stops the flow. */
+export const STREAM_CALL_MS_MAX = 10 * 60 * 1000;
 
 // engine/stream/state ---------------------------------------------------------------------------------------------
 
@@ -457,3 +472,24 @@ export const STATE_FLUSH_BYTES = 64 * 1024;
 
 /** A join by foreign key remembers for so long, by event time, that a row has no result: outdated answers may be on their way. */
 export const FOREIGN_JOIN_FORGET_MS = 24 * 60 * 60 * 1000;
+
+// engine/stream/patterns ------------------------------------------------------------------------------------------
+
+/** Steps of one pattern: a set of them is a number of 31 bits. */
+export const PATTERN_STEPS_MAX = 30;
+/** What is kept of the partial matches of one key: a record counts once for each of them that it ends, or that others go on from. */
+export const PATTERN_PARTIALS_MAX = 10_000;
+
+// engine/stream/async ---------------------------------------------------------------------------------------------
+
+/** Before the second try of a call; doubles with each further one… */
+export const ASYNC_RETRY_PAUSE_MS = 100;
+/** …up to this. */
+export const ASYNC_RETRY_PAUSE_MS_MAX = 10_000;
+
+// Topics written by bounded runs.
+
+/** How long writing all topics of a job may take: what Apache Kafka allows unless told otherwise. */
+export const PUBLISH_TRANSACTION_MS = 900_000;
+/** Bytes on their way to the broker while a job writes topics. */
+export const PUBLISH_UNSENT_BYTES = 16 * 1024 * 1024;

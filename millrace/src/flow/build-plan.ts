@@ -9,13 +9,14 @@ import {
   FlowScope,
   flowError,
   Handle,
+  isName,
+  type NodeContent,
   numberNodes,
   type Operator,
   requireVisible,
   Scope,
 } from './draft.ts';
 import { fingerprintOf } from './fingerprint.ts';
-import { isPresent, keepRight, nothing } from './functions.ts';
 import { described, functionOf, requireInteger, type UserFunction } from './operator-builder.ts';
 import { Parameters, type ParameterValue } from './parameters.ts';
 import type { ErrorPolicy, IterateNode, Plan, PlanNode } from './plan.ts';
@@ -23,10 +24,16 @@ import { columnsOfLayout, RowsBuilder } from './rows-builder.ts';
 import type { Readable, Source } from './source.ts';
 import {
   BroadcastBuilder,
+  GlobalTableBuilder,
+  KeyedBuilder,
+  latestOf,
   type StreamBuilder,
   type Surface,
   TableBuilder,
 } from './stream-builders.ts';
+import type { TableOptions } from './stream-options.ts';
+import { tableContent } from './timed-operators.ts';
+import type { TopicPort } from './topic-port.ts';
 
 export interface PlanRequest {
   readonly name: string;
@@ -99,7 +106,8 @@ function refuseEqualTargets(
   if (onError.kind === 'skip') sinks.push(onError.sink);
   const seen = new Set<string>();
   for (const { target } of sinks) {
-    if (target.kind === 'stdout') continue;
+    // Topics take the records of any number of streams.
+    if (target.kind === 'stdout' || target.kind === 'topic') continue;
     const path = target.path.replace(/\/+$/, '');
     if (seen.has(path))
       throw flowError(
@@ -118,6 +126,8 @@ class FlowRoot implements Surface<FlowBuilder> {
   readonly counters = new Map<string, UserCounter>();
   readonly #root: Scope;
   readonly #parameters: Parameters;
+  /** A topic is read once, however often the program reads it. */
+  readonly #topics = new Map<TopicPort, Draft>();
 
   constructor(root: Scope, parameters: Parameters) {
     this.#root = root;
@@ -130,23 +140,44 @@ class FlowRoot implements Surface<FlowBuilder> {
     return new RowsBuilder(this.#addSource(operator, source), columnsOfLayout(source.columns));
   }
 
-  table(from: Readable): TableBuilder {
-    const operator = this.#operator('table');
-    const read = this.#addSource(operator, sourceOf(operator, from));
-    const latest = addNode(
-      operator,
-      {
-        kind: 'aggregate',
-        init: nothing,
-        add: keepRight,
-        merge: keepRight,
-        finish: undefined,
-        builtin: undefined,
-        isKeyed: true,
-      },
-      [read],
+  readKeyed(from: Readable): KeyedBuilder {
+    const operator = this.#operator('readKeyed');
+    return new KeyedBuilder(this.#addSource(operator, sourceOf(operator, from)));
+  }
+
+  table(from: Readable, options: TableOptions = {}): TableBuilder {
+    const source = sourceOf(this.#operator('table', options.name), from);
+    const name = options.name ?? source.topic?.name;
+    const operator = this.#operator('table', name);
+    const read = this.#addSource(operator, source);
+    if (source.topic === undefined) return new TableBuilder(latestOf(operator, read, options));
+    return new TableBuilder(
+      this.#addTable(operator, read, tableContent(operator, 'partition', options)),
     );
-    return new TableBuilder(addNode(operator, { kind: 'filter', fn: isPresent }, [latest]));
+  }
+
+  globalTable(from: Readable, options: Pick<TableOptions, 'name'> = {}): GlobalTableBuilder {
+    const source = sourceOf(this.#operator('globalTable', options.name), from);
+    const operator = this.#operator('globalTable', options.name ?? source.topic?.name);
+    if (source.topic === undefined) {
+      throw flowError(operator, `it is the table of a topic, and ${source.label} is none`);
+    }
+    const read = this.#addSource(operator, source);
+    const { name } = options;
+    const content = tableContent(operator, 'global', name === undefined ? {} : { name });
+    return new GlobalTableBuilder(this.#addTable(operator, read, content));
+  }
+
+  #addTable(operator: Operator, read: Draft, content: NodeContent): Draft {
+    const { name } = operator;
+    if (name !== undefined && isName(name) && read.scope.flow.names.has(name)) {
+      throw flowError(
+        operator,
+        `the name "${name}" is taken by another operator of the flow`,
+        "A table is called after its topic unless it is given a name: { name: 'customers-now' }",
+      );
+    }
+    return addNode(operator, content, [read], name);
   }
 
   param(name: string, fallback: ParameterValue): ParameterValue {
@@ -211,7 +242,12 @@ class FlowRoot implements Surface<FlowBuilder> {
 
   #addSource(operator: Operator, source: Source): Draft {
     if (this.#root.isClosed) throw flowError(operator, 'the flow has been built already');
-    return this.#root.add({ kind: 'source', source }, [], undefined);
+    const { topic } = source;
+    const known = topic === undefined ? undefined : this.#topics.get(topic);
+    if (known !== undefined) return known;
+    const draft = this.#root.add({ kind: 'source', source }, [], undefined);
+    if (topic !== undefined) this.#topics.set(topic, draft);
+    return draft;
   }
 
   #operator(method: string, name?: unknown): Operator {

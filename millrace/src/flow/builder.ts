@@ -2,7 +2,8 @@
 import type { PlanCounter } from './plan.ts';
 import type { Readable } from './source.ts';
 import type { ReadStream } from './rows.ts';
-import type { Broadcast, KeyedStream, Stream, Table } from './streams.ts';
+import type { Broadcast, GlobalTable, TableOptions } from './stream-options.ts';
+import type { KeyedStream, Stream, Table } from './streams.ts';
 
 /** A counter of the program. Only what attempts counted that were committed is reported at the end of a job. */
 export interface Counter {
@@ -32,10 +33,31 @@ export interface FlowBuilder {
   read<T, K>(from: Readable<T, K>): ReadStream<T>;
 
   /**
-   * The latest value of each key of a source that has keys; keys whose latest value is null are left out.
+   * A stream of the records of a source under their keys, such as those of a topic. Records of equal keys are in one partition of a topic
+   * if those who wrote it saw to that, as producers do by themselves: nothing is moved.
    * @throws {MillraceError} ML_FLOW_INVALID
+   * @example f.readKeyed(topic('orders', { value: json<Order>() })).count('orders-per-customer')
    */
-  table<T, K>(from: Readable<T, K>): Table<K, NonNullable<T>>;
+  readKeyed<T, K>(from: Readable<T, K>): KeyedStream<K, T>;
+
+  /**
+   * The latest value of each key of a source that has keys; keys whose latest value is null are left out. That of a topic is called
+   * after it, and is kept as records come.
+   * @throws {MillraceError} ML_FLOW_INVALID
+   * @example f.table(topic('customers', { value: json<Customer>() }), { history: '1 day' })
+   */
+  table<T, K>(from: Readable<T, K>, options?: TableOptions): Table<K, NonNullable<T>>;
+
+  /**
+   * The latest value of each key of a topic, all of it in every task, for `joinGlobal`: for small tables, looked up by any key. It is
+   * complete before the first record is processed.
+   * @throws {MillraceError} ML_FLOW_INVALID
+   * @example orders.joinGlobal('with-rate', f.globalTable(rates), (order) => order.currency, (order, rate) => order.total * rate)
+   */
+  globalTable<T, K>(
+    from: Readable<T, K>,
+    options?: Pick<TableOptions, 'name'>,
+  ): GlobalTable<K, NonNullable<T>>;
 
   /**
    * A parameter of the program: what `--set name=value` says, else the default, whose type it has.

@@ -6,6 +6,7 @@
  */
 import { MillraceError } from '../core/errors.ts';
 import { PLAN_NODES_MAX } from '../core/limits.ts';
+import { isPresent } from './functions.ts';
 import type { PlanNode } from './plan.ts';
 
 /** A plan node without its number, name and inputs. */
@@ -21,6 +22,8 @@ export interface Draft {
   readonly inputs: readonly Draft[];
   /** undefined: one is made up. */
   readonly name: string | undefined;
+  /** Something that it reads, directly or not, is a topic: its records have times, and it need not end. */
+  readonly isEndless: boolean;
 }
 
 /** What all scopes of a flow share. */
@@ -28,6 +31,8 @@ export class FlowScope {
   readonly flowName: string;
   readonly writes: Draft[] = [];
   readonly names = new Set<string>();
+  /** Tables that were used as streams, and the streams of their values. */
+  readonly records = new Map<Draft, Draft>();
   nodes = 0;
   /** The body that is being built, or the flow itself. */
   current: Scope | undefined;
@@ -80,6 +85,10 @@ export class Scope {
       content: Object.freeze(content),
       inputs: Object.freeze([...inputs]),
       name,
+      isEndless:
+        content.kind === 'source'
+          ? content.source.topic !== undefined
+          : inputs.some((input) => input.isEndless),
     });
     this.drafts.push(draft);
     return draft;
@@ -91,13 +100,15 @@ export class Scope {
   }
 }
 
-export type HandleKind = 'stream' | 'keyed' | 'grouped' | 'broadcast';
+export type HandleKind = 'stream' | 'keyed' | 'grouped' | 'windowed' | 'broadcast' | 'global';
 
 const NEEDED: Readonly<Record<HandleKind, string>> = {
   stream: 'a stream without keys (`.values()` and `.entries()` make one of a keyed stream)',
   keyed: 'a stream with keys (`keyBy` gives it some)',
   grouped: 'what groupBy returns',
+  windowed: 'what window returns',
   broadcast: 'what f.broadcast returns',
+  global: 'what f.globalTable returns',
 };
 
 /** What the objects that users hold have in common: the draft that they stand for, which only the language can reach. */
@@ -129,7 +140,10 @@ export interface Operator {
   readonly flow: string | undefined;
 }
 
-/** Adds a node that takes `inputs` to the innermost scope among theirs. */
+/**
+ * Adds a node that takes `inputs` to the innermost scope among theirs. What takes records, and is given the changes of a table, gets
+ * the new values alone: functions of the user never see that a key was deleted, unless `toStream` says so.
+ */
 export function addNode(
   operator: Operator,
   content: NodeContent,
@@ -138,11 +152,39 @@ export function addNode(
 ): Draft {
   const scope = innermost(operator, inputs);
   if (name !== undefined) claimName(operator, scope.flow, name);
+  const takesTables = content.isTable === true || TAKE_TABLES.has(content.kind);
   return scope.add(
     content,
-    inputs.map((input) => scope.import(input)),
+    inputs.map((input) => scope.import(takesTables ? input : recordsOf(input))),
     name,
   );
+}
+
+/** Nodes that know what to do with the changes of a table. */
+const TAKE_TABLES: ReadonlySet<PlanNode['kind']> = new Set([
+  'toStream',
+  'tableAggregate',
+  'tableJoin',
+  'foreignJoin',
+  'globalJoin',
+  'sideOutput',
+  'write',
+  // These run where tables have an end, and then are just their records.
+  'join',
+  'broadcast',
+  'iterate',
+]);
+
+/** The records of a stream as they are; of a table, the values that are new. */
+function recordsOf(draft: Draft): Draft {
+  if (draft.content.isTable !== true) return draft;
+  const { scope } = draft;
+  const known = scope.flow.records.get(draft);
+  if (known !== undefined) return known;
+  const changes = scope.add({ kind: 'toStream' }, [draft], undefined);
+  const records = scope.add({ kind: 'filter', fn: isPresent }, [changes], undefined);
+  scope.flow.records.set(draft, records);
+  return records;
 }
 
 /** The innermost scope of the inputs: all others must be around it, and open. */

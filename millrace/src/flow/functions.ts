@@ -1,7 +1,7 @@
 /** The functions that the language itself puts into a plan. */
 import type { Key } from '../core/key-order.ts';
 import type { ValueFunction } from './plan.ts';
-import type { Entry } from './streams.ts';
+import type { Entry } from './stream-options.ts';
 
 const PARTS = new WeakMap<object, readonly unknown[]>();
 
@@ -83,6 +83,26 @@ export function reducer(
     if (left === undefined) return right;
     return right === undefined ? left : fn(left, right);
   });
+}
+
+/** Takes a value out of what `reducer` has put together; what is empty stays so. */
+export function unreducer(
+  fn: (left: unknown, right: unknown) => unknown,
+): (left: unknown, right: unknown) => unknown {
+  return madeOf([fn], (left: unknown, right: unknown) =>
+    left === undefined ? undefined : fn(left, right),
+  );
+}
+
+/** `fn` of a join whose sides have changed places. */
+export function flipped(
+  fn: (left: unknown, right: unknown, key: unknown) => unknown,
+): (left: unknown, right: unknown, key: unknown) => unknown {
+  return madeOf([fn], (left: unknown, right: unknown, key: unknown) => fn(right, left, key));
+}
+
+export function keyOfRecord(_value: unknown, key: unknown): unknown {
+  return key;
 }
 
 /** For each predicate, and last for none of them: whether it is the first that holds: as for `filter`, anything

@@ -10,7 +10,7 @@ import type { GroupNode, ValueFunction } from './plan.ts';
 import type { Writable } from './sink.ts';
 import type { Readable } from './source.ts';
 import { GroupedBuilder } from './stream-builders.ts';
-import type { Emit } from './streams.ts';
+import type { Emit } from './stream-options.ts';
 import type { FlowTypeError, KeyFits, StreamSinkFits } from './type-errors.ts';
 
 /** Puts out a value under a key. */

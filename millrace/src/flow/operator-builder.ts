@@ -7,10 +7,12 @@ import {
   type NodeContent,
   type Operator,
 } from './draft.ts';
-import { branchFilters, increment, nothing, plus, reducer, zero } from './functions.ts';
-import type { JoinStrategy, SortOrder, ValueFunction } from './plan.ts';
+import { DURATION_FORMS, durationText, millisecondsOf } from './durations.ts';
+import { branchFilters, identity, increment, nothing, plus, reducer, zero } from './functions.ts';
+import type { SortOrder, ValueFunction } from './plan.ts';
 import type { Sink, Writable } from './sink.ts';
-import type { JoinOptions, SampleOptions } from './streams.ts';
+import type { GlobalJoinNode } from './stream-nodes.ts';
+import type { SampleOptions } from './stream-options.ts';
 
 /** A function of the user, whatever it takes. */
 export type UserFunction = (...values: never[]) => unknown;
@@ -49,7 +51,12 @@ export abstract class OperatorBuilder extends Handle {
 
   protected addFunction(kind: 'filter' | 'tap' | 'keyBy', method: string, fn: UserFunction): Draft {
     const operator = this.operator(method);
-    return this.add(operator, { kind, fn: functionOf(operator, fn) });
+    return this.add(operator, { kind, fn: functionOf(operator, fn), ...this.tableFlag(kind) });
+  }
+
+  /** Set on what keeps a table of topics a table. */
+  private tableFlag(kind: 'filter' | 'tap' | 'keyBy'): { readonly isTable?: true } {
+    return this.draft.content.isTable === true && kind !== 'keyBy' ? { isTable: true } : {};
   }
 
   protected addMapping(
@@ -59,7 +66,28 @@ export abstract class OperatorBuilder extends Handle {
     keepsKey: boolean,
   ): Draft {
     const operator = this.operator(method);
-    return this.add(operator, { kind, fn: functionOf(operator, fn), keepsKey });
+    const isTable = this.draft.content.isTable === true && kind === 'map' && keepsKey;
+    const content = { kind, fn: functionOf(operator, fn), keepsKey };
+    return this.add(operator, isTable ? { ...content, isTable } : content);
+  }
+
+  protected addDedupe(operator: Operator, by: ValueFunction, within: unknown): Draft {
+    requireTimes(operator, this.draft);
+    const withinMs = durationOf(operator, 'the time', within, 1);
+    return this.addNamed(operator, { kind: 'dedupe', by, withinMs });
+  }
+
+  protected addGlobalJoin(
+    type: 'inner' | 'left',
+    name: string,
+    table: unknown,
+    given: { readonly keyOf: UserFunction; readonly fn: UserFunction },
+  ): Draft {
+    const operator = this.operator(type === 'left' ? 'leftJoinGlobal' : 'joinGlobal', name);
+    const right = Handle.draftOf(operator, table, 'global');
+    const lookupKey = functionOf(operator, given.keyOf, 'the function that gives the key');
+    const fn = functionOf(operator, given.fn) as unknown as GlobalJoinNode['fn'];
+    return this.addNamed(operator, { kind: 'globalJoin', type, lookupKey, fn }, [right]);
   }
 
   protected addSample(fraction: number, options: SampleOptions = {}): Draft {
@@ -102,6 +130,11 @@ export abstract class OperatorBuilder extends Handle {
     return this.add(operator, { kind: 'with', fn: functionOf(operator, fn), keepsKey }, [side]);
   }
 
+  /** Set on aggregates per key that change as records come. */
+  private keptFlag(isKeyed: boolean): { readonly isTable?: true } {
+    return isKeyed && this.draft.isEndless ? { isTable: true } : {};
+  }
+
   protected addCount(name: string, isKeyed: boolean): Draft {
     return this.addNamed(this.operator('count', name), {
       kind: 'aggregate',
@@ -111,6 +144,7 @@ export abstract class OperatorBuilder extends Handle {
       finish: undefined,
       builtin: 'count',
       isKeyed,
+      ...this.keptFlag(isKeyed),
     });
   }
 
@@ -125,6 +159,7 @@ export abstract class OperatorBuilder extends Handle {
       finish: undefined,
       builtin: undefined,
       isKeyed,
+      ...this.keptFlag(isKeyed),
     });
   }
 
@@ -139,7 +174,15 @@ export abstract class OperatorBuilder extends Handle {
       finish: finish === undefined ? undefined : functionOf(operator, finish, 'finish'),
       builtin: undefined,
       isKeyed,
+      ...this.keptFlag(isKeyed),
     });
+  }
+
+  /** Records of a source may have keys that a stream without keys does not show. */
+  private withoutKey(): Draft {
+    const { content } = this.draft;
+    const hasNone = (content.kind === 'map' || content.kind === 'flatMap') && !content.keepsKey;
+    return hasNone ? this.draft : this.addMap(identity, false);
   }
 
   protected addWrite(to: Writable, isKeyed: boolean): void {
@@ -148,7 +191,8 @@ export abstract class OperatorBuilder extends Handle {
     if (sink.arrangement === 'by-key' && !isKeyed) {
       throw flowError(operator, `${sink.label} needs keys: give the stream some with keyBy`);
     }
-    const draft = this.add(operator, { kind: 'write', sink });
+    const from = sink.topic === undefined || isKeyed ? this.draft : this.withoutKey();
+    const draft = addNode(operator, { kind: 'write', sink }, [from]);
     if (draft.scope.parent !== undefined) {
       throw flowError(
         operator,
@@ -187,24 +231,27 @@ export function requireInteger(
   );
 }
 
-const STRATEGIES: readonly unknown[] = [
-  'sort-merge',
-  'broadcast-hash',
-  'partitioned-hash',
-] satisfies JoinStrategy[];
+/** Only records of topics have a time. */
+export function requireTimes(operator: Operator, draft: Draft): void {
+  if (draft.isEndless) return;
+  throw flowError(
+    operator,
+    'the records that it is given have no times: none of them comes from a topic',
+    'Read them from a topic',
+  );
+}
 
-export function joinOptions(
-  operator: Operator,
-  options: JoinOptions = {},
-): { readonly strategy: JoinStrategy | undefined; readonly splitsHotKeys: boolean } {
-  const { strategy, splitHotKeys = true } = options;
-  if (strategy !== undefined && !STRATEGIES.includes(strategy)) {
-    throw flowError(
-      operator,
-      `the strategy must be one of ${STRATEGIES.join(', ')}, and is ${described(strategy)}`,
-    );
+/** The milliseconds of a length of time that a program gave. */
+export function durationOf(operator: Operator, what: string, given: unknown, min: number): number {
+  const ms = millisecondsOf(given);
+  if (ms === undefined) {
+    throw flowError(operator, `${what} must be ${DURATION_FORMS}, and is ${described(given)}`);
   }
-  return { strategy, splitsHotKeys: splitHotKeys };
+  if (ms >= min) return ms;
+  throw flowError(
+    operator,
+    `${what} must be at least ${durationText(min)}, and is ${described(given)}`,
+  );
 }
 
 /** The sink behind what a program gave to be written to. */

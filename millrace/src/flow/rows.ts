@@ -4,7 +4,8 @@ import type { AnyUse, ColumnsFit, EqualsFit, Flat, KnownColumn, Resolved } from 
 import type { ColumnValue } from './columns.ts';
 import type { AggregateExpression, ColumnExpression, WordsExpression } from './expressions.ts';
 import type { Writable } from './sink.ts';
-import type { Grouped, SampleOptions, Stream } from './streams.ts';
+import type { SampleOptions } from './stream-options.ts';
+import type { Grouped, Stream } from './streams.ts';
 import type {
   IsAny,
   KeyFits,

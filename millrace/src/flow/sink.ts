@@ -18,6 +18,8 @@ export interface Sink<Value = never, Key = never> {
   readonly target: SinkTarget;
   /** Of topics: what a run without end writes. */
   readonly topic?: TopicPort;
+  /** The same place for records with their times, `{ t, m, v, o }` as `engine/bounded/timed.ts` says. Topics only. */
+  timed?(): Sink;
   /** How records must be arranged before they are written. `any`: as they come. `single`: one part holds all of them.
    * `by-key`: hash partitions over the raw key, each sorted by key (a table). */
   readonly arrangement: 'any' | 'single' | 'by-key';
@@ -32,14 +34,22 @@ export interface Sink<Value = never, Key = never> {
    * that describe them, such as the index of a table. Not called for stdout.
    */
   complete?(context: CompleteContext): Promise<void>;
+  /** Topics: called once by the driver with all parts, in order: appends their records. Those of all sinks are one transaction. */
+  publish?(env: Env, context: PublishContext): Promise<void>;
 }
 
 /**
  * What `.write()` takes: a place that can be written, such as `files.ndjson('out')` or a topic. `Key` unknown, or never: it ignores keys,
- * and gets tables as entries; any other type: it takes keys of that type.
+ * and gets tables as entries; OptionalKey: it takes keys of a type where records have some; any other type: it needs keys of that type.
  */
 export interface Writable<Value = never, Key = never> {
   sink(): Sink<Value, Key>;
+}
+
+/** As the key of a Writable: keys of type K are written where there are some, and records without a key as well. */
+export interface OptionalKey<K> {
+  /** Carries the type; never set. */
+  readonly optionalKey: (key: K) => void;
 }
 
 export type SinkTarget =
@@ -47,7 +57,8 @@ export type SinkTarget =
   | { readonly kind: 'file'; readonly path: string }
   /** A directory of parts. `extension`: `.ndjson`, `.csv.gz`… */
   | { readonly kind: 'directory'; readonly path: string; readonly extension: string }
-  | { readonly kind: 'stdout' };
+  | { readonly kind: 'stdout' }
+  | { readonly kind: 'topic'; readonly topic: string };
 
 export interface WriteContext {
   readonly env: Env;
@@ -84,6 +95,20 @@ export interface Part {
   readonly head?: { readonly bytes: number; readonly key: string };
   /** What `complete` needs to know of it. */
   readonly extra?: unknown;
+}
+
+export interface PublishContext {
+  readonly parts: readonly Part[];
+  /** Of the topic. */
+  readonly partitions: number;
+  append(
+    partition: number,
+    timestamp: number,
+    key: Uint8Array | null,
+    value: Uint8Array | null,
+  ): void;
+  /** A promise when the broker is behind: to be awaited. */
+  drained(): Promise<void> | undefined;
 }
 
 export interface CompleteContext {

@@ -11,9 +11,31 @@
  * unique in the flow, and name the operator in the plan, in errors and in metrics.
  */
 import type { SortKey } from '../core/key-order.ts';
-import type { JoinStrategy } from './plan.ts';
+import type { Duration } from './durations.ts';
+import type { MatchedInPart, Matched, PatternEnd } from './pattern-types.ts';
 import type { Writable } from './sink.ts';
 import type {
+  Aggregation,
+  AsyncCall,
+  AsyncOptions,
+  Broadcast,
+  Emit,
+  Entry,
+  GlobalTable,
+  JoinFunction,
+  JoinOptions,
+  KeyedPredicate,
+  MergedAggregation,
+  Narrowed,
+  Predicate,
+  ProcessFunctions,
+  SampleOptions,
+  TableAggregation,
+  TableOptions,
+  WindowEmit,
+} from './stream-options.ts';
+import type {
+  FlowTypeError,
   KeyedSinkFits,
   KeyFits,
   OwnKeyFits,
@@ -22,55 +44,15 @@ import type {
   StreamSinkFits,
   TableSinkFits,
 } from './type-errors.ts';
-
-/** A record of a table. */
-export interface Entry<K, V> {
-  readonly key: K;
-  readonly value: V;
-}
-
-/** An aggregation of the user: what `aggregate` takes. Its functions are synchronous. */
-export interface Aggregation<T, K, A, R = A> {
-  /** A new accumulator: plain data. */
-  readonly init: () => A;
-  /** Puts one value into it, in the order of the stream. May change the accumulator and return it. */
-  readonly add: (accumulator: A, value: T, key: K) => A;
-  /**
-   * Puts two accumulators into one, `left` being of records that come before those of `right`. With it, records are
-   * aggregated where they are read, and far less has to move. It must be associative.
-   */
-  readonly merge?: (left: A, right: A) => A;
-  /** What the result is. Default: the accumulator. */
-  readonly finish?: (accumulator: A, key: K) => R;
-}
-
-export interface SampleOptions {
-  /** An integer, 0 to 4,294,967,295; other seeds choose other records. Default 0. */
-  readonly seed?: number;
-}
-
-export interface JoinOptions {
-  /** How to join. Default: the planner's choice, which `millrace plan` shows with its reason. */
-  readonly strategy?: JoinStrategy;
-  /** Whether a key with very many records may be shared between tasks; the result is the same. Default true. */
-  readonly splitHotKeys?: boolean;
-}
-
-/** Side data in the memory of every task: what `f.broadcast` returns, and `with` takes. */
-export interface Broadcast<Side> {
-  readonly kind: 'broadcast';
-  /** Carries the type; never set. */
-  readonly types?: Side;
-}
+import type { SessionWindow } from './window-specs.ts';
+import type { Windowed, WindowSpec } from './windows.ts';
 
 /** What a stream consists of. */
 type RecordOf<S> =
   S extends Stream<infer T> ? T : S extends KeyedStream<unknown, infer T> ? T : never;
-type Predicate<T> = (value: T) => boolean | PromiseLike<boolean>;
-type KeyedPredicate<T, K> = (value: T, key: K) => boolean | PromiseLike<boolean>;
-/** What a predicate leaves of a type: a type guard narrows it. */
-type Narrowed<T, P> = P extends Guard<T, infer U> ? U : T;
-type Guard<T, U extends T> = (value: T, ...rest: never[]) => value is U;
+/** The right side of a join. */
+type RightStream<K, L, U> = KeyedStream<L, U> & SameKey<K, L>;
+type RightTable<K, L, U> = Table<L, U> & SameKey<K, L>;
 
 /** A stream of records of type T. */
 export interface Stream<T> {
@@ -162,6 +144,41 @@ export interface Stream<T> {
    * @example hits.with(f.broadcast('countries', countries), (hit, byCode) => ({ ...hit, country: byCode.get(hit.code) }))
    */
   with<Side, U>(broadcast: Broadcast<Side>, fn: (value: T, side: Side) => U): Stream<Awaited<U>>;
+
+  /**
+   * The first record of each key within a time, by event time; others that come within it are dropped.
+   * @example payments.dedupe('once', (payment) => payment.id, '1 hour')
+   */
+  dedupe<const K>(name: string, by: (value: T) => K & KeyFits<K>, within: Duration): Stream<T>;
+
+  /**
+   * Makes one record of each by a call that waits, of a service for example: several at a time, results in the order of the records.
+   * @example orders.mapAsync('rates', async (order, { signal }) => fetchRate(order.currency, signal), { concurrency: 32, timeout: '2s' })
+   */
+  mapAsync<U>(
+    name: string,
+    fn: (value: T, call: AsyncCall) => U,
+    options?: AsyncOptions,
+  ): Stream<Awaited<U>>;
+
+  /**
+   * Each record with the value that a key has in a global table; those without one are dropped.
+   * @example orders.joinGlobal('with-rate', f.globalTable(rates), (order) => order.currency, (order, rate) => order.total * rate)
+   */
+  joinGlobal<L, U, R>(
+    name: string,
+    table: GlobalTable<L, U>,
+    keyOf: (value: T) => L | null | undefined,
+    fn: (value: T, found: U) => R,
+  ): Stream<Awaited<R>>;
+
+  /** Like `joinGlobal`, and each record without a match, with undefined. */
+  leftJoinGlobal<L, U, R>(
+    name: string,
+    table: GlobalTable<L, U>,
+    keyOf: (value: T) => L | null | undefined,
+    fn: (value: T, found: U | undefined) => R,
+  ): Stream<Awaited<R>>;
 
   /** The number of records, as one record: 0 for an empty stream. */
   count(name: string): Stream<number>;
@@ -263,55 +280,117 @@ export interface KeyedStream<K, T> {
   aggregate<A, R = A>(name: string, aggregation: Aggregation<T, K, A, R>): Table<K, R>;
 
   /**
-   * Every pair of a record of this stream and one of `right` with the same key. A key of null matches nothing, as in SQL.
+   * Every pair of a record of this stream and one of `right` with the same key. A key of null matches nothing, as in SQL. Of two
+   * streams of topics: whose times are near (`within`). A table of a topic gives the value that the key has when the record comes.
    * @example orders.keyBy((o) => o.customerId).join('with-customer', customers, (order, customer) => ({ ...order, tier: customer.tier }))
    */
   join<L, U, R>(
     name: string,
-    right: KeyedStream<L, U> & SameKey<K, L>,
-    fn: (left: T, right: U, key: K) => R,
+    right: RightStream<K, L, U>,
+    fn: JoinFunction<T, U, K, R>,
     options?: JoinOptions,
   ): KeyedStream<K, Awaited<R>>;
 
   /** Like `join`, and each record of this stream without a match once, with `right` undefined. */
   leftJoin<L, U, R>(
     name: string,
-    right: KeyedStream<L, U> & SameKey<K, L>,
-    fn: (left: T, right: U | undefined, key: K) => R,
+    right: RightStream<K, L, U>,
+    fn: JoinFunction<T, U | undefined, K, R>,
     options?: JoinOptions,
   ): KeyedStream<K, Awaited<R>>;
 
   /** Like `join`, and each record of `right` without a match once, with `left` undefined. */
   rightJoin<L, U, R>(
     name: string,
-    right: KeyedStream<L, U> & SameKey<K, L>,
-    fn: (left: T | undefined, right: U, key: K) => R,
+    right: RightStream<K, L, U>,
+    fn: JoinFunction<T | undefined, U, K, R>,
     options?: JoinOptions,
   ): KeyedStream<K, Awaited<R>>;
 
   /** Like `join`, and each record of either side without a match once. */
   outerJoin<L, U, R>(
     name: string,
-    right: KeyedStream<L, U> & SameKey<K, L>,
-    fn: (left: T | undefined, right: U | undefined, key: K) => R,
+    right: RightStream<K, L, U>,
+    fn: JoinFunction<T | undefined, U | undefined, K, R>,
     options?: JoinOptions,
   ): KeyedStream<K, Awaited<R>>;
 
   /** The records of this stream whose key `right` has, each once. */
   semiJoin<L, U>(
     name: string,
-    right: KeyedStream<L, U> & SameKey<K, L>,
+    right: RightStream<K, L, U>,
     options?: JoinOptions,
   ): KeyedStream<K, T>;
 
   /** The records of this stream whose key `right` does not have; those with a key of null are among them. */
   antiJoin<L, U>(
     name: string,
-    right: KeyedStream<L, U> & SameKey<K, L>,
+    right: RightStream<K, L, U>,
     options?: JoinOptions,
   ): KeyedStream<K, T>;
 
-  /** Writes the values, and the keys too where the sink takes them, as `files.table` does. */
+  /** As on streams; the key stays. */
+  joinGlobal<L, U, R>(
+    name: string,
+    table: GlobalTable<L, U>,
+    keyOf: (value: T, key: K) => L | null | undefined,
+    fn: JoinFunction<T, U, K, R>,
+  ): KeyedStream<K, Awaited<R>>;
+  leftJoinGlobal<L, U, R>(
+    name: string,
+    table: GlobalTable<L, U>,
+    keyOf: (value: T, key: K) => L | null | undefined,
+    fn: JoinFunction<T, U | undefined, K, R>,
+  ): KeyedStream<K, Awaited<R>>;
+
+  /** The first record of each key and of what `by` gives within a time, by event time. The key stays. */
+  dedupe<const L>(
+    name: string,
+    by: (value: T, key: K) => L & KeyFits<L>,
+    within: Duration,
+  ): KeyedStream<K, T>;
+
+  /** As `mapAsync` of a stream; the key stays. */
+  mapValuesAsync<U>(
+    name: string,
+    fn: (value: T, key: K, call: AsyncCall) => U,
+    options?: AsyncOptions,
+  ): KeyedStream<K, Awaited<U>>;
+
+  /**
+   * Windows over event time, for what is aggregated behind it.
+   * @example bids.keyBy((bid) => bid.item).window(tumbling('1 minute', { grace: '10s' })).count('bids-per-minute')
+   */
+  window(window: SessionWindow): SessionWindowedStream<K, T>;
+  window(window: WindowSpec): WindowedStream<K, T>;
+
+  /** The latest value of each key as a table; null and undefined delete. */
+  toTable(name: string, options?: Omit<TableOptions, 'name'>): Table<K, NonNullable<T>>;
+
+  /**
+   * State and timers of your own, per key. Say what they are: the types follow from that of the context.
+   * @example
+   * payments.process('silence', {
+   *   onRecord: (payment, context: ProcessContext<number, string>) => context.setTimer(context.time + 60_000),
+   *   onTimer: (context, key) => context.emit(`${key} is silent`),
+   * });
+   */
+  process<S, R>(name: string, functions: ProcessFunctions<T, K, S, R>): KeyedStream<K, R>;
+
+  /**
+   * Matches of a pattern among the records of a key, in the order of their event times.
+   * @param select makes a record of the records of a match, by step
+   * @example
+   * const small = pattern('small', (p: Payment) => p.amount < 1).next('large', (p) => p.amount > 500).within('1 minute');
+   * payments.match('fraud', small, ({ small: [first], large: [then] }) => ({ first, then }));
+   */
+  match<P extends T, Steps, R>(
+    name: string,
+    pattern: PatternEnd<P, Steps>,
+    select: (matched: Matched<Steps>, key: K) => R,
+  ): MatchedStream<K, T, R, Steps>;
+
+  /** Writes the values, and the keys too where the sink takes them, as `files.table` and topics do. */
   write<Value, SinkKey>(to: Writable<Value, SinkKey> & KeyedSinkFits<K, T, Value, SinkKey>): void;
 }
 
@@ -337,12 +416,75 @@ export interface Table<K, V> extends KeyedStream<K, V> {
   top(name: string & OwnKeyFits<V>, n: number): Stream<Entry<K, V>>;
   top(name: string, n: number, by: (value: V, key: K) => SortKey): Stream<Entry<K, V>>;
 
+  /** The table of the pairs of values with the same key. */
+  join<L, U, R>(
+    name: string,
+    right: RightTable<K, L, U>,
+    fn: JoinFunction<V, U, K, R>,
+    options?: JoinOptions,
+  ): Table<K, Awaited<R>>;
+  join<L, U, R>(
+    name: string,
+    right: RightStream<K, L, U>,
+    fn: JoinFunction<V, U, K, R>,
+    options?: JoinOptions,
+  ): KeyedStream<K, Awaited<R>>;
+  leftJoin<L, U, R>(
+    name: string,
+    right: RightTable<K, L, U>,
+    fn: JoinFunction<V, U | undefined, K, R>,
+    options?: JoinOptions,
+  ): Table<K, Awaited<R>>;
+  leftJoin<L, U, R>(
+    name: string,
+    right: RightStream<K, L, U>,
+    fn: JoinFunction<V, U | undefined, K, R>,
+    options?: JoinOptions,
+  ): KeyedStream<K, Awaited<R>>;
+  outerJoin<L, U, R>(
+    name: string,
+    right: RightTable<K, L, U>,
+    fn: JoinFunction<V | undefined, U | undefined, K, R>,
+    options?: JoinOptions,
+  ): Table<K, Awaited<R>>;
+  outerJoin<L, U, R>(
+    name: string,
+    right: RightStream<K, L, U>,
+    fn: JoinFunction<V | undefined, U | undefined, K, R>,
+    options?: JoinOptions,
+  ): KeyedStream<K, Awaited<R>>;
+
+  /**
+   * The table of each value with the one that it refers to in another table. Changes of either side change the result.
+   * @param foreignKey the key in `right`; null or undefined: none
+   * @example orders.joinForeign('with-customer', customers, (order) => order.customerId, (order, customer) => ({ ...order, customer }))
+   */
+  joinForeign<L, U, R>(
+    name: string,
+    right: Table<L, U>,
+    foreignKey: (value: V, key: K) => L | null | undefined,
+    fn: JoinFunction<V, U, K, R>,
+  ): Table<K, Awaited<R>>;
+  /** Like `joinForeign`, and each value that refers to nothing, with `right` undefined. */
+  leftJoinForeign<L, U, R>(
+    name: string,
+    right: Table<L, U>,
+    foreignKey: (value: V, key: K) => L | null | undefined,
+    fn: JoinFunction<V, U | undefined, K, R>,
+  ): Table<K, Awaited<R>>;
+
+  /** The values under another key, together: what is aggregated of them follows their changes. */
+  groupBy<const L>(fn: (value: V, key: K) => L & KeyFits<L>): GroupedTable<Awaited<L>, V>;
+
+  /** The changes of the table: the new values, and undefined where a key was deleted. */
+  toStream(): KeyedStream<K, V | undefined>;
+
   /** Not for calling: makes a table a keyed stream for the compiler, although it is written in another way. */
   write<Value, SinkKey>(
     this: never,
     to: Writable<Value, SinkKey> & KeyedSinkFits<K, V, Value, SinkKey>,
   ): void;
-  /** Writes entries `{ key, value }`; a sink that takes keys, as `files.table` does, gets key and value as they are. */
+  /** Writes entries `{ key, value }`; a sink that takes keys, as `files.table` and topics do, gets key and value as they are. */
   write<Value, SinkKey>(to: Writable<Value, SinkKey> & TableSinkFits<K, V, Value, SinkKey>): void;
 }
 
@@ -374,5 +516,72 @@ export interface Grouped<K, T> {
   count(name: string): Table<K, number>;
 }
 
-/** Puts out one record. */
-export type Emit<R> = (value: R) => void;
+/** Values of a table under other keys, together. */
+export interface GroupedTable<K, V> extends Grouped<K, V> {
+  /** @param subtract takes a value out of the result again, which `add` has put in */
+  reduce(
+    name: string,
+    add: (left: V, right: V) => V,
+    subtract: (left: V, right: V) => V,
+  ): Table<K, V>;
+  reduce<R>(
+    name: string,
+    fn: (key: K, values: Iterable<V>, emit: Emit<R>) => void | Promise<void>,
+  ): Stream<R>;
+
+  /**
+   * The values of each group in one accumulator, from which old values are taken again.
+   * @example profiles.groupBy((p) => p.region).aggregate('ages', { init: () => 0, add: (n, p) => n + p.age, subtract: (n, p) => n - p.age })
+   */
+  aggregate<A, R = A>(name: string, aggregation: TableAggregation<V, K, A, R>): Table<K, R>;
+}
+
+/** Records of each key in windows over event time. */
+export interface WindowedStream<K, T> {
+  readonly kind: 'windowed';
+  /** The number of records of each key and window. */
+  count(name: string, options?: WindowEmit): WindowedTable<K, number, T>;
+  /** The values of each key and window put into one. @param fn associative and synchronous; `left` comes before `right` */
+  reduce(name: string, fn: (left: T, right: T) => T, options?: WindowEmit): WindowedTable<K, T, T>;
+  /** The values of each key and window in one accumulator. */
+  aggregate<A, R = A>(
+    name: string,
+    aggregation: Aggregation<T, K, A, R>,
+    options?: WindowEmit,
+  ): WindowedTable<K, R, T>;
+}
+
+/** The same in sessions, whose accumulators must be mergeable: a late record may join two sessions. */
+export interface SessionWindowedStream<K, T> extends WindowedStream<K, T> {
+  aggregate<A, R = A>(
+    name: string,
+    aggregation: MergedAggregation<T, K, A, R>,
+    options?: WindowEmit,
+  ): WindowedTable<K, R, T>;
+  aggregate<A, R = A>(
+    name: string,
+    aggregation: Aggregation<T, K, A, R> &
+      FlowTypeError<'An aggregation over session windows needs merge: a late record may join two sessions'>,
+    options?: WindowEmit,
+  ): WindowedTable<K, R, T>;
+}
+
+/** One value per key and window, from records of type T. */
+export interface WindowedTable<K, V, T> extends Table<Windowed<K>, V> {
+  /** Writes the records that came after their windows were closed; without it they are counted and dropped. */
+  late<Value, SinkKey>(to: Writable<Value, SinkKey> & KeyedSinkFits<K, T, Value, SinkKey>): this;
+}
+
+/** The matches of a pattern among records of type T. */
+export interface MatchedStream<K, T, R, Steps> extends KeyedStream<K, R> {
+  /** Writes the matches that ran out of time: as records by step, or as what `select` makes of them. */
+  timedOut<Value, SinkKey>(
+    to: Writable<Value, SinkKey> & KeyedSinkFits<K, MatchedInPart<T, Steps>, Value, SinkKey>,
+  ): this;
+  timedOut<U, Value, SinkKey>(
+    select: (matched: MatchedInPart<T, Steps>, key: K) => U,
+    to: Writable<Value, SinkKey> & KeyedSinkFits<K, U, Value, SinkKey>,
+  ): this;
+  /** Writes the records that came too late to be matched; without it they are counted and dropped. */
+  late<Value, SinkKey>(to: Writable<Value, SinkKey> & KeyedSinkFits<K, T, Value, SinkKey>): this;
+}

@@ -3,6 +3,7 @@
  * `FlowTypeError` with the sentence in it: nothing can be assigned to that, and the compiler prints it.
  */
 import type { Key, SortKey } from '../core/key-order.ts';
+import type { OptionalKey } from './sink.ts';
 
 /** Never exists: its type parameter says what is wrong with the program. */
 export interface FlowTypeError<Sentence extends string> {
@@ -37,12 +38,16 @@ type TakesKeys<SinkKey> = [SinkKey] extends [never]
   : unknown extends SinkKey
     ? false
     : true;
+/** The keys that a sink takes. */
+type KeyTaken<SinkKey> = SinkKey extends OptionalKey<infer K> ? K : SinkKey;
 
 /** For a sink of a stream without keys. */
 export type StreamSinkFits<T, Value, SinkKey> =
-  TakesKeys<SinkKey> extends true
-    ? FlowTypeError<'This sink needs keys: give the stream some with keyBy'>
-    : ValueFits<T, Value>;
+  TakesKeys<SinkKey> extends false
+    ? ValueFits<T, Value>
+    : SinkKey extends OptionalKey<infer _Key>
+      ? ValueFits<T, Value>
+      : FlowTypeError<'This sink needs keys: give the stream some with keyBy'>;
 
 /** For a sink of rows: those of the one column `line` are lines, too. */
 export type RowsSinkFits<R, Value, SinkKey> = [R] extends [{ readonly line: string }]
@@ -55,7 +60,7 @@ export type RowsSinkFits<R, Value, SinkKey> = [R] extends [{ readonly line: stri
 export type KeyedSinkFits<K, T, Value, SinkKey> =
   TakesKeys<SinkKey> extends false
     ? ValueFits<T, Value>
-    : [K] extends [SinkKey]
+    : [K] extends [KeyTaken<SinkKey>]
       ? ValueFits<T, Value>
       : FlowTypeError<'The sink does not take keys of this type'>;
 

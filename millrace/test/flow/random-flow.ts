@@ -7,7 +7,8 @@ import fc from 'fast-check';
 import { desc, type Key, type SortKey } from '../../src/core/key-order.ts';
 import type { FlowBuilder } from '../../src/flow/builder.ts';
 import type { JoinStrategy } from '../../src/flow/plan.ts';
-import type { Emit, KeyedStream, Stream } from '../../src/flow/streams.ts';
+import type { Emit } from '../../src/flow/stream-options.ts';
+import type { KeyedStream, Stream } from '../../src/flow/streams.ts';
 
 export interface Row {
   readonly k: Key;

@@ -6,7 +6,7 @@ import { col, count } from '../../flow/expressions.ts';
 import type { Rows } from '../../flow/rows.ts';
 import type { Readable } from '../../flow/source.ts';
 import { json, bytes } from '../topics/serdes.ts';
-import { topic } from '../topics/topic-source.ts';
+import { topic } from '../topics/topic.ts';
 import { files } from './files.ts';
 
 type ValueOf<R> = R extends Readable<infer V> ? V : never;

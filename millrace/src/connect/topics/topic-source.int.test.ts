@@ -6,7 +6,7 @@ import { testBroker } from '../../../test/kafka/test-broker.ts';
 import { errorOf } from '../../../test/files/read-harness.ts';
 import type { ReadContext, Source, SplitReader } from '../../flow/source.ts';
 import { bytes, json } from './serdes.ts';
-import { topic } from './topic-source.ts';
+import { topic } from './topic.ts';
 
 const env = realEnv();
 

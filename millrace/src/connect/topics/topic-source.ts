@@ -7,55 +7,23 @@ import { DEFAULT_BROKERS, parseAddresses } from '../../client/kafka/addresses.ts
 import { partitionsOf, rangesOf, sizesOf } from '../../client/kafka/offset-ranges.ts';
 import { MillraceError } from '../../core/errors.ts';
 import { SPLIT_BYTES } from '../../core/limits.ts';
-import type { PlanContext, Readable, Source, SourcePlan, Split } from '../../flow/source.ts';
-import { serdeOf, type SerdeName, type SerdeTypes } from './serdes.ts';
-import type { Serde } from '../../flow/serde.ts';
+import type { PlanContext, Source, SourcePlan, Split } from '../../flow/source.ts';
+import type { TopicPort } from '../../flow/topic-port.ts';
 import { TopicReader, type TopicSplit } from './topic-reader.ts';
 
-type SerdeGiven = SerdeName | Serde<unknown>;
-type Decoded<S> =
-  S extends Serde<infer T> ? T : S extends SerdeName ? SerdeTypes[S] : SerdeTypes['string'];
-
-export interface TopicOptions<Value extends SerdeGiven, Key extends SerdeGiven> {
-  /** How values are written: `json()`, `string()`, `bytes()`, or their names. Default `string`. */
-  readonly value?: Value;
-  /** How keys are. Default `string`. */
-  readonly key?: Key;
-  /** Partitions to read, in this order. Default: all, from 0. */
-  readonly partitions?: readonly number[];
-}
-
-/**
- * A topic of the brokers that `--brokers` names (default 127.0.0.1:9092). `f.read` gives the values of its records, `f.table` the latest
- * value of each key. A record without a value, or without a key, has null there, whatever the serde: say so in its type where it
- * happens, `json<Order | null>()`.
- *
- * When the job runs: ML_CONNECT_FAILED, ML_BROKER_REFUSED (no such topic), ML_INPUT_MALFORMED with partition and offset,
- * ML_OFFSET_OUT_OF_RANGE when records were deleted while they were read.
- * @example f.read(topic('orders', { value: json<Order>() })).keyBy((order) => order.customerId)
- */
-export function topic<
-  const Value extends SerdeGiven = 'string',
-  const Key extends SerdeGiven = 'string',
->(name: string, options: TopicOptions<Value, Key> = {}): Readable<Decoded<Value>, Decoded<Key>> {
-  return { source: () => topicSource<Decoded<Value>, Decoded<Key>>(name, options) };
-}
-
-function topicSource<Value, Key>(
-  name: string,
-  options: TopicOptions<SerdeGiven, SerdeGiven>,
-): Source<Value, Key> {
-  const value = serdeOf<Value>((options.value ?? 'string') as SerdeName | Serde<Value>);
-  const key = serdeOf<Key>((options.key ?? 'string') as SerdeName | Serde<Key>);
-  const source: Source<Value, Key> = {
+/** What `topic(…)` gives to be read. */
+export function topicSource(port: TopicPort): Source {
+  const { name, key, value, only } = port;
+  const source: Source = {
     kind: 'source',
     format: 'topic',
     label: `topic ${name}`,
     paths: Object.freeze([]),
     columns: undefined,
-    plan: (context) => planTopic(name, options.partitions, context),
+    topic: port,
+    plan: (context) => planTopic(name, only, context),
     open: (split, context) =>
-      new TopicReader<Value, Key>(split.data as TopicSplit, split.bytes, context, { value, key }),
+      new TopicReader(split.data as TopicSplit, split.bytes, context, { value, key }),
   };
   return Object.freeze(source);
 }

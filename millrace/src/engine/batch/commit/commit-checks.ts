@@ -19,7 +19,7 @@ export interface PathOutput {
   readonly label: string;
 }
 
-/** The place of a sink; undefined for stdout. */
+/** The place of a sink; undefined for stdout and topics. */
 export function placeOf(
   fs: FileSystem,
   node: number,
@@ -27,7 +27,7 @@ export function placeOf(
   directory: string,
 ): PathOutput | undefined {
   const { target } = sink;
-  if (target.kind === 'stdout') return undefined;
+  if (target.kind === 'stdout' || target.kind === 'topic') return undefined;
   const extension = target.kind === 'directory' ? target.extension : '';
   const path = canonicalOutput(fs, resolve(directory, target.path));
   return { node, sink, kind: target.kind, extension, path, label: target.path };

@@ -115,7 +115,7 @@ async function runJob(
 
 /** Which generation an output is of; throws when it is a mix. */
 function generationOf({ fs }: Env, target: SinkTarget): string {
-  if (target.kind === 'stdout') throw new Error('no file');
+  if (target.kind === 'stdout' || target.kind === 'topic') throw new Error('no file');
   const path = `${WORK}/${target.path}`;
   if (fs.readLink(path) === undefined && fs.stat(path) === undefined) return 'nothing';
   const read = (name: string): string => readWholeFile(fs, name).toString();
@@ -153,7 +153,7 @@ async function prepare(scenario: Scenario, seed: number): Promise<SimMachine> {
   if (before === 'job') await machine.run(runJob(env, targets, 'old'));
   if (before === 'foreign')
     for (const target of targets) {
-      if (target.kind === 'stdout') continue;
+      if (target.kind === 'stdout' || target.kind === 'topic') continue;
       env.fs.makeDirectory(`${WORK}/${target.path}`);
       await machine.run(writePart(env, `${WORK}/${target.path}/foreign`, 'foreign\n'));
       // A copy of an output: other directories are not replaced.

@@ -14,7 +14,7 @@ function sinkTo(target: SinkTarget, complete?: Sink['complete']): Sink {
   return {
     kind: 'sink',
     format: 'lines',
-    label: target.kind === 'stdout' ? '-' : `lines ${target.path}`,
+    label: 'path' in target ? `lines ${target.path}` : '-',
     target,
     arrangement: 'any',
     partBytes: undefined,
