@@ -10,20 +10,28 @@ import type {
 type Join = (left: unknown, right: unknown, key: unknown) => unknown;
 
 /** `left-right`, as the tables of Kafka's tests write pairs. */
-export const pair: Join = (left, right) => `${String(left ?? null)}-${String(right ?? null)}`;
+export const pair: Join = (left, right) => `${textOf(left)}-${textOf(right)}`;
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? 'null');
+}
 
 export class TestTable implements ReadableTable {
-  readonly rows = new Map<unknown, unknown>();
+  private readonly rows = new Map<unknown, readonly [value: unknown, time: number]>();
 
   get(key: unknown): unknown {
-    return this.rows.get(key);
+    return this.rows.get(key)?.[0];
+  }
+
+  timeOf(key: unknown): number | undefined {
+    return this.rows.get(key)?.[1];
   }
 
   /** @returns the value before */
-  set(key: unknown, value: unknown): unknown {
-    const old = this.rows.get(key);
+  set(key: unknown, value: unknown, time: number): unknown {
+    const old = this.get(key);
     if (value === undefined || value === null) this.rows.delete(key);
-    else this.rows.set(key, value);
+    else this.rows.set(key, [value, time]);
     return old;
   }
 }
@@ -46,13 +54,10 @@ export class VersionedTestTable implements ReadableTable {
 
   asOf(key: unknown, time: number): unknown {
     let found: { readonly value: unknown; readonly time: number } | undefined;
-    for (const version of this.versions)
-      if (
-        version.key === key &&
-        version.time <= time &&
-        version.time >= (found?.time ?? version.time)
-      )
-        found = version;
+    for (const version of this.versions) {
+      if (version.key !== key || version.time > time) continue;
+      if (found === undefined || version.time >= found.time) found = version;
+    }
     return found?.value;
   }
 }

@@ -32,9 +32,11 @@
 import { FOREIGN_JOIN_FORGET_MS } from '../../../core/limits.ts';
 import type { ForeignJoinNode } from '../../../flow/stream-nodes.ts';
 import type { Operator, OperatorContext, ReadableTable, Receiver } from '../operators/operator.ts';
+import { QuietOperator } from '../operators/quiet-operator.ts';
 import type { Store } from '../state/store.ts';
-import { ImmediateOperator } from './immediate-operator.ts';
 import { FAILED, JoinFunction } from './join-function.ts';
+import { checkedKey } from './join-key.ts';
+import { laterTime, tableOf } from './table-lookup.ts';
 
 /** From subscribe to match, under the foreign key. NOTE: bytes in repartition topics, do not rename. */
 export interface Subscription {
@@ -82,7 +84,7 @@ const OUTSIDE: unique symbol = Symbol('outside');
 const VERSION = 'version';
 
 /** State: one entry, the number of the last change. */
-class Subscribe extends ImmediateOperator implements Receiver {
+class Subscribe extends QuietOperator implements Receiver {
   readonly inputs: readonly Receiver[] = [this];
   private readonly context: OperatorContext<ForeignJoinNode>;
   private readonly store: Store<number>;
@@ -96,7 +98,7 @@ class Subscribe extends ImmediateOperator implements Receiver {
     super();
     const { node } = context;
     const foreignKey = (left: unknown, _right: unknown, key: unknown): unknown =>
-      node.foreignKey(left, key);
+      checkedKey(node.foreignKey(left, key));
     this.context = context;
     this.store = context.store({ name: `${node.name}-version` });
     this.foreignKey = new JoinFunction(foreignKey, context);
@@ -152,47 +154,43 @@ interface Subscriber {
   readonly time: number;
 }
 
-/** State: [foreign key, primary key] has the row; [foreign key] has the time of the right row, so that results have the later of the two. */
-class Match extends ImmediateOperator {
+/** State: [foreign key, primary key] has the row. */
+class Match extends QuietOperator {
   readonly inputs: readonly Receiver[];
   private readonly context: OperatorContext<ForeignJoinNode>;
-  private readonly store: Store<Subscriber | number>;
-  private readonly right: ReadableTable | undefined;
+  private readonly store: Store<Subscriber>;
+  private readonly right: ReadableTable;
   private readonly fn: JoinFunction;
   private readonly isLeftJoin: boolean;
-  private readonly answerEach: (key: unknown, sub: number, entry: Subscriber | number) => void;
+  private readonly answerEach: (key: unknown, sub: number, subscriber: Subscriber) => void;
   // The change of the right that is being answered.
   private rightValue: unknown;
   private rightTime = 0;
 
   constructor(context: OperatorContext<ForeignJoinNode>) {
     super();
-    const { node, tables } = context;
+    const { node } = context;
     this.context = context;
     this.store = context.store({ name: `${node.name}-subscribers` });
-    // The only table that this part has.
-    this.right = tables.find((table) => table !== undefined);
+    this.right = rightTable(context);
     this.fn = new JoinFunction(node.fn, context);
     this.isLeftJoin = node.type === 'left';
     this.inputs = [
       { receive: (key, value, time) => this.changeRight(key, value, time) },
       { receive: (key, value, time) => this.subscription(key, value as Subscription, time) },
     ];
-    this.answerEach = (key, _sub, entry) => {
-      if (typeof entry === 'number') return;
+    this.answerEach = (key, _sub, subscriber) => {
+      const { time } = subscriber;
+      const { rightTime } = this;
       const primary = (key as readonly unknown[])[1];
-      this.answer(primary, entry, this.rightValue, Math.max(entry.time, this.rightTime), false);
+      this.answer(primary, subscriber, this.rightValue, time > rightTime ? time : rightTime, false);
     };
   }
 
   private changeRight(foreign: unknown, value: unknown, time: number): void {
-    if (foreign === undefined || foreign === null) {
-      this.context.droppedNull?.();
-      return;
-    }
+    if (foreign === undefined || foreign === null) return;
     this.rightValue = value ?? undefined;
     this.rightTime = time;
-    this.store.put([foreign], 0, this.rightValue === undefined ? undefined : time, time);
     this.store.prefix([foreign], this.answerEach);
     this.rightValue = undefined;
   }
@@ -211,10 +209,8 @@ class Match extends ImmediateOperator {
       return;
     }
     this.store.put([foreign, key], 0, subscriber, time);
-    const right = this.right === undefined ? undefined : this.right.get(foreign);
-    const rightTime = this.store.get([foreign], 0);
-    const latest = typeof rightTime === 'number' ? Math.max(time, rightTime) : time;
-    this.answer(key, subscriber, right ?? undefined, latest, true);
+    const right = this.right.get(foreign) ?? undefined;
+    this.answer(key, subscriber, right, laterTime(time, this.right, foreign), true);
   }
 
   /** @param isOfLeft whether the left row is what changed, or the right one */
@@ -239,46 +235,60 @@ class Match extends ImmediateOperator {
   }
 }
 
-/** State: per primary key the answer with the highest number. */
-class Collect extends ImmediateOperator implements Receiver {
+/** The answer with the highest number, and the time of its pair. */
+interface Kept extends Answer {
+  readonly time: number;
+}
+
+/** State: per primary key the answer that counts. */
+class Collect extends QuietOperator implements Receiver {
   readonly inputs: readonly Receiver[] = [this];
-  override readonly table: ReadableTable;
+  readonly table: ReadableTable;
   private readonly context: OperatorContext<ForeignJoinNode>;
-  private readonly store: Store<Answer>;
-  private readonly forget: (key: unknown, sub: number, answer: Answer) => void;
+  private readonly store: Store<Kept>;
+  private readonly forget: (key: unknown, sub: number, kept: Kept) => void;
 
   constructor(context: OperatorContext<ForeignJoinNode>) {
     super();
     this.context = context;
-    const store = context.store<Answer>({
+    const store = context.store<Kept>({
       name: context.node.name,
-      dueOf: (answer) =>
-        answer.value === undefined
-          ? answer.sent + FOREIGN_JOIN_FORGET_MS
-          : Number.POSITIVE_INFINITY,
+      dueOf: ({ value, sent }) =>
+        value === undefined ? sent + FOREIGN_JOIN_FORGET_MS : Number.POSITIVE_INFINITY,
     });
     this.store = store;
-    this.table = { get: (key) => store.get(key, 0)?.value };
-    this.forget = (key, sub, answer) => {
-      store.put(key, sub, undefined, answer.sent);
+    this.table = {
+      get: (key) => store.get(key, 0)?.value,
+      timeOf: (key) => {
+        const kept = store.get(key, 0);
+        return kept?.value === undefined ? undefined : kept.time;
+      },
     };
-  }
-
-  receive(key: unknown, value: unknown, time: number): void {
-    const answer = value as Answer;
-    const before = this.store.get(key, 0);
-    if (before !== undefined && answer.version < before.version) return;
-    this.store.put(key, 0, answer, time);
-    const old = before?.value;
-    if (answer.value !== undefined || old !== undefined)
-      this.context.output.receive(key, answer.value, time, old);
+    this.forget = (key, sub, { sent }) => {
+      store.put(key, sub, undefined, sent);
+    };
   }
 
   override get nextDue(): number {
     return this.store.nextDue;
   }
 
+  receive(key: unknown, answer: unknown, time: number): void {
+    const { version, sent, value } = answer as Answer;
+    const before = this.store.get(key, 0);
+    if (before !== undefined && version < before.version) return;
+    this.store.put(key, 0, { version, sent, value, time }, time);
+    const old = before?.value;
+    if (value !== undefined || old !== undefined)
+      this.context.output.receive(key, value, time, old);
+  }
+
   override advance(): void {
     this.store.due(this.context.time(), this.forget);
   }
+}
+
+/** The only table that `match` has. */
+function rightTable(context: OperatorContext<ForeignJoinNode>): ReadableTable {
+  return tableOf(context, context.tables[0] === undefined ? 1 : 0);
 }

@@ -8,16 +8,17 @@
  */
 import type { GlobalJoinNode } from '../../../flow/stream-nodes.ts';
 import type { Operator, OperatorContext, ReadableTable, Receiver } from '../operators/operator.ts';
-import { ImmediateOperator, UNHEARD } from './immediate-operator.ts';
+import { QuietOperator } from '../operators/quiet-operator.ts';
 import { FAILED, JoinFunction } from './join-function.ts';
-import { tableOf, valueAt } from './table-lookup.ts';
+import { checkedKey } from './join-key.ts';
+import { tableOf, UNHEARD, valueAt } from './table-lookup.ts';
 
 /** Inputs: the stream, the global table. */
 export function createGlobalJoin(context: OperatorContext<GlobalJoinNode>): Operator {
   return new GlobalJoin(context);
 }
 
-class GlobalJoin extends ImmediateOperator implements Receiver {
+class GlobalJoin extends QuietOperator implements Receiver {
   readonly inputs: readonly Receiver[] = [this, UNHEARD];
   private readonly context: OperatorContext<GlobalJoinNode>;
   private readonly right: ReadableTable;
@@ -30,7 +31,10 @@ class GlobalJoin extends ImmediateOperator implements Receiver {
     const { node } = context;
     this.context = context;
     this.right = tableOf(context, 1);
-    this.lookupKey = new JoinFunction((value, _right, key) => node.lookupKey(value, key), context);
+    this.lookupKey = new JoinFunction(
+      (value, _right, key) => checkedKey(node.lookupKey(value, key)),
+      context,
+    );
     this.fn = new JoinFunction(node.fn, context);
     this.isLeftJoin = node.type === 'left';
   }

@@ -5,19 +5,19 @@
  * the record finds what was true at its own time, so that its result does not depend on what came first (KIP-914). A record without
  * a value is dropped; one without a key is dropped by an inner join and finds nothing in a left join (KIP-962).
  *
- * table-table: both inputs are changes, and the result is a table. It is kept: an entry per key that is on either side has the result, and
- * the times of the two rows. So the old value of each change is what was put out last, also when the same change arrives over
+ * table-table: both inputs are changes, and the result is a table. It is kept, with its time, under its key. So the old value of each change is what was put out last, also when the same change arrives over
  * both inputs (where asking the tables again would give a pair that never was: KAFKA-6443), and the function is called once per change.
- * A result of null or undefined is none. Time of a result: the later of its two rows. A key is deleted only when it had a result.
+ * A result of null or undefined is none. Time of a result: that of the later of its two rows. A key is deleted only when it had a result.
  *
  * @hot
  */
 import type { TableJoinNode } from '../../../flow/stream-nodes.ts';
 import type { Operator, OperatorContext, ReadableTable, Receiver } from '../operators/operator.ts';
+import { QuietOperator } from '../operators/quiet-operator.ts';
 import type { Store } from '../state/store.ts';
-import { ImmediateOperator, UNHEARD } from './immediate-operator.ts';
 import { FAILED, JoinFunction } from './join-function.ts';
-import { tableOf, valueAt } from './table-lookup.ts';
+import { isUsableKey } from './join-key.ts';
+import { laterTime, tableOf, UNHEARD, valueAt } from './table-lookup.ts';
 
 /** Inputs: the stream or left table, the right table. `context.tables` has the tables; they hold a change before it is received here. */
 export function createTableJoin(context: OperatorContext<TableJoinNode>): Operator {
@@ -26,7 +26,7 @@ export function createTableJoin(context: OperatorContext<TableJoinNode>): Operat
     : new TableTableJoin(context);
 }
 
-class StreamTableJoin extends ImmediateOperator implements Receiver {
+class StreamTableJoin extends QuietOperator implements Receiver {
   readonly inputs: readonly Receiver[] = [this, UNHEARD];
   private readonly context: OperatorContext<TableJoinNode>;
   private readonly right: ReadableTable;
@@ -47,6 +47,7 @@ class StreamTableJoin extends ImmediateOperator implements Receiver {
       this.context.droppedNull?.();
       return;
     }
+    if (hasKey && !isUsableKey(this.context, key, value)) return;
     const right = hasKey ? valueAt(this.right, key, time) : undefined;
     if (right === undefined && !this.isLeftJoin) return;
     const result = this.fn.call(value, right, key, value);
@@ -54,20 +55,13 @@ class StreamTableJoin extends ImmediateOperator implements Receiver {
   }
 }
 
-/** Of a key that is on at least one side. */
-interface Joined {
-  /** undefined: the pair has no result. */
-  readonly value: unknown;
-  /** Of the row on each side; undefined: there is none. */
-  readonly leftTime: number | undefined;
-  readonly rightTime: number | undefined;
-}
+type Row = readonly [value: unknown, time: number];
 
-class TableTableJoin extends ImmediateOperator {
+class TableTableJoin extends QuietOperator {
   readonly inputs: readonly Receiver[];
-  override readonly table: ReadableTable;
+  readonly table: ReadableTable;
   private readonly context: OperatorContext<TableJoinNode>;
-  private readonly store: Store<Joined>;
+  private readonly store: Store<Row>;
   private readonly fn: JoinFunction;
 
   constructor(context: OperatorContext<TableJoinNode>) {
@@ -75,40 +69,29 @@ class TableTableJoin extends ImmediateOperator {
     this.context = context;
     const left = tableOf(context, 0);
     const right = tableOf(context, 1);
-    const store = context.store<Joined>({ name: context.node.name });
+    const store = context.store<Row>({ name: context.node.name });
     this.store = store;
     this.fn = new JoinFunction(context.node.fn, context);
-    this.table = { get: (key) => store.get(key, 0)?.value };
+    this.table = {
+      get: (key) => store.get(key, 0)?.[0],
+      timeOf: (key) => store.get(key, 0)?.[1],
+    };
     this.inputs = [
       {
-        receive: (key, value, time) =>
-          this.change(key, value ?? undefined, right.get(key), time, true),
+        receive: (key, value, time) => {
+          const row = value ?? undefined;
+          const result = this.resultOf(key, row, right.get(key) ?? undefined, row);
+          if (result !== FAILED) this.change(key, result, laterTime(time, right, key));
+        },
       },
       {
-        receive: (key, value, time) =>
-          this.change(key, left.get(key), value ?? undefined, time, false),
+        receive: (key, value, time) => {
+          const row = value ?? undefined;
+          const result = this.resultOf(key, left.get(key) ?? undefined, row, row);
+          if (result !== FAILED) this.change(key, result, laterTime(time, left, key));
+        },
       },
     ];
-  }
-
-  private change(key: unknown, left: unknown, right: unknown, time: number, isLeft: boolean): void {
-    if (key === undefined || key === null) {
-      this.context.droppedNull?.();
-      return;
-    }
-    const before = this.store.get(key, 0);
-    const value = this.resultOf(key, left, right, isLeft ? left : right);
-    if (value === FAILED) return;
-    // A row that is there without a time came while its change is still on its way here.
-    const leftTime = left === undefined ? undefined : isLeft ? time : (before?.leftTime ?? time);
-    const rightTime = right === undefined ? undefined : isLeft ? (before?.rightTime ?? time) : time;
-    const resultTime = Math.max(time, leftTime ?? time, rightTime ?? time);
-    const isThere = left !== undefined || right !== undefined;
-    if (isThere || before !== undefined)
-      this.store.put(key, 0, isThere ? { value, leftTime, rightTime } : undefined, resultTime);
-    const old = before?.value;
-    if (value !== undefined || old !== undefined)
-      this.context.output.receive(key, value, resultTime, old);
   }
 
   private resultOf(key: unknown, left: unknown, right: unknown, record: unknown): unknown {
@@ -118,5 +101,12 @@ class TableTableJoin extends ImmediateOperator {
         ? type === 'outer' && right !== undefined
         : type !== 'inner' || right !== undefined;
     return hasResult ? (this.fn.call(left, right, key, record) ?? undefined) : undefined;
+  }
+
+  private change(key: unknown, value: unknown, time: number): void {
+    const old = this.store.get(key, 0);
+    if (value === undefined && old === undefined) return;
+    this.store.put(key, 0, value === undefined ? undefined : [value, time], time);
+    this.context.output.receive(key, value, time, old?.[0]);
   }
 }

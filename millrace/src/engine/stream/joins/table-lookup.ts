@@ -1,6 +1,6 @@
 /** How joins ask a table. */
 import { MillraceError } from '../../../core/errors.ts';
-import type { ReadableTable } from '../operators/operator.ts';
+import type { ReadableTable, Receiver } from '../operators/operator.ts';
 
 /** The table behind an input. */
 export function tableOf(
@@ -23,3 +23,12 @@ export function valueAt(table: ReadableTable, key: unknown, time: number): unkno
   const value = table.asOf === undefined ? table.get(key) : table.asOf(key, time);
   return value === null ? undefined : value;
 }
+
+/** What a row gives together with another one has the later of their times. */
+export function laterTime(time: number, table: ReadableTable, key: unknown): number {
+  const other = table.timeOf === undefined ? undefined : table.timeOf(key);
+  return other !== undefined && other > time ? other : time;
+}
+
+/** An input whose records are seen elsewhere: a table that is asked, and does not push. */
+export const UNHEARD: Receiver = { receive: () => undefined };

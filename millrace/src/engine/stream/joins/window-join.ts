@@ -24,9 +24,10 @@
  */
 import type { WindowJoinNode } from '../../../flow/stream-nodes.ts';
 import type { Operator, OperatorContext, Receiver } from '../operators/operator.ts';
+import { QuietOperator } from '../operators/quiet-operator.ts';
 import type { Store } from '../state/store.ts';
-import { ImmediateOperator } from './immediate-operator.ts';
 import { FAILED, JoinFunction } from './join-function.ts';
+import { isUsableKey } from './join-key.ts';
 
 /** The values of one key and time, in the order in which they came. Never changed in place: the base of a store is what was committed. */
 interface Waiting {
@@ -40,7 +41,7 @@ export function createWindowJoin(context: OperatorContext<WindowJoinNode>): Oper
   return new WindowJoin(context);
 }
 
-class WindowJoin extends ImmediateOperator {
+class WindowJoin extends QuietOperator {
   readonly inputs: readonly Receiver[];
   private readonly left: Side;
   private readonly right: Side;
@@ -137,6 +138,7 @@ class Side implements Receiver {
       else this.context.droppedNull?.();
       return;
     }
+    if (!isUsableKey(this.context, key, value)) return;
     const now = this.context.time();
     if (this.join.nextDue <= now) this.join.advance();
     if (time + this.lateMs < now) {
