@@ -22,7 +22,7 @@ function rowsOf(
   records.forEach((record, index) => {
     const texts = send(record)
       .take()
-      .map(({ value, time }) => `${value === undefined ? '∅' : String(value)}@${time}`);
+      .map(({ value, time }) => `${value === undefined ? '∅' : (value as string)}@${time}`);
     if (texts.length > 0) rows[index + 1] = texts.join(' ');
   });
   return rows;
