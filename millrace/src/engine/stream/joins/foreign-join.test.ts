@@ -9,7 +9,7 @@ import { createForeignJoin } from './foreign-join.ts';
 
 /** Kafka's test writes left values as `value|foreign key`, and pairs as `(left,right)`. */
 const kafkaPair = (left: unknown, right: unknown): string =>
-  `(${String(left)},${String(right ?? null)})`;
+  `(${left as string},${(right as string | undefined) ?? 'null'})`;
 const kafkaKey = (value: unknown): string | undefined => (value as string).split('|')[1];
 
 /** Tells what each change of a table changes in the result. */
@@ -162,6 +162,17 @@ test('an answer of the partition that a row has left does not count, however lat
   world.deliver(old);
   expect(world.waiting).toEqual([]);
   expect(world.get('k')).toBe('(v|rhs2,two)');
+});
+
+test('a row that wants another key is forgotten where it was', () => {
+  const world = new ForeignJoinWorld(foreignJoin('left', kafkaKey, kafkaPair), 2);
+  world.setLeft('k', 'v|rhs1', 1);
+  world.settle().setLeft('k', 'v|rhs2', 2);
+  world.settle().setRight('rhs1', 'one', 3);
+  expect(world.waiting).toEqual([]);
+  world.setLeft('k', undefined, 4);
+  world.settle().setRight('rhs2', 'two', 5);
+  expect(world.waiting).toEqual([]);
 });
 
 test('the time of a result is that of the later row', () => {

@@ -24,7 +24,7 @@ const times: fc.Arbitrary<Times> = fc.record({
   after: fc.integer({ min: 0, max: 12 }),
   grace: fc.integer({ min: 0, max: 12 }),
 });
-const types = fc.constantFrom('inner', 'left', 'outer');
+const types = fc.constantFrom<JoinType>('inner', 'left', 'outer');
 
 function eventsOf(delayMax: number): fc.Arbitrary<Event[]> {
   const event = fc.record({
@@ -76,7 +76,7 @@ function run(
 }
 
 function text(index: unknown): string {
-  return index === undefined ? '∅' : String(index);
+  return index === undefined ? '∅' : `${index as number}`;
 }
 
 /** All pairs of the events, and the events without one, when none comes later than its grace. */
@@ -110,8 +110,8 @@ test('with disorder within grace: every pair once, and every record without one 
       times.chain((each) => fc.tuple(fc.constant(each), eventsOf(each.grace))),
       fc.array(fc.nat({ max: 40 }), { maxLength: 3 }),
       (type, [each, events], crashes) => {
-        const { results, late } = run(type as JoinType, each, events, new Set(crashes));
-        expectSame(results, oracle(type as JoinType, each, events));
+        const { results, late } = run(type, each, events, new Set(crashes));
+        expectSame(results, oracle(type, each, events));
         if (late.length > 0) throw new Error('nothing is late');
       },
     ),
@@ -151,7 +151,7 @@ test('a self-join is the join of the stream with itself', () => {
       (type, [each, events]) => {
         const { before, after, grace } = each;
         const node = windowJoin(
-          type as JoinType,
+          type,
           { before, after, grace },
           {
             inputs: [0, 0],
