@@ -34,6 +34,11 @@ export const ERRORS = {
     retriable: false,
     hint: 'Report it with the message and the stack',
   },
+  ML_ASYNC_TIMEOUT: {
+    summary: 'A call of an asynchronous function took longer than it may',
+    retriable: true,
+    hint: 'Allow it more time or more attempts: mapAsync(fn, { timeoutMs, attempts }); or look at what it calls',
+  },
   ML_BROADCAST_TOO_LARGE: {
     summary: 'The side of a broadcast does not fit into the memory of a task',
     retriable: false,
@@ -226,6 +231,11 @@ export const ERRORS = {
     retriable: false,
     hint: 'The message lists the parameters that the program has; set them with --set name=value',
   },
+  ML_PATTERN_TOO_LARGE: {
+    summary: 'A key has more partial matches of a pattern than are kept',
+    retriable: false,
+    hint: 'Bound the pattern: within(), until(), times() with a maximum, or greedy(); or a key with fewer records',
+  },
   ML_PERMISSION: {
     summary: 'The operating system refuses access',
     retriable: false,
@@ -277,6 +287,11 @@ export const ERRORS = {
     retriable: false,
     hint: 'Write the table anew with the job that made it',
   },
+  ML_TASK_ELSEWHERE: {
+    summary: 'The task that was asked does not run in this process, or is not ready yet',
+    retriable: true,
+    hint: 'Ask the process that has it: the assignment of the flow says which; or ask again in a moment',
+  },
   ML_TASK_FAILED: {
     summary: 'A task failed as often as it may be tried',
     retriable: false,
@@ -286,6 +301,11 @@ export const ERRORS = {
     summary: 'The limit of open files is reached',
     retriable: true,
     hint: 'Raise the limit: `ulimit -n 65536` in the shell, or `LimitNOFILE=65536` in the systemd unit',
+  },
+  ML_TIMESTAMP_INVALID: {
+    summary: 'A record has no time, or one that is not possible',
+    retriable: false,
+    hint: "Say where the time of a record is: time: { of: (value) => … }; skip such records to a topic: onError: skipTo(topic('failed'))",
   },
   ML_TOO_MANY_SKIPPED: {
     summary: 'More records were skipped than the program allows',

@@ -189,7 +189,7 @@ export const LOG_BATCH_BYTES = 512 * 1024;
 /** Bytes of batches of one Produce request. */
 export const LOG_PRODUCE_BYTES_MAX = 8 * 1024 * 1024;
 /** A topic that is not there for so long is missing: brokers of a cluster do not all hear of a new one at once. */
-export const LOG_TOPIC_MISSING_MS = 1_000;
+export const LOG_TOPIC_MISSING_MS = 500;
 /** How long the members of a group may take to come back when it deals out anew. */
 export const LOG_REBALANCE_MS = 30_000;
 /** Leaving a group is a courtesy: who waits for it should not wait long. */

@@ -24,6 +24,7 @@ import {
 import type { WorkerOptions } from './worker-types.ts';
 
 export interface Share {
+  readonly generation: number;
   readonly tasks: readonly TaskId[];
   readonly data: AssignmentData;
   /** Nobody else can have had a task that this member had, and has again. */
@@ -92,7 +93,7 @@ export class GroupShare {
         const mayKeep = generation - this.#generation <= joins;
         this.#generation = generation;
         this.#data = data;
-        return { tasks: own?.tasks ?? [], data, mayKeep };
+        return { generation, tasks: own?.tasks ?? [], data, mayKeep };
       }
       if (joins < STREAM_JOINS_MAX) continue;
       throw new MillraceError(

@@ -49,6 +49,7 @@ export class Restorer {
     ]);
     for (const [index, { run, topic, partition, store }] of changelogs.entries()) {
       const end = ends[index] ?? 0;
+      run.changelogEnds.set(partitionKey(topic, partition), end);
       const from = Math.max(checkpointOf(run.task, store, end) ?? 0, beginnings[index] ?? 0);
       if (from >= end) continue;
       this.#partitions.set(partitionKey(topic, partition), { run, store, from, end });

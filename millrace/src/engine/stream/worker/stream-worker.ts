@@ -5,7 +5,7 @@
  *
  * Invariant: what a task has in its base state, the offsets that the group has committed, and what others can read of its results are
  * of one transaction. Every way out of a failure goes back to the last commit: the transaction is aborted, the overlays dropped, and
- * the inputs read again from there. A worker that has been replaced (fenced) writes nothing more, and ends with an error that says so.
+ * the inputs read again from there. A worker that has been replaced (fenced) writes nothing more, and ends with ML_GROUP_FENCED.
  *
  * Source: KIP-447 (one transaction per thread, fenced by the generation of the group), KIP-345 (static members).
  */
@@ -40,6 +40,10 @@ export class StreamWorker {
   /** undefined: between a failure and the next try. */
   #producer: LogProducer | undefined;
   #isStopping = false;
+  #hasGlobals = false;
+  #hasJoined = false;
+  /** The group has been without this member since the last join. */
+  #wasLost = false;
   #mustJoin = true;
   #isDirty = false;
   #announced = false;
@@ -71,7 +75,7 @@ export class StreamWorker {
     };
     this.#tasks = new WorkerTasks(options, this.#reader, host);
     this.#share = new GroupShare(options, {
-      tasks: () => this.#tasks.ids(),
+      tasks: () => (this.#hasJoined ? this.#tasks.ids() : options.claims),
       onRebalance: () => {
         this.#wake();
       },
@@ -119,8 +123,11 @@ export class StreamWorker {
   }
 
   async #turn(): Promise<void> {
-    this.#producer ??= await this.#openProducer();
-    if (this.#mustJoin || this.#share.isRebalancing) {
+    if (!this.#hasGlobals) {
+      await this.#tasks.bootstrap();
+      this.#hasGlobals = true;
+    }
+    if (this.#mustJoin || this.#share.isRebalancing || this.#producer === undefined) {
       await this.#rejoin();
       return;
     }
@@ -276,23 +283,24 @@ export class StreamWorker {
     if (this.#isDirty && !this.#mustJoin) await this.#commit();
     this.#mustJoin = true;
     this.#options.onEvent({ kind: 'joining' });
-    const { tasks, data, mayKeep } = await this.#share.join();
+    const { generation, tasks, data, mayKeep } = await this.#share.join();
     this.#mustJoin = false;
-    if (!mayKeep) await this.#tasks.closeAll();
+    this.#hasJoined = true;
+    // Others may have gone on from the last commit: then what is open here is old.
+    if (!mayKeep || this.#wasLost) await this.#tasks.closeOutdated();
+    this.#wasLost = false;
     this.#announced = false;
-    this.#options.onEvent({ kind: 'assigned', tasks, data });
+    // Whoever had this id before is fenced in the group by now: what it has open is aborted here.
+    this.#producer ??= await this.#openProducer();
+    this.#options.onEvent({ kind: 'assigned', generation, tasks, data });
     await this.#tasks.become(tasks);
   }
 
   /** Goes back to the last commit. @throws {MillraceError} what cannot pass */
   async #recover(error: unknown): Promise<void> {
     if (!(error instanceof MillraceError)) throw error;
-    if (error.code === 'ML_GROUP_LOST') {
-      // Others may have gone on from the last commit: what is open here may be old.
-      this.#options.onEvent({ kind: 'lost', error });
-      await this.#rollBack();
-      await this.#tasks.closeAll();
-      this.#mustJoin = true;
+    if (error.code === 'ML_GROUP_LOST' || error.code === 'ML_PRODUCER_FENCED') {
+      await this.#lose(error);
       return;
     }
     if (!error.retriable) throw error;
@@ -305,15 +313,39 @@ export class StreamWorker {
     this.#retryMs = Math.min(STREAM_RETRY_MS_MAX, this.#retryMs * 2);
   }
 
-  async #rollBack(): Promise<void> {
+  /**
+   * The group has gone on without this worker, or its transaction took so long that the broker ended it (the machine was asleep). It joins
+   * again under its old name. That fails, and ends it, when another process has that name now.
+   */
+  async #lose(error: MillraceError): Promise<void> {
+    this.#options.onEvent({ kind: 'lost', error });
+    this.#mustJoin = true;
+    this.#wasLost = true;
+    if (error.code === 'ML_GROUP_LOST') {
+      await this.#rollBack();
+      return;
+    }
+    this.#drop();
+    await this.#producer?.close();
+    this.#producer = undefined;
+  }
+
+  /** Forgets all since the last commit. */
+  #drop(): void {
     this.#isDirty = false;
     this.#records = 0;
     this.#tasks.abort();
+  }
+
+  async #rollBack(): Promise<void> {
+    this.#drop();
     const producer = this.#producer;
     try {
       await producer?.abort();
     } catch (error) {
-      if (!(error instanceof MillraceError && error.retriable)) throw error;
+      const canPass =
+        error instanceof MillraceError && (error.retriable || error.code === 'ML_PRODUCER_FENCED');
+      if (!canPass) throw error;
       // A new producer under the same id ends what this one could not.
       this.#producer = undefined;
       await producer?.close();

@@ -30,6 +30,8 @@ export class TaskRun {
   isRestored = false;
   /** When `tick` is due, by the wall clock. */
   nextTick = 0;
+  /** One past the last record of each changelog that this task knows of. */
+  readonly changelogEnds = new Map<string, number>();
   /** Of the state, at the last commit. */
   committedBytes = 0;
   #turnRecords = TURN_RECORDS_FIRST;
@@ -86,6 +88,10 @@ export class TaskRun {
       if (input === undefined) continue;
       input.offset = offset;
       input.isNew = false;
+    }
+    for (const { topic, partition } of this.task.changelogs) {
+      const next = nextOffset({ topic, partition });
+      if (next !== undefined) this.changelogEnds.set(partitionKey(topic, partition), next);
     }
     this.task.committed(nextOffset);
     this.committedBytes = this.task.state.bytes;

@@ -15,10 +15,14 @@ import { MillraceError } from '../../../core/errors.ts';
 import { STREAM_PURGE_MS } from '../../../core/limits.ts';
 import type { TaskId } from '../topology.ts';
 import { taskName } from './assign-tasks.ts';
+import { GlobalFeed } from './global-feed.ts';
 import { Restorer } from './restorer.ts';
 import { checkPositions } from './start-positions.ts';
 import { partitionKey, TaskRun } from './task-run.ts';
 import type { TaskHost, WorkerOptions } from './worker-types.ts';
+
+/** What the end of a transaction takes in a partition. */
+const MARKER_OFFSETS = 1;
 
 export class WorkerTasks {
   readonly #options: WorkerOptions;
@@ -28,6 +32,7 @@ export class WorkerTasks {
   readonly #byInput = new Map<string, TaskRun>();
   readonly #paused = new Set<string>();
   readonly #restorer: Restorer;
+  readonly #globals: GlobalFeed;
   readonly #background: Background;
   /** Changelogs that are known to be there. */
   readonly #changelogs = new Set<string>();
@@ -42,6 +47,7 @@ export class WorkerTasks {
     this.#reader = reader;
     this.#host = host;
     this.#restorer = new Restorer(options.log, options.onEvent);
+    this.#globals = new GlobalFeed(options.log, reader, options.globals);
     this.#repartitions = new Set(options.topology.internalTopics.map(({ name }) => name));
     this.#purgeDueMs = options.log.env.clock.monotonicMs() + STREAM_PURGE_MS;
     // What is not deleted now is deleted next time.
@@ -66,6 +72,11 @@ export class WorkerTasks {
     return this.#restorer.records;
   }
 
+  /** Fills the global tables, before anything is processed. */
+  async bootstrap(): Promise<void> {
+    await this.#globals.bootstrap();
+  }
+
   ids(): TaskId[] {
     return [...this.#runs.values()].map(({ task }) => task.id);
   }
@@ -86,7 +97,8 @@ export class WorkerTasks {
   /** Closes tasks that are not among `ids`, and opens those that are new. */
   async become(ids: readonly TaskId[]): Promise<void> {
     const wanted = new Set(ids.map(taskName));
-    await this.#closeWhere(({ name }) => !wanted.has(name));
+    // What others go on with would be old when it comes back.
+    await this.#closeWhere(({ name }) => !wanted.has(name), 'wipe');
     const added: TaskRun[] = [];
     for (const id of ids.filter((task) => !this.#runs.has(taskName(task)))) {
       const run = new TaskRun(await this.#options.openTask(id, this.#host));
@@ -95,6 +107,34 @@ export class WorkerTasks {
     }
     await this.#createChangelogs(added);
     await this.#begin(await this.#restorer.add(added));
+  }
+
+  /**
+   * Closes tasks that another member may have had meanwhile: of which it has committed something. It would have moved the offsets, or
+   * written to a changelog; behind what this worker has written itself there is the marker of its transaction, and nothing else.
+   */
+  async closeOutdated(): Promise<void> {
+    const { log, topology } = this.#options;
+    const inputs = this.#active.flatMap((run) => run.positions());
+    const changelogs = this.#active.flatMap(({ task }) => task.changelogs);
+    const [committed, ends] = await Promise.all([
+      log.committed(topology.plan.name, inputs),
+      log.offsets(changelogs, 'end'),
+    ]);
+    const outdated = new Set<TaskRun>();
+    for (const [index, { topic, partition, offset }] of inputs.entries()) {
+      const run = this.#byInput.get(partitionKey(topic, partition));
+      const now = committed[index]?.offset;
+      if (run !== undefined && now !== undefined && now !== offset) outdated.add(run);
+    }
+    let index = 0;
+    for (const run of this.#active) {
+      for (const { topic, partition } of run.task.changelogs) {
+        const known = run.changelogEnds.get(partitionKey(topic, partition)) ?? 0;
+        if ((ends[index++] ?? 0) > known + MARKER_OFFSETS) outdated.add(run);
+      }
+    }
+    await this.#closeWhere((run) => outdated.has(run) || !run.isRestored);
   }
 
   /** Reads changelogs for at most about `waitMs`. */
@@ -106,7 +146,10 @@ export class WorkerTasks {
   take(records: LogRecords, bytesMax: number): void {
     const key = partitionKey(records.topic, records.partition);
     const run = this.#byInput.get(key);
-    if (run === undefined) return;
+    if (run === undefined) {
+      this.#globals.take(records);
+      return;
+    }
     run.add(records);
     if (this.#paused.has(key) || run.task.bufferedBytes(records) <= bytesMax) return;
     this.#paused.add(key);
@@ -164,7 +207,7 @@ export class WorkerTasks {
     this.#restorer.close();
   }
 
-  async #closeWhere(isClosed: (run: TaskRun) => boolean): Promise<void> {
+  async #closeWhere(isClosed: (run: TaskRun) => boolean, how?: 'wipe'): Promise<void> {
     const closing = [...this.#runs.values()].filter(isClosed);
     for (const run of closing) {
       this.#runs.delete(run.name);
@@ -177,7 +220,12 @@ export class WorkerTasks {
     }
     this.#updateActive();
     // All are closed, also when one of them fails to: another worker may be waiting for any of them.
-    const results = await Promise.allSettled(closing.map((run) => run.task.close()));
+    const results = await Promise.allSettled(
+      closing.map(async ({ task }) => {
+        if (how === 'wipe') await task.state.wipe();
+        await task.close();
+      }),
+    );
     for (const result of results) if (result.status === 'rejected') throw result.reason;
   }
 
@@ -192,6 +240,7 @@ export class WorkerTasks {
       }
     }
     if (missing.size === 0) return;
+    await this.#options.recordTopics([...missing.keys()]);
     await log.createTopics(
       [...missing].map(([name, partitions]) => ({
         name,

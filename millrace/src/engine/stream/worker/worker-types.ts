@@ -2,6 +2,7 @@
 import type { Log, TopicPartition } from '../../../client/log.ts';
 import type { StreamTask, TaskMetrics, TaskOutput } from '../task.ts';
 import type { TaskId, Topology } from '../topology.ts';
+import type { GlobalState } from './global-feed.ts';
 import type { AssignmentData } from './member-data.ts';
 
 /** Where a flow begins to read a topic of which it has committed nothing. */
@@ -19,8 +20,14 @@ export interface WorkerOptions {
   readonly topology: Topology;
   /** Opens a task and its state, as far as that is on this machine; not restored yet. */
   readonly openTask: (id: TaskId, host: TaskHost) => Promise<StreamTask>;
+  /** Tables that all tasks share. */
+  readonly globals: GlobalState;
+  /** Notes topics as the flow's own, before they are made. */
+  readonly recordTopics: (names: readonly string[]) => Promise<void>;
   /** `<instance>-<worker>`: names the static member and, behind the flow's name, the transactional id. */
   readonly label: string;
+  /** Tasks whose state is on this machine from before. */
+  readonly claims: readonly TaskId[];
   /** Where this process serves views: `host:port`. */
   readonly address: string | undefined;
   readonly from: StartFrom;
@@ -38,7 +45,12 @@ export type WorkerEvent =
   /** Waits for the group. */
   | { readonly kind: 'joining' }
   /** Has been given tasks; those that are new are restored first. */
-  | { readonly kind: 'assigned'; readonly tasks: readonly TaskId[]; readonly data: AssignmentData }
+  | {
+      readonly kind: 'assigned';
+      readonly generation: number;
+      readonly tasks: readonly TaskId[];
+      readonly data: AssignmentData;
+    }
   /** State of a task is read from its changelog: `done` of `total` offsets of it. */
   | {
       readonly kind: 'restoring';
