@@ -86,18 +86,12 @@ export class OracleStore<V = unknown> implements Store<V> {
   }
 
   due(until: number, visit: (key: unknown, sub: number, value: V) => void): void {
-    const due = this.sorted()
-      .map((entry) => ({ entry, at: this.dueAt(entry) }))
-      .filter(({ at }) => at <= until)
-      .sort((a, b) => a.at - b.at);
-    for (const { entry } of due) {
-      // It may have been put or deleted by the visit of another one.
-      const now = this.entries.get(idOf(entry.keyBytes, entry.sub));
-      if (now === undefined || this.dueAt(now) > until) continue;
-      visit(keyOf(now), now.sub, this.valueOf(now));
+    for (let entry = this.firstDue(until); entry !== undefined; entry = this.firstDue(until)) {
+      const due = this.dueAt(entry);
+      visit(keyOf(entry), entry.sub, this.valueOf(entry));
       const after = this.entries.get(idOf(entry.keyBytes, entry.sub));
-      if (after !== undefined && this.dueAt(after) <= until)
-        throw new Error(`store "${this.name}": an entry is due still after its visit`);
+      if (after !== undefined && this.dueAt(after) <= due)
+        throw new Error(`store "${this.name}": an entry is as due after its visit as before`);
     }
   }
 
@@ -119,6 +113,19 @@ export class OracleStore<V = unknown> implements Store<V> {
     this.entries = new Map(this.committed);
   }
 
+  private firstDue(until: number): Entry | undefined {
+    let first: Entry | undefined;
+    let due = Number.POSITIVE_INFINITY;
+    for (const entry of this.entries.values()) {
+      const at = this.dueAt(entry);
+      if (at > until || at === Number.POSITIVE_INFINITY || at > due) continue;
+      if (first !== undefined && at === due && compareEntries(first, entry) < 0) continue;
+      first = entry;
+      due = at;
+    }
+    return first;
+  }
+
   private dueAt(entry: Entry): number {
     const { dueOf } = this.spec;
     if (dueOf === undefined) return Number.POSITIVE_INFINITY;
@@ -130,10 +137,12 @@ export class OracleStore<V = unknown> implements Store<V> {
   }
 
   private sorted(): Entry[] {
-    return [...this.entries.values()].sort(
-      (a, b) => Buffer.compare(a.keyBytes, b.keyBytes) || a.sub - b.sub,
-    );
+    return [...this.entries.values()].sort(compareEntries);
   }
+}
+
+function compareEntries(a: Entry, b: Entry): number {
+  return Buffer.compare(a.keyBytes, b.keyBytes) || a.sub - b.sub;
 }
 
 function keyOf(entry: Entry): unknown {

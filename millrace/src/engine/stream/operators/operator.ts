@@ -25,7 +25,7 @@ export interface Operator {
   /** One for each input of the node, in its order. */
   readonly inputs: readonly Receiver[];
   /** Its result as a table that can be asked; undefined: it is a stream. */
-  readonly table?: ReadableTable;
+  readonly table?: ReadableTable | undefined;
   /** T at which `advance` has something to do; Infinity: nothing waits. */
   readonly nextDue: number;
   /** T has come to `context.time()`: closes windows, fires timers, gives up waiting. */
