@@ -26,12 +26,12 @@ import {
   BroadcastBuilder,
   GlobalTableBuilder,
   KeyedBuilder,
-  latestOf,
   type StreamBuilder,
   type Surface,
   TableBuilder,
 } from './stream-builders.ts';
 import type { TableOptions } from './stream-options.ts';
+import { latestOf } from './table-nodes.ts';
 import { tableContent } from './timed-operators.ts';
 import type { TopicPort } from './topic-port.ts';
 
@@ -162,9 +162,10 @@ class FlowRoot implements Surface<FlowBuilder> {
     if (source.topic === undefined) {
       throw flowError(operator, `it is the table of a topic, and ${source.label} is none`);
     }
-    const read = this.#addSource(operator, source);
-    const { name } = options;
-    const content = tableContent(operator, 'global', name === undefined ? {} : { name });
+    this.#refuseClosed(operator);
+    // A source of its own: it is read to its end before anything else is.
+    const read = this.#root.add({ kind: 'source', source }, [], undefined);
+    const content = tableContent(operator, 'global', {});
     return new GlobalTableBuilder(this.#addTable(operator, read, content));
   }
 
@@ -240,8 +241,12 @@ class FlowRoot implements Surface<FlowBuilder> {
     return isKeyed ? new TableBuilder(draft) : new RowsBuilder(draft);
   }
 
-  #addSource(operator: Operator, source: Source): Draft {
+  #refuseClosed(operator: Operator): void {
     if (this.#root.isClosed) throw flowError(operator, 'the flow has been built already');
+  }
+
+  #addSource(operator: Operator, source: Source): Draft {
+    this.#refuseClosed(operator);
     const { topic } = source;
     const known = topic === undefined ? undefined : this.#topics.get(topic);
     if (known !== undefined) return known;

@@ -38,11 +38,11 @@ export function patternOf(operator: Operator, given: unknown): PatternSpec {
   }
   const { spec } = given;
   const last = spec.steps.at(-1);
-  if (last?.isNegated === true && (spec.withinMs === undefined || last.contiguity === 'strict')) {
+  if (last?.isNegated === true && last.contiguity !== 'strict' && spec.withinMs === undefined) {
     throw flowError(
       operator,
       `the pattern ends with what must not occur, "${last.name}", which nothing would ever decide`,
-      'End it with notFollowedBy and within: the match is complete when the time is over',
+      'Say how long with within: the match is complete when the time is over',
     );
   }
   if (!spec.steps.some((step) => step.timesMin > 0 && !step.isNegated)) {

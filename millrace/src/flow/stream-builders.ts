@@ -3,27 +3,10 @@
  * program; here a record is anything.
  */
 import { TOP_RECORDS_MAX } from '../core/limits.ts';
-import {
-  addNode,
-  type Draft,
-  flowError,
-  Handle,
-  type NodeContent,
-  type Operator,
-} from './draft.ts';
-import {
-  identity,
-  isPresent,
-  isSomething,
-  keepLeft,
-  keepRight,
-  keyOfRecord,
-  madeOf,
-  nothing,
-  toEntry,
-  valueOfEntry,
-} from './functions.ts';
+import { type Draft, flowError, Handle, type NodeContent, type Operator } from './draft.ts';
+import { identity, isSomething, keepLeft, keyOfRecord, nothing } from './functions.ts';
 import { joinOf } from './join-builder.ts';
+import { KeyedOperators } from './keyed-operators.ts';
 import {
   functionOf,
   OperatorBuilder,
@@ -37,17 +20,14 @@ import {
 } from './operator-builder.ts';
 import { patternOf } from './pattern-builder.ts';
 import type { GroupNode, JoinType, SortOrder, ValueFunction } from './plan.ts';
-import type { ForeignJoinNode } from './stream-nodes.ts';
 import type { Writable } from './sink.ts';
 import type {
   AsyncOptions,
   Broadcast,
-  Entry,
   GlobalTable,
   JoinOptions,
   SampleOptions,
   TableOptions,
-  WindowEmit,
 } from './stream-options.ts';
 import type {
   Grouped,
@@ -56,27 +36,28 @@ import type {
   MatchedStream,
   Stream,
   Table,
-  WindowedStream,
   WindowedTable,
 } from './streams.ts';
 import {
+  entryOrder,
+  joinForeign,
+  latestOf,
+  nearestName,
+  refuseChanges,
+  sideOf,
+} from './table-nodes.ts';
+import {
   asyncContent,
-  callOfRecord,
   callOfValue,
   filled,
-  processContent,
   tableAggregate,
   tableContent,
   tableCount,
   tableReduce,
-  type UserProcess,
   type UserTableAggregation,
-  windowAggregate,
   windowContent,
-  windowCount,
-  windowReduce,
 } from './timed-operators.ts';
-import type { WindowSpec } from './windows.ts';
+import { WindowedBuilder } from './windowed-builder.ts';
 
 /** All methods of an interface, whatever their types: the compiler gives up on comparing those with the generic ones of users. */
 export type Surface<T> = { readonly [Name in keyof T]: unknown };
@@ -208,87 +189,28 @@ export class StreamBuilder extends OperatorBuilder implements Surface<Stream<nev
   }
 }
 
-export class KeyedBuilder extends OperatorBuilder implements Surface<KeyedStream<never, never>> {
-  readonly kind = 'keyed';
+export class KeyedBuilder
+  extends KeyedOperators<StreamBuilder, KeyedBuilder, TableBuilder>
+  implements Surface<KeyedStream<never, never>>
+{
+  protected asStream(draft: Draft): StreamBuilder {
+    return new StreamBuilder(draft);
+  }
 
-  /** What keeps one value per key where there was one. */
+  protected asKeyed(draft: Draft): KeyedBuilder {
+    return new KeyedBuilder(draft);
+  }
+
+  protected asTable(draft: Draft): TableBuilder {
+    return new TableBuilder(draft);
+  }
+
   protected same(draft: Draft): KeyedBuilder {
     return new KeyedBuilder(draft);
   }
 
-  map(fn: UserFunction): StreamBuilder {
-    return new StreamBuilder(this.addMapping('map', 'map', fn, false));
-  }
-
-  mapValues(fn: UserFunction): KeyedBuilder {
-    return this.same(this.addMapping('map', 'mapValues', fn, true));
-  }
-
-  flatMap(fn: UserFunction): StreamBuilder {
-    return new StreamBuilder(this.addMapping('flatMap', 'flatMap', fn, false));
-  }
-
-  flatMapValues(fn: UserFunction): KeyedBuilder {
-    return new KeyedBuilder(this.addMapping('flatMap', 'flatMapValues', fn, true));
-  }
-
-  filter(fn: UserFunction): KeyedBuilder {
-    return this.same(this.addFunction('filter', 'filter', fn));
-  }
-
-  tap(fn: UserFunction): KeyedBuilder {
-    return this.same(this.addFunction('tap', 'tap', fn));
-  }
-
-  keyBy(fn: UserFunction): KeyedBuilder {
-    return new KeyedBuilder(this.addFunction('keyBy', 'keyBy', fn));
-  }
-
   groupBy(fn: UserFunction): GroupedBuilder | GroupedTableBuilder {
     return new GroupedBuilder(this.addFunction('keyBy', 'groupBy', fn), undefined);
-  }
-
-  sort(name: string, by: UserFunction): KeyedBuilder {
-    return new KeyedBuilder(this.addSort(name, by));
-  }
-
-  sample(fraction: number, options?: SampleOptions): KeyedBuilder {
-    return new KeyedBuilder(this.addSample(fraction, options));
-  }
-
-  union(...streams: readonly unknown[]): KeyedBuilder {
-    return new KeyedBuilder(this.addUnion(streams));
-  }
-
-  branch(predicates: Predicates): Readonly<Record<string, KeyedBuilder>> {
-    const branches = [...this.addBranches(predicates)].map(
-      ([name, draft]) => [name, new KeyedBuilder(draft)] as const,
-    );
-    return Object.freeze(Object.fromEntries(branches));
-  }
-
-  with(broadcast: unknown, fn: UserFunction): KeyedBuilder {
-    return new KeyedBuilder(this.addWith(broadcast, fn, true));
-  }
-
-  values(): StreamBuilder {
-    return new StreamBuilder(this.addMap(identity, false));
-  }
-
-  entries(): StreamBuilder {
-    return new StreamBuilder(this.addMap(toEntry, false));
-  }
-
-  count(name: string): TableBuilder {
-    return new TableBuilder(this.addCount(name, true));
-  }
-
-  reduce(name: string, fn: UserFunction): TableBuilder {
-    return new TableBuilder(this.addReduce(name, fn, true));
-  }
-
-  aggregate(name: string, aggregation: UserAggregation): TableBuilder {
-    return new TableBuilder(this.addAggregate(name, aggregation, true));
   }
 
   join(name: string, right: unknown, fn: UserFunction, options?: JoinOptions): KeyedBuilder {
@@ -315,35 +237,11 @@ export class KeyedBuilder extends OperatorBuilder implements Surface<KeyedStream
     return this.addJoin('antiJoin', 'anti', name, { right, fn: identity, options });
   }
 
-  joinGlobal(name: string, table: unknown, keyOf: UserFunction, fn: UserFunction): KeyedBuilder {
-    return new KeyedBuilder(this.addGlobalJoin('inner', name, table, { keyOf, fn }));
-  }
-
-  leftJoinGlobal(
-    name: string,
-    table: unknown,
-    keyOf: UserFunction,
-    fn: UserFunction,
-  ): KeyedBuilder {
-    return new KeyedBuilder(this.addGlobalJoin('left', name, table, { keyOf, fn }));
-  }
-
-  dedupe(name: string, by: UserFunction, within: unknown): KeyedBuilder {
-    const operator = this.operator('dedupe', name);
-    return new KeyedBuilder(this.addDedupe(operator, functionOf(operator, by), within));
-  }
-
-  mapValuesAsync(name: string, fn: UserFunction, options?: AsyncOptions): KeyedBuilder {
-    const operator = this.operator('mapValuesAsync', name);
-    const call = callOfRecord(functionOf(operator, fn));
-    return new KeyedBuilder(this.addNamed(operator, asyncContent(operator, call, true, options)));
-  }
-
-  window(window: unknown): WindowedBuilder {
+  window(window: unknown): WindowedBuilder<WindowedTableBuilder> {
     const operator = this.operator('window');
     requireTimes(operator, this.draft);
     const spec = windowContent(operator, window);
-    return new WindowedBuilder(this.draft, spec);
+    return new WindowedBuilder(this.draft, spec, (draft) => new WindowedTableBuilder(draft));
   }
 
   toTable(name: string, options: TableOptions = {}): TableBuilder {
@@ -353,12 +251,6 @@ export class KeyedBuilder extends OperatorBuilder implements Surface<KeyedStream
         this.addNamed(operator, tableContent(operator, 'partition', options)),
       );
     return new TableBuilder(latestOf(operator, this.draft, options));
-  }
-
-  process(name: string, functions: UserProcess): KeyedBuilder {
-    const operator = this.operator('process', name);
-    requireTimes(operator, this.draft);
-    return new KeyedBuilder(this.addNamed(operator, processContent(operator, functions)));
   }
 
   match(name: string, pattern: unknown, select: UserFunction): MatchedBuilder {
@@ -394,12 +286,12 @@ export class KeyedBuilder extends OperatorBuilder implements Surface<KeyedStream
     const fn = functionOf(operator, sides.fn);
     const { options = {} } = sides;
     const { content, isSwapped } = joinOf({ operator, type, left: this.draft, right, fn, options });
-    const isTable =
-      this instanceof TableBuilder && sides.right instanceof TableBuilder && type !== 'right';
+    const areTables = this instanceof TableBuilder && sides.right instanceof TableBuilder;
+    const isTable = areTables && (type === 'inner' || type === 'left' || type === 'outer');
     const draft = isSwapped
       ? new KeyedBuilder(right).addNamed(operator, content, [this.draft])
       : this.addNamed(operator, content, [right]);
-    return isTable || content.isTable === true ? new TableBuilder(draft) : new KeyedBuilder(draft);
+    return isTable ? new TableBuilder(draft) : new KeyedBuilder(draft);
   }
 }
 
@@ -423,9 +315,7 @@ export class TableBuilder extends KeyedBuilder implements Surface<Table<never, n
   }
 
   override groupBy(fn: UserFunction): GroupedTableBuilder {
-    const operator = this.operator('groupBy');
-    const by = functionOf(operator, fn);
-    return new GroupedTableBuilder(this.draft, by);
+    return new GroupedTableBuilder(this.draft, functionOf(this.operator('groupBy'), fn));
   }
 
   override count(name: string): TableBuilder {
@@ -434,12 +324,12 @@ export class TableBuilder extends KeyedBuilder implements Surface<Table<never, n
   }
 
   override reduce(name: string, fn: UserFunction): TableBuilder {
-    this.refuseChanges('reduce', name);
+    refuseChanges(this.operator('reduce', name), this.draft);
     return super.reduce(name, fn);
   }
 
   override aggregate(name: string, aggregation: UserAggregation): TableBuilder {
-    this.refuseChanges('aggregate', name);
+    refuseChanges(this.operator('aggregate', name), this.draft);
     return super.aggregate(name, aggregation);
   }
 
@@ -449,7 +339,8 @@ export class TableBuilder extends KeyedBuilder implements Surface<Table<never, n
     foreignKey: UserFunction,
     fn: UserFunction,
   ): TableBuilder {
-    return this.addForeignJoin('inner', name, right, { foreignKey, fn });
+    const operator = this.operator('joinForeign', name);
+    return new TableBuilder(joinForeign(operator, 'inner', this.draft, { right, foreignKey, fn }));
   }
 
   leftJoinForeign(
@@ -458,7 +349,8 @@ export class TableBuilder extends KeyedBuilder implements Surface<Table<never, n
     foreignKey: UserFunction,
     fn: UserFunction,
   ): TableBuilder {
-    return this.addForeignJoin('left', name, right, { foreignKey, fn });
+    const operator = this.operator('leftJoinForeign', name);
+    return new TableBuilder(joinForeign(operator, 'left', this.draft, { right, foreignKey, fn }));
   }
 
   toStream(): KeyedBuilder {
@@ -482,32 +374,6 @@ export class TableBuilder extends KeyedBuilder implements Surface<Table<never, n
     if (sink.arrangement === 'by-key' || sink.topic !== undefined) this.addWrite(to, true);
     else this.entries().write(to);
   }
-
-  private refuseChanges(method: string, name: string): void {
-    if (this.draft.content.isTable !== true) return;
-    throw flowError(
-      this.operator(method, name),
-      'a table changes, and what has changed would be counted again',
-      'Say groupBy before it, and give it a function that subtracts; or take its changes as a stream with toStream',
-    );
-  }
-
-  private addForeignJoin(
-    type: 'inner' | 'left',
-    name: string,
-    right: unknown,
-    given: { readonly foreignKey: UserFunction; readonly fn: UserFunction },
-  ): TableBuilder {
-    const operator = this.operator(type === 'left' ? 'leftJoinForeign' : 'joinForeign', name);
-    const other = Handle.draftOf(operator, right, 'keyed');
-    const foreignKey = functionOf(operator, given.foreignKey, 'the foreign key');
-    const fn = functionOf(operator, given.fn) as unknown as ForeignJoinNode['fn'];
-    if (this.draft.content.isTable === true && other.content.isTable === true) {
-      const content = { kind: 'foreignJoin', type, foreignKey, fn, isTable: true } as const;
-      return new TableBuilder(this.addNamed(operator, content, [other]));
-    }
-    throw flowError(operator, 'it joins tables of topics, and one of its sides is none');
-  }
 }
 
 export class WindowedTableBuilder
@@ -515,7 +381,7 @@ export class WindowedTableBuilder
   implements Surface<WindowedTable<never, never, never>>
 {
   late(to: Writable): this {
-    writeSide(this.operator('late'), this.draft, 'late', to);
+    new KeyedBuilder(sideOf(this.operator('late'), this.draft, 'late')).write(to);
     return this;
   }
 }
@@ -525,63 +391,16 @@ export class MatchedBuilder
   implements Surface<MatchedStream<never, never, never, never>>
 {
   late(to: Writable): this {
-    writeSide(this.operator('late'), this.draft, 'late', to);
+    new KeyedBuilder(sideOf(this.operator('late'), this.draft, 'late')).write(to);
     return this;
   }
 
   timedOut(first: unknown, second?: Writable): this {
     const operator = this.operator('timedOut');
-    if (second === undefined) writeSide(operator, this.draft, 'timedOut', first as Writable);
-    else writeSide(operator, this.draft, 'timedOut', second, functionOf(operator, first));
+    const side = new KeyedBuilder(sideOf(operator, this.draft, 'timedOut'));
+    if (second === undefined) side.write(first as Writable);
+    else side.mapValues(functionOf(operator, first)).write(second);
     return this;
-  }
-}
-
-/** Writes what a node gives besides its result. */
-function writeSide(
-  operator: Operator,
-  draft: Draft,
-  output: 'late' | 'timedOut',
-  to: Writable,
-  select?: ValueFunction,
-): void {
-  const side = new KeyedBuilder(addNode(operator, { kind: 'sideOutput', output }, [draft]));
-  (select === undefined ? side : side.mapValues(select)).write(to);
-}
-
-export class WindowedBuilder
-  extends OperatorBuilder
-  implements Surface<WindowedStream<never, never>>
-{
-  readonly kind = 'windowed';
-  readonly #window: WindowSpec;
-
-  constructor(draft: Draft, window: WindowSpec) {
-    super(draft);
-    this.#window = window;
-  }
-
-  count(name: string, options: WindowEmit = {}): WindowedTableBuilder {
-    const operator = this.operator('count', name);
-    return this.#table(operator, windowCount(operator, this.#window, options));
-  }
-
-  reduce(name: string, fn: UserFunction, options: WindowEmit = {}): WindowedTableBuilder {
-    const operator = this.operator('reduce', name);
-    return this.#table(operator, windowReduce(operator, this.#window, fn, options));
-  }
-
-  aggregate(
-    name: string,
-    aggregation: UserAggregation,
-    options: WindowEmit = {},
-  ): WindowedTableBuilder {
-    const operator = this.operator('aggregate', name);
-    return this.#table(operator, windowAggregate(operator, this.#window, aggregation, options));
-  }
-
-  #table(operator: Operator, content: NodeContent): WindowedTableBuilder {
-    return new WindowedTableBuilder(this.addNamed(operator, content));
   }
 }
 
@@ -677,38 +496,4 @@ export class GlobalTableBuilder extends Handle implements Surface<GlobalTable<ne
 
 export class BroadcastBuilder extends Handle implements Surface<Broadcast<never>> {
   readonly kind = 'broadcast';
-}
-
-/** The name that the user gave to the operator that made a table, or to one before it. */
-function nearestName(from: Draft): string | undefined {
-  for (let draft: Draft | undefined = from; draft !== undefined; draft = draft.inputs[0]) {
-    if (draft.name !== undefined) return draft.name;
-  }
-  return undefined;
-}
-
-/** The latest value of each key of what has an end; null deletes. */
-export function latestOf(operator: Operator, draft: Draft, options: TableOptions): Draft {
-  if (options.history !== undefined || options.ttl !== undefined) {
-    throw flowError(
-      operator,
-      '`history` and `ttl` are for tables of topics, whose records have times',
-    );
-  }
-  const content: NodeContent = {
-    kind: 'aggregate',
-    init: nothing,
-    add: keepRight,
-    merge: keepRight,
-    finish: undefined,
-    builtin: undefined,
-    isKeyed: true,
-  };
-  const latest = addNode(operator, content, [draft], operator.name);
-  return addNode(operator, { kind: 'filter', fn: isPresent }, [latest]);
-}
-
-function entryOrder(by: ValueFunction): (entry: Entry<unknown, unknown>) => unknown {
-  if (by === identity) return valueOfEntry;
-  return madeOf([by], (entry: Entry<unknown, unknown>) => by(entry.value, entry.key));
 }

@@ -67,6 +67,30 @@ export interface JoinOptions {
 /** Called for each pair that matches. */
 export type JoinFunction<L, U, K, R> = (left: L, right: U, key: K) => R;
 
+// What operators are called with, where several are called with the same.
+export type JoinArguments<Right, Fn> = [name: string, right: Right, fn: Fn, options?: JoinOptions];
+export type SemiJoinArguments<Right> = [name: string, right: Right, options?: JoinOptions];
+/** `keyOf` gives the key in the right side; null and undefined: none. */
+export type Lookup<Right, T, K, L, Fn> = [
+  name: string,
+  right: Right,
+  keyOf: (value: T, key: K) => L | null | undefined,
+  fn: Fn,
+];
+export type AsyncArguments<Fn> = [name: string, fn: Fn, options?: AsyncOptions];
+export type WindowArguments<Given> = [name: string, how: Given, options?: WindowEmit];
+
+/** Two values, or two accumulators, put into one. */
+export type Pairwise<T> = (left: T, right: T) => T;
+/** What `flatMap` makes of a record. */
+export type Several<U> = Iterable<U> | PromiseLike<Iterable<U>>;
+/** All values of a key. */
+export type GroupFunction<K, T, R> = (
+  key: K,
+  values: Iterable<T>,
+  emit: Emit<R>,
+) => void | Promise<void>;
+
 export interface TableOptions {
   /** Of the operator and its state. Default: the name of the topic. */
   readonly name?: string;

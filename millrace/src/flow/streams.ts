@@ -2,13 +2,11 @@
  * The streams of the language, as users see them. A stream is a description: its methods add an operator to the plan of the
  * flow that is being built and return the stream that comes out of it. Nothing is read until an engine runs the plan.
  *
- * Functions are called with one record at a time. Those of `map`, `flatMap`, `filter`, `tap`, `keyBy`, `groupBy`, `with`, of joins
- * and of `Grouped.reduce` may return a promise; a function that does not is the faster way. Records are plain data where they go
- * from task to task, and must not be changed by those who get them.
+ * Functions get one record at a time. Those of `map`, `flatMap`, `filter`, `tap`, `keyBy`, `groupBy`, `with`, of joins and of
+ * `Grouped.reduce` may return a promise; one that does not is faster. Records are plain data, and must not be changed by who gets them.
  *
- * All methods throw ML_FLOW_INVALID, naming the operator, when they are given what cannot run: a stream of another flow, a name
- * that is used twice, a number out of its range. The names of stateful operators consist of letters, digits, `.`, `_` and `-`, are
- * unique in the flow, and name the operator in the plan, in errors and in metrics.
+ * All methods throw ML_FLOW_INVALID, naming the operator, when they are given what cannot run: a stream of another flow, a name that is
+ * used twice, a number out of its range. Names of stateful operators consist of letters, digits, `.`, `_` and `-`, and are unique.
  */
 import type { SortKey } from '../core/key-order.ts';
 import type { Duration } from './durations.ts';
@@ -16,30 +14,36 @@ import type { MatchedInPart, Matched, PatternEnd } from './pattern-types.ts';
 import type { Writable } from './sink.ts';
 import type {
   Aggregation,
+  AsyncArguments,
   AsyncCall,
-  AsyncOptions,
   Broadcast,
-  Emit,
   Entry,
   GlobalTable,
+  GroupFunction,
+  JoinArguments,
   JoinFunction,
-  JoinOptions,
   KeyedPredicate,
+  Lookup,
   MergedAggregation,
   Narrowed,
+  Pairwise,
   Predicate,
   ProcessFunctions,
   SampleOptions,
+  SemiJoinArguments,
+  Several,
   TableAggregation,
   TableOptions,
+  WindowArguments,
   WindowEmit,
 } from './stream-options.ts';
 import type {
-  FlowTypeError,
-  KeyedSinkFits,
+  KeyedSink,
   KeyFits,
+  KeyFunction,
   OwnKeyFits,
   SameKey,
+  SessionsNeedMerge,
   SortKeyFits,
   StreamSinkFits,
   TableSinkFits,
@@ -68,7 +72,7 @@ export interface Stream<T> {
    * Makes zero or more records of each, in the order of the iterable.
    * @example lines.flatMap((line) => line.split(' '))
    */
-  flatMap<U>(fn: (value: T) => Iterable<U> | PromiseLike<Iterable<U>>): Stream<U>;
+  flatMap<U>(fn: (value: T) => Several<U>): Stream<U>;
 
   /**
    * Keeps the records for which `fn` is true; a type guard narrows the type.
@@ -155,29 +159,19 @@ export interface Stream<T> {
    * Makes one record of each by a call that waits, of a service for example: several at a time, results in the order of the records.
    * @example orders.mapAsync('rates', async (order, { signal }) => fetchRate(order.currency, signal), { concurrency: 32, timeout: '2s' })
    */
-  mapAsync<U>(
-    name: string,
-    fn: (value: T, call: AsyncCall) => U,
-    options?: AsyncOptions,
-  ): Stream<Awaited<U>>;
+  mapAsync<U>(...given: AsyncArguments<(value: T, call: AsyncCall) => U>): Stream<Awaited<U>>;
 
   /**
    * Each record with the value that a key has in a global table; those without one are dropped.
    * @example orders.joinGlobal('with-rate', f.globalTable(rates), (order) => order.currency, (order, rate) => order.total * rate)
    */
   joinGlobal<L, U, R>(
-    name: string,
-    table: GlobalTable<L, U>,
-    keyOf: (value: T) => L | null | undefined,
-    fn: (value: T, found: U) => R,
+    ...given: Lookup<GlobalTable<L, U>, T, undefined, L, (value: T, found: U) => R>
   ): Stream<Awaited<R>>;
 
   /** Like `joinGlobal`, and each record without a match, with undefined. */
   leftJoinGlobal<L, U, R>(
-    name: string,
-    table: GlobalTable<L, U>,
-    keyOf: (value: T) => L | null | undefined,
-    fn: (value: T, found: U | undefined) => R,
+    ...given: Lookup<GlobalTable<L, U>, T, undefined, L, (value: T, found: U | undefined) => R>
   ): Stream<Awaited<R>>;
 
   /** The number of records, as one record: 0 for an empty stream. */
@@ -188,7 +182,7 @@ export interface Stream<T> {
    * @param fn associative and synchronous; `left` comes before `right`
    * @example totals.reduce('sum', (left, right) => left + right)
    */
-  reduce(name: string, fn: (left: T, right: T) => T): Stream<T>;
+  reduce(name: string, fn: Pairwise<T>): Stream<T>;
 
   /** All records in one accumulator: exactly one record, also when the stream is empty. */
   aggregate<A, R = A>(name: string, aggregation: Aggregation<T, undefined, A, R>): Stream<R>;
@@ -211,12 +205,10 @@ export interface KeyedStream<K, T> {
   mapValues<U>(fn: (value: T, key: K) => U): KeyedStream<K, Awaited<U>>;
 
   /** Makes zero or more records of each; what comes out has no key. */
-  flatMap<U>(fn: (value: T, key: K) => Iterable<U> | PromiseLike<Iterable<U>>): Stream<U>;
+  flatMap<U>(fn: (value: T, key: K) => Several<U>): Stream<U>;
 
   /** Makes zero or more values of each; the key stays. */
-  flatMapValues<U>(
-    fn: (value: T, key: K) => Iterable<U> | PromiseLike<Iterable<U>>,
-  ): KeyedStream<K, U>;
+  flatMapValues<U>(fn: (value: T, key: K) => Several<U>): KeyedStream<K, U>;
 
   /** Keeps the records for which `fn` is true; a type guard narrows the type of the value. */
   filter<U extends T>(fn: (value: T, key: K) => value is U): KeyedStream<K, U>;
@@ -271,7 +263,7 @@ export interface KeyedStream<K, T> {
    * The values of each key put into one, two at a time. `undefined` counts as no value.
    * @param fn associative and synchronous; `left` comes before `right`
    */
-  reduce(name: string, fn: (left: T, right: T) => T): Table<K, T>;
+  reduce(name: string, fn: Pairwise<T>): Table<K, T>;
 
   /**
    * The values of each key in one accumulator.
@@ -285,76 +277,44 @@ export interface KeyedStream<K, T> {
    * @example orders.keyBy((o) => o.customerId).join('with-customer', customers, (order, customer) => ({ ...order, tier: customer.tier }))
    */
   join<L, U, R>(
-    name: string,
-    right: RightStream<K, L, U>,
-    fn: JoinFunction<T, U, K, R>,
-    options?: JoinOptions,
+    ...given: JoinArguments<RightStream<K, L, U>, JoinFunction<T, U, K, R>>
   ): KeyedStream<K, Awaited<R>>;
 
   /** Like `join`, and each record of this stream without a match once, with `right` undefined. */
   leftJoin<L, U, R>(
-    name: string,
-    right: RightStream<K, L, U>,
-    fn: JoinFunction<T, U | undefined, K, R>,
-    options?: JoinOptions,
+    ...given: JoinArguments<RightStream<K, L, U>, JoinFunction<T, U | undefined, K, R>>
   ): KeyedStream<K, Awaited<R>>;
 
   /** Like `join`, and each record of `right` without a match once, with `left` undefined. */
   rightJoin<L, U, R>(
-    name: string,
-    right: RightStream<K, L, U>,
-    fn: JoinFunction<T | undefined, U, K, R>,
-    options?: JoinOptions,
+    ...given: JoinArguments<RightStream<K, L, U>, JoinFunction<T | undefined, U, K, R>>
   ): KeyedStream<K, Awaited<R>>;
 
   /** Like `join`, and each record of either side without a match once. */
   outerJoin<L, U, R>(
-    name: string,
-    right: RightStream<K, L, U>,
-    fn: JoinFunction<T | undefined, U | undefined, K, R>,
-    options?: JoinOptions,
+    ...given: JoinArguments<RightStream<K, L, U>, JoinFunction<T | undefined, U | undefined, K, R>>
   ): KeyedStream<K, Awaited<R>>;
 
   /** The records of this stream whose key `right` has, each once. */
-  semiJoin<L, U>(
-    name: string,
-    right: RightStream<K, L, U>,
-    options?: JoinOptions,
-  ): KeyedStream<K, T>;
+  semiJoin<L, U>(...given: SemiJoinArguments<RightStream<K, L, U>>): KeyedStream<K, T>;
 
   /** The records of this stream whose key `right` does not have; those with a key of null are among them. */
-  antiJoin<L, U>(
-    name: string,
-    right: RightStream<K, L, U>,
-    options?: JoinOptions,
-  ): KeyedStream<K, T>;
+  antiJoin<L, U>(...given: SemiJoinArguments<RightStream<K, L, U>>): KeyedStream<K, T>;
 
   /** As on streams; the key stays. */
   joinGlobal<L, U, R>(
-    name: string,
-    table: GlobalTable<L, U>,
-    keyOf: (value: T, key: K) => L | null | undefined,
-    fn: JoinFunction<T, U, K, R>,
+    ...given: Lookup<GlobalTable<L, U>, T, K, L, JoinFunction<T, U, K, R>>
   ): KeyedStream<K, Awaited<R>>;
   leftJoinGlobal<L, U, R>(
-    name: string,
-    table: GlobalTable<L, U>,
-    keyOf: (value: T, key: K) => L | null | undefined,
-    fn: JoinFunction<T, U | undefined, K, R>,
+    ...given: Lookup<GlobalTable<L, U>, T, K, L, JoinFunction<T, U | undefined, K, R>>
   ): KeyedStream<K, Awaited<R>>;
 
   /** The first record of each key and of what `by` gives within a time, by event time. The key stays. */
-  dedupe<const L>(
-    name: string,
-    by: (value: T, key: K) => L & KeyFits<L>,
-    within: Duration,
-  ): KeyedStream<K, T>;
+  dedupe<const L>(name: string, by: KeyFunction<T, K, L>, within: Duration): KeyedStream<K, T>;
 
   /** As `mapAsync` of a stream; the key stays. */
   mapValuesAsync<U>(
-    name: string,
-    fn: (value: T, key: K, call: AsyncCall) => U,
-    options?: AsyncOptions,
+    ...given: AsyncArguments<(value: T, key: K, call: AsyncCall) => U>
   ): KeyedStream<K, Awaited<U>>;
 
   /**
@@ -391,7 +351,7 @@ export interface KeyedStream<K, T> {
   ): MatchedStream<K, T, R, Steps>;
 
   /** Writes the values, and the keys too where the sink takes them, as `files.table` and topics do. */
-  write<Value, SinkKey>(to: Writable<Value, SinkKey> & KeyedSinkFits<K, T, Value, SinkKey>): void;
+  write<Value, SinkKey>(to: KeyedSink<K, T, Value, SinkKey>): void;
 }
 
 /** One value per key. */
@@ -418,40 +378,22 @@ export interface Table<K, V> extends KeyedStream<K, V> {
 
   /** The table of the pairs of values with the same key. */
   join<L, U, R>(
-    name: string,
-    right: RightTable<K, L, U>,
-    fn: JoinFunction<V, U, K, R>,
-    options?: JoinOptions,
+    ...given: JoinArguments<RightTable<K, L, U>, JoinFunction<V, U, K, R>>
   ): Table<K, Awaited<R>>;
   join<L, U, R>(
-    name: string,
-    right: RightStream<K, L, U>,
-    fn: JoinFunction<V, U, K, R>,
-    options?: JoinOptions,
+    ...given: JoinArguments<RightStream<K, L, U>, JoinFunction<V, U, K, R>>
   ): KeyedStream<K, Awaited<R>>;
   leftJoin<L, U, R>(
-    name: string,
-    right: RightTable<K, L, U>,
-    fn: JoinFunction<V, U | undefined, K, R>,
-    options?: JoinOptions,
+    ...given: JoinArguments<RightTable<K, L, U>, JoinFunction<V, U | undefined, K, R>>
   ): Table<K, Awaited<R>>;
   leftJoin<L, U, R>(
-    name: string,
-    right: RightStream<K, L, U>,
-    fn: JoinFunction<V, U | undefined, K, R>,
-    options?: JoinOptions,
+    ...given: JoinArguments<RightStream<K, L, U>, JoinFunction<V, U | undefined, K, R>>
   ): KeyedStream<K, Awaited<R>>;
   outerJoin<L, U, R>(
-    name: string,
-    right: RightTable<K, L, U>,
-    fn: JoinFunction<V | undefined, U | undefined, K, R>,
-    options?: JoinOptions,
+    ...given: JoinArguments<RightTable<K, L, U>, JoinFunction<V | undefined, U | undefined, K, R>>
   ): Table<K, Awaited<R>>;
   outerJoin<L, U, R>(
-    name: string,
-    right: RightStream<K, L, U>,
-    fn: JoinFunction<V | undefined, U | undefined, K, R>,
-    options?: JoinOptions,
+    ...given: JoinArguments<RightStream<K, L, U>, JoinFunction<V | undefined, U | undefined, K, R>>
   ): KeyedStream<K, Awaited<R>>;
 
   /**
@@ -460,17 +402,11 @@ export interface Table<K, V> extends KeyedStream<K, V> {
    * @example orders.joinForeign('with-customer', customers, (order) => order.customerId, (order, customer) => ({ ...order, customer }))
    */
   joinForeign<L, U, R>(
-    name: string,
-    right: Table<L, U>,
-    foreignKey: (value: V, key: K) => L | null | undefined,
-    fn: JoinFunction<V, U, K, R>,
+    ...given: Lookup<Table<L, U>, V, K, L, JoinFunction<V, U, K, R>>
   ): Table<K, Awaited<R>>;
   /** Like `joinForeign`, and each value that refers to nothing, with `right` undefined. */
   leftJoinForeign<L, U, R>(
-    name: string,
-    right: Table<L, U>,
-    foreignKey: (value: V, key: K) => L | null | undefined,
-    fn: JoinFunction<V, U | undefined, K, R>,
+    ...given: Lookup<Table<L, U>, V, K, L, JoinFunction<V, U | undefined, K, R>>
   ): Table<K, Awaited<R>>;
 
   /** The values under another key, together: what is aggregated of them follows their changes. */
@@ -480,10 +416,7 @@ export interface Table<K, V> extends KeyedStream<K, V> {
   toStream(): KeyedStream<K, V | undefined>;
 
   /** Not for calling: makes a table a keyed stream for the compiler, although it is written in another way. */
-  write<Value, SinkKey>(
-    this: never,
-    to: Writable<Value, SinkKey> & KeyedSinkFits<K, V, Value, SinkKey>,
-  ): void;
+  write<Value, SinkKey>(this: never, to: KeyedSink<K, V, Value, SinkKey>): void;
   /** Writes entries `{ key, value }`; a sink that takes keys, as `files.table` and topics do, gets key and value as they are. */
   write<Value, SinkKey>(to: Writable<Value, SinkKey> & TableSinkFits<K, V, Value, SinkKey>): void;
 }
@@ -507,10 +440,7 @@ export interface Grouped<K, T> {
    *   for (const visit of visits) if (visit.ms > 60_000) emit(visit);
    * });
    */
-  reduce<R>(
-    name: string,
-    fn: (key: K, values: Iterable<T>, emit: Emit<R>) => void | Promise<void>,
-  ): Stream<R>;
+  reduce<R>(name: string, fn: GroupFunction<K, T, R>): Stream<R>;
 
   /** The number of records of each key. */
   count(name: string): Table<K, number>;
@@ -519,15 +449,8 @@ export interface Grouped<K, T> {
 /** Values of a table under other keys, together. */
 export interface GroupedTable<K, V> extends Grouped<K, V> {
   /** @param subtract takes a value out of the result again, which `add` has put in */
-  reduce(
-    name: string,
-    add: (left: V, right: V) => V,
-    subtract: (left: V, right: V) => V,
-  ): Table<K, V>;
-  reduce<R>(
-    name: string,
-    fn: (key: K, values: Iterable<V>, emit: Emit<R>) => void | Promise<void>,
-  ): Stream<R>;
+  reduce(name: string, add: Pairwise<V>, subtract: Pairwise<V>): Table<K, V>;
+  reduce<R>(name: string, fn: GroupFunction<K, V, R>): Stream<R>;
 
   /**
    * The values of each group in one accumulator, from which old values are taken again.
@@ -542,46 +465,35 @@ export interface WindowedStream<K, T> {
   /** The number of records of each key and window. */
   count(name: string, options?: WindowEmit): WindowedTable<K, number, T>;
   /** The values of each key and window put into one. @param fn associative and synchronous; `left` comes before `right` */
-  reduce(name: string, fn: (left: T, right: T) => T, options?: WindowEmit): WindowedTable<K, T, T>;
+  reduce(name: string, fn: Pairwise<T>, options?: WindowEmit): WindowedTable<K, T, T>;
   /** The values of each key and window in one accumulator. */
-  aggregate<A, R = A>(
-    name: string,
-    aggregation: Aggregation<T, K, A, R>,
-    options?: WindowEmit,
-  ): WindowedTable<K, R, T>;
+  aggregate<A, R = A>(...given: WindowArguments<Aggregation<T, K, A, R>>): WindowedTable<K, R, T>;
 }
 
 /** The same in sessions, whose accumulators must be mergeable: a late record may join two sessions. */
 export interface SessionWindowedStream<K, T> extends WindowedStream<K, T> {
   aggregate<A, R = A>(
-    name: string,
-    aggregation: MergedAggregation<T, K, A, R>,
-    options?: WindowEmit,
+    ...given: WindowArguments<MergedAggregation<T, K, A, R>>
   ): WindowedTable<K, R, T>;
   aggregate<A, R = A>(
-    name: string,
-    aggregation: Aggregation<T, K, A, R> &
-      FlowTypeError<'An aggregation over session windows needs merge: a late record may join two sessions'>,
-    options?: WindowEmit,
+    ...given: WindowArguments<Aggregation<T, K, A, R> & SessionsNeedMerge>
   ): WindowedTable<K, R, T>;
 }
 
 /** One value per key and window, from records of type T. */
 export interface WindowedTable<K, V, T> extends Table<Windowed<K>, V> {
   /** Writes the records that came after their windows were closed; without it they are counted and dropped. */
-  late<Value, SinkKey>(to: Writable<Value, SinkKey> & KeyedSinkFits<K, T, Value, SinkKey>): this;
+  late<Value, SinkKey>(to: KeyedSink<K, T, Value, SinkKey>): this;
 }
 
 /** The matches of a pattern among records of type T. */
 export interface MatchedStream<K, T, R, Steps> extends KeyedStream<K, R> {
   /** Writes the matches that ran out of time: as records by step, or as what `select` makes of them. */
-  timedOut<Value, SinkKey>(
-    to: Writable<Value, SinkKey> & KeyedSinkFits<K, MatchedInPart<T, Steps>, Value, SinkKey>,
-  ): this;
+  timedOut<Value, SinkKey>(to: KeyedSink<K, MatchedInPart<T, Steps>, Value, SinkKey>): this;
   timedOut<U, Value, SinkKey>(
     select: (matched: MatchedInPart<T, Steps>, key: K) => U,
-    to: Writable<Value, SinkKey> & KeyedSinkFits<K, U, Value, SinkKey>,
+    to: KeyedSink<K, U, Value, SinkKey>,
   ): this;
   /** Writes the records that came too late to be matched; without it they are counted and dropped. */
-  late<Value, SinkKey>(to: Writable<Value, SinkKey> & KeyedSinkFits<K, T, Value, SinkKey>): this;
+  late<Value, SinkKey>(to: KeyedSink<K, T, Value, SinkKey>): this;
 }

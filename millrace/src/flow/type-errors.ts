@@ -3,7 +3,7 @@
  * `FlowTypeError` with the sentence in it: nothing can be assigned to that, and the compiler prints it.
  */
 import type { Key, SortKey } from '../core/key-order.ts';
-import type { OptionalKey } from './sink.ts';
+import type { OptionalKey, Writable } from './sink.ts';
 
 /** Never exists: its type parameter says what is wrong with the program. */
 export interface FlowTypeError<Sentence extends string> {
@@ -14,6 +14,13 @@ export interface FlowTypeError<Sentence extends string> {
 export type KeyFits<K> = [Awaited<K>] extends [Key]
   ? unknown
   : FlowTypeError<'A key is a string, number, bigint, boolean, Date, bytes, null, or an array of these'>;
+
+/** A function that gives keys. */
+export type KeyFunction<T, K, L> = (value: T, key: K) => L & KeyFits<L>;
+
+/** For an aggregation of sessions that cannot put two accumulators into one. */
+export type SessionsNeedMerge =
+  FlowTypeError<'An aggregation over session windows needs merge: a late record may join two sessions'>;
 
 /** For what a function returns that gives the order of records. */
 export type SortKeyFits<K> = [K] extends [SortKey]
@@ -63,6 +70,10 @@ export type KeyedSinkFits<K, T, Value, SinkKey> =
     : [K] extends [KeyTaken<SinkKey>]
       ? ValueFits<T, Value>
       : FlowTypeError<'The sink does not take keys of this type'>;
+
+/** A place for the records of a keyed stream. */
+export type KeyedSink<K, T, Value, SinkKey> = Writable<Value, SinkKey> &
+  KeyedSinkFits<K, T, Value, SinkKey>;
 
 /** For a sink of a table: entries are written, or key and value if the sink takes keys. */
 export type TableSinkFits<K, V, Value, SinkKey> =
