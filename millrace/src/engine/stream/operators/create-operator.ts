@@ -14,6 +14,7 @@ import { createWindowJoin } from '../joins/window-join.ts';
 import { createPattern } from '../patterns/pattern-operator.ts';
 import type { StageNode } from '../topology.ts';
 import { createAggregate, createColumnAggregate } from './aggregate.ts';
+import { createDedupe } from './dedupe.ts';
 import type { Operator, OperatorContext } from './operator.ts';
 import { PassThrough } from './pass-through.ts';
 import { Process } from './process.ts';
@@ -96,6 +97,7 @@ const FACTORIES: Factories = {
   },
   globalJoin: createGlobalJoin,
   pattern: createPattern,
+  dedupe: createDedupe,
   asyncMap: createAsyncMap,
 };
 
