@@ -1,6 +1,6 @@
 /**
- * `npm run test:kafka`: the conformance tests against Apache Kafka itself, which shows that they ask for what Kafka does. Needs Java and
- * Maven. Arguments go to vitest.
+ * `npm run test:kafka`: the conformance tests, and those of the Log port, against Apache Kafka itself, which shows that they ask for
+ * what Kafka does. Needs Java and Maven. Arguments go to vitest.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -22,6 +22,7 @@ try {
     'run',
     '--no-file-parallelism',
     'millrace/test/conformance',
+    'millrace/test/log-port',
     ...process.argv.slice(2),
   ];
   const tests = spawn(process.execPath, args, {

@@ -192,6 +192,8 @@ export const LOG_PRODUCE_BYTES_MAX = 8 * 1024 * 1024;
 export const LOG_TOPIC_MISSING_MS = 500;
 /** How long the members of a group may take to come back when it deals out anew. */
 export const LOG_REBALANCE_MS = 30_000;
+/** How often a member says that it is there, and hears that the group deals out anew; a third of a short session. */
+export const LOG_HEARTBEAT_MS = 500;
 /** Leaving a group is a courtesy: who waits for it should not wait long. */
 export const LOG_LEAVE_MS = 2_000;
 

@@ -39,6 +39,7 @@ class PipeEnd implements Connection {
   /** The other side was told that this one sends no more. */
   private hasEnded = false;
   private isClosed = false;
+  private isClosedTold = false;
 
   constructor(timers: Timers, name: string) {
     this.timers = timers;
@@ -49,7 +50,7 @@ class PipeEnd implements Connection {
   start(handlers: ConnectionHandlers): void {
     assert(this.handlers === undefined, 'a connection is started once');
     this.handlers = handlers;
-    if (this.isClosed) this.timers.immediate(() => handlers.closed());
+    if (this.isClosed) this.timers.immediate(() => this.tellClosed());
     else this.peer?.schedule();
   }
 
@@ -136,7 +137,13 @@ class PipeEnd implements Connection {
     const dropped = this.pieces.splice(0);
     this.timers.immediate(() => {
       for (const { done } of dropped) done?.();
-      this.handlers?.closed();
+      this.tellClosed();
     });
+  }
+
+  private tellClosed(): void {
+    if (this.handlers === undefined || this.isClosedTold) return;
+    this.isClosedTold = true;
+    this.handlers.closed();
   }
 }

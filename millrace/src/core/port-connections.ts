@@ -48,6 +48,7 @@ class PortConnection implements Connection {
   private otherEnded = false;
   private otherEndTold = false;
   private isClosed = false;
+  private isClosedTold = false;
 
   constructor(timers: Timers, port: MessagePort, name: string) {
     this.timers = timers;
@@ -62,7 +63,7 @@ class PortConnection implements Connection {
     assert(this.handlers === undefined, 'a connection is started once');
     this.handlers = handlers;
     this.timers.immediate(() => {
-      if (this.isClosed) handlers.closed();
+      if (this.isClosed) this.tellClosed();
       else this.deliver();
     });
   }
@@ -148,7 +149,13 @@ class PortConnection implements Connection {
     if (this.isClosed) return;
     this.isClosed = true;
     this.bufferedBytes = 0;
-    this.timers.immediate(() => this.handlers?.closed());
+    this.timers.immediate(() => this.tellClosed());
+  }
+
+  private tellClosed(): void {
+    if (this.handlers === undefined || this.isClosedTold) return;
+    this.isClosedTold = true;
+    this.handlers.closed();
   }
 }
 

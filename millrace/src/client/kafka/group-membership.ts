@@ -8,7 +8,7 @@
  */
 import type { Timer } from '../../core/env.ts';
 import { MillraceError } from '../../core/errors.ts';
-import { LOG_LEAVE_MS, LOG_REBALANCE_MS } from '../../core/limits.ts';
+import { LOG_HEARTBEAT_MS, LOG_LEAVE_MS, LOG_REBALANCE_MS } from '../../core/limits.ts';
 import { errorName, type ErrorName } from '../../wire/kafka/error-codes.ts';
 import {
   consumerProtocolAssignment,
@@ -211,7 +211,7 @@ export class KafkaGroupMembership implements GroupMembership {
   }
 
   #scheduleHeartbeat(node: number): void {
-    const delayMs = this.#sessionMs / HEARTBEATS_PER_SESSION;
+    const delayMs = Math.min(LOG_HEARTBEAT_MS, this.#sessionMs / HEARTBEATS_PER_SESSION);
     const timer = this.#cluster.env.timers.after(delayMs, () => {
       this.#beat(node).then(
         (coordinator) => {

@@ -11,7 +11,7 @@
  */
 import { assert, MillraceError } from '../../core/errors.ts';
 import { CLI_REQUEST_MS, LOG_LEAVE_MS, LOG_TOPIC_MISSING_MS } from '../../core/limits.ts';
-import { errorName, isRetriable } from '../../wire/kafka/error-codes.ts';
+import { errorName, type ErrorName, isRetriable } from '../../wire/kafka/error-codes.ts';
 import type { RecordBytes, RecordHeader } from '../../wire/kafka/records/record-batch-builder.ts';
 import { messages } from '../../wire/kafka/registry.ts';
 import type { LogProducer, ProducerOptions, TransactionOffsets } from '../log.ts';
@@ -29,6 +29,7 @@ import {
 
 const TRANSACTION_TIMEOUT_MS = 60_000;
 const ACKS_ALL = -1;
+const TOO_LARGE: ReadonlySet<ErrorName> = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE']);
 
 export class KafkaLogProducer implements LogProducer {
   readonly #cluster: Cluster;
@@ -315,6 +316,8 @@ export class KafkaLogProducer implements LogProducer {
         // A duplicate: the first try was written, and its answer lost.
         if (batch !== undefined && (name === 'NONE' || name === 'DUPLICATE_SEQUENCE_NUMBER'))
           this.#batches.acknowledge(batch, each.baseOffset);
+        // Both halves are sent in rounds of their own.
+        else if (batch !== undefined && TOO_LARGE.has(name) && this.#batches.split(batch)) continue;
         else if (failed === undefined || !isRetriable(name)) {
           const detail = each.recordErrors[0]?.batchIndexErrorMessage ?? each.errorMessage;
           failed = this.#refused(each.errorCode, { topic, partition: each.index, detail });
@@ -334,7 +337,7 @@ export class KafkaLogProducer implements LogProducer {
   ): MillraceError {
     const name = errorName(code);
     const place = `topic ${topic} partition ${partition}`;
-    if (name === 'MESSAGE_TOO_LARGE' || name === 'RECORD_LIST_TOO_LARGE') {
+    if (TOO_LARGE.has(name)) {
       return new MillraceError(
         'ML_RECORDS_TOO_LARGE',
         `${place} does not take batches of that size: ${detail ?? name}`,

@@ -28,6 +28,8 @@ import { accept, refusal } from './refusal.ts';
 
 /** How long a broker waits for records before it answers with none. */
 const WAIT_MS = 500;
+/** The same for a request beside that one, so that soon one request asks for all again. */
+const SHORT_WAIT_MS = 20;
 const RETRY_MS = 100;
 const READ_UNCOMMITTED = 0;
 const READ_COMMITTED = 1;
@@ -42,6 +44,10 @@ interface Assigned extends TopicPartition {
   position: number;
   isPaused: boolean;
   isUnderWay: boolean;
+  /** No broker has said yet where it ends. */
+  isNew: boolean;
+  /** There was nothing more of it. */
+  isIdle: boolean;
   /** Since when the brokers say that it does not exist. */
   missingSinceMs: number | undefined;
   /** Why it cannot be read. */
@@ -89,6 +95,8 @@ export class KafkaLogReader implements LogReader {
         position: offset,
         isPaused: partitions.get(partition)?.isPaused ?? false,
         isUnderWay: false,
+        isNew: true,
+        isIdle: false,
         missingSinceMs: undefined,
         failure: undefined,
       });
@@ -122,22 +130,7 @@ export class KafkaLogReader implements LogReader {
   async poll(waitMs: number): Promise<readonly LogRecords[]> {
     this.#check();
     this.#ask();
-    const { timers } = this.#lane(0).env;
-    if (this.#arrived.length === 0 && !this.#isAwake && this.#failure === undefined) {
-      await new Promise<void>((resolve) => {
-        this.#onArrival = resolve;
-        // Without a wait, what lies ready in the sockets still comes.
-        if (waitMs <= 0) timers.immediate(resolve);
-        else {
-          const timer = timers.after(waitMs, resolve);
-          this.#onArrival = () => {
-            timer.cancel();
-            resolve();
-          };
-        }
-      });
-      this.#onArrival = () => {};
-    }
+    if (!this.#isAwake && !this.#hasNews) await this.#wait(waitMs);
     this.#isAwake = false;
     this.#check();
     const taken = this.#take();
@@ -161,6 +154,30 @@ export class KafkaLogReader implements LogReader {
     this.#onClose();
   }
 
+  get #hasNews(): boolean {
+    return (
+      this.#arrived.length > 0 || this.#failure !== undefined || this.#unreadable() !== undefined
+    );
+  }
+
+  async #wait(waitMs: number): Promise<void> {
+    const { timers } = this.#lane(0).env;
+    await new Promise<void>((resolve) => {
+      this.#onArrival = resolve;
+      // Without a wait, what lies ready in the sockets still comes.
+      if (waitMs <= 0) {
+        timers.immediate(resolve);
+        return;
+      }
+      const timer = timers.after(waitMs, resolve);
+      this.#onArrival = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
+    this.#onArrival = () => {};
+  }
+
   #check(): void {
     if (this.#isClosed) throw new MillraceError('ML_ABORTED', 'the reader is closed');
     const failure = this.#failure;
@@ -178,10 +195,16 @@ export class KafkaLogReader implements LogReader {
       taken.push(records);
     }
     this.#arrived = [];
-    if (taken.length > 0) return taken;
-    for (const partitions of this.#assigned.values())
-      for (const { failure } of partitions.values()) if (failure !== undefined) throw failure;
+    const failure = taken.length > 0 ? undefined : this.#unreadable();
+    if (failure !== undefined) throw failure;
     return taken;
+  }
+
+  /** Why one of the partitions cannot be read. */
+  #unreadable(): MillraceError | undefined {
+    for (const partitions of this.#assigned.values())
+      for (const { failure } of partitions.values()) if (failure !== undefined) return failure;
+    return undefined;
   }
 
   #find({ topic, partition }: TopicPartition): Assigned | undefined {
@@ -221,9 +244,13 @@ export class KafkaLogReader implements LogReader {
     this.#busy.set(node, busy);
     const free = this.#lanes.findIndex((_, lane) => !busy.has(lane));
     if (free < 0) return;
+    // A short request is under way: when it comes back, one asks for all of them.
+    if (free === 0 && busy.size > 0 && partitions.every(({ isIdle }) => isIdle)) return;
     busy.add(free);
     for (const each of partitions) each.isUnderWay = true;
-    this.#fetch(this.#lane(free), node, partitions).then(
+    const lane = this.#lane(free);
+    const waitMs = free === 0 ? WAIT_MS : SHORT_WAIT_MS;
+    this.#fetch(lane, node, { partitions, waitMs }).then(
       (arrived) => {
         busy.delete(free);
         this.#arrive(arrived);
@@ -299,13 +326,19 @@ export class KafkaLogReader implements LogReader {
     this.#onArrival();
   }
 
-  async #fetch(lane: Cluster, node: number, partitions: readonly Assigned[]): Promise<Arrived[]> {
+  async #fetch(
+    lane: Cluster,
+    node: number,
+    { partitions, waitMs }: { readonly partitions: readonly Assigned[]; readonly waitMs: number },
+  ): Promise<Arrived[]> {
     const { uncommitted, bytesMax, partitionBytesMax } = this.#options;
+    // Where a partition ends is told at once; only then is waited for more.
+    const maxWaitMs = partitions.some(({ isNew }) => isNew) ? 0 : waitMs;
     const answer = await lane.callOn(
       node,
       messages[1],
       {
-        maxWaitMs: WAIT_MS,
+        maxWaitMs,
         minBytes: 1,
         maxBytes: bytesMax ?? LOG_FETCH_BYTES,
         isolationLevel: uncommitted ? READ_UNCOMMITTED : READ_COMMITTED,
@@ -337,10 +370,12 @@ export class KafkaLogReader implements LogReader {
       return undefined;
     }
     of.missingSinceMs = undefined;
+    of.isNew = false;
     const bytes = answer.records ?? NOTHING;
     const from = of.position;
     const next = nextOffset(bytes, from);
     const end = this.#options.uncommitted ? answer.highWatermark : answer.lastStableOffset;
+    of.isIdle = next === from && end <= from;
     if (next === from && end > from) return undefined;
     const aborted = (answer.abortedTransactions ?? []).toSorted(
       (a, b) => a.firstOffset - b.firstOffset,

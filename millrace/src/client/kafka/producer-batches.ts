@@ -18,6 +18,7 @@ import {
 } from '../../wire/kafka/records/record-batch-builder.ts';
 import { addSequence } from '../../wire/kafka/records/record-batch.ts';
 import type { TopicPartition } from '../log.ts';
+import { splitBatch } from './split-batch.ts';
 import type { ProducerIdentity } from './transaction-client.ts';
 
 /** Room that a record needs besides its key and value: lengths, deltas, without headers. */
@@ -36,6 +37,8 @@ export class PartitionBatches implements TopicPartition {
   nextOffset: number | undefined = undefined;
   /** The next batch is likely to be about as large as the last one. */
   lastBatchBytes = 512;
+  /** A batch is closed at this size: less where the topic has turned out not to take that. */
+  batchBytesMax = LOG_BATCH_BYTES;
 
   constructor(topic: string, partition: number) {
     this.topic = topic;
@@ -95,7 +98,7 @@ export class ProducerBatches {
   ): boolean {
     let isFull = false;
     let builder = of.open;
-    if (builder !== undefined && isAbove(builder.bytes, key, value)) {
+    if (builder !== undefined && isAbove(of.batchBytesMax - builder.bytes, key, value)) {
       this.#seal(of, builder);
       builder = undefined;
       isFull = true;
@@ -147,6 +150,26 @@ export class ProducerBatches {
     if (baseOffset >= 0) of.nextOffset = baseOffset + count;
   }
 
+  /**
+   * Puts two batches of half the records in place of one that its topic takes as too large; further ones are smaller from the start.
+   * @returns false when it is a single record
+   */
+  split(batch: SealedBatch): boolean {
+    const { of, count } = batch;
+    if (count === 1) return false;
+    of.batchBytesMax = Math.ceil(Math.min(of.batchBytesMax, of.lastBatchBytes) / 2);
+    const halves = splitBatch(batch.bytes, Math.ceil(count / 2), this.#options);
+    const all = [...this.#sealed];
+    this.#sealed.clear();
+    for (const each of all) {
+      if (each !== batch) this.#sealed.add(each);
+      else for (const half of halves) this.#sealed.add({ ...batch, ...half });
+    }
+    this.unsentBytes -= batch.bytes.length;
+    for (const { bytes } of halves) this.unsentBytes += bytes.length;
+    return true;
+  }
+
   /** Forgets all that was not acknowledged; `identity`, when given, begins to count anew. */
   drop(identity?: ProducerIdentity): void {
     this.#sealed.clear();
@@ -184,7 +207,7 @@ export class ProducerBatches {
     // A record that was too large has left none.
     if (count === 0) return;
     of.sequence = addSequence(of.sequence, count);
-    of.lastBatchBytes = Math.min(plainBytes, LOG_BATCH_BYTES);
+    of.lastBatchBytes = Math.min(plainBytes, of.batchBytesMax);
     const bytes = builder.finish();
     this.unsentBytes += bytes.length;
     const { topic, partition } = of;
@@ -192,11 +215,10 @@ export class ProducerBatches {
   }
 }
 
-/** Whether a batch of so many bytes has no room for one more record. */
-function isAbove(bytes: number, key: RecordBytes | null, value: RecordBytes | null): boolean {
-  const atMost = bytes + bytesAtMost(key) + bytesAtMost(value) + OVERHEAD_BYTES;
-  if (atMost <= LOG_BATCH_BYTES) return false;
-  return bytes + bytesOf(key) + bytesOf(value) + OVERHEAD_BYTES > LOG_BATCH_BYTES;
+/** Whether a batch that may have so many bytes more has no room for one more record. */
+function isAbove(roomBytes: number, key: RecordBytes | null, value: RecordBytes | null): boolean {
+  if (bytesAtMost(key) + bytesAtMost(value) + OVERHEAD_BYTES <= roomBytes) return false;
+  return bytesOf(key) + bytesOf(value) + OVERHEAD_BYTES > roomBytes;
 }
 
 function bytesAtMost(data: RecordBytes | null): number {
