@@ -141,8 +141,8 @@ export interface Operator {
 }
 
 /**
- * Adds a node that takes `inputs` to the innermost scope among theirs. What takes records, and is given the changes of a table, gets
- * the new values alone: functions of the user never see that a key was deleted, unless `toStream` says so.
+ * Adds a node that takes `inputs` to the innermost scope among theirs. What takes records that each stand for themselves, and is given
+ * the changes of a table, gets the new values alone.
  */
 export function addNode(
   operator: Operator,
@@ -152,33 +152,33 @@ export function addNode(
 ): Draft {
   const scope = innermost(operator, inputs);
   if (name !== undefined) claimName(operator, scope.flow, name);
-  const takesTables = content.isTable === true || TAKE_TABLES.has(content.kind);
+  const takesRecords = TAKE_RECORDS.has(content.kind);
   return scope.add(
     content,
-    inputs.map((input) => scope.import(takesTables ? input : recordsOf(input))),
+    inputs.map((input) => scope.import(takesRecords ? recordsOf(input) : input)),
     name,
   );
 }
 
-/** Nodes that know what to do with the changes of a table. */
-const TAKE_TABLES: ReadonlySet<PlanNode['kind']> = new Set([
-  'toStream',
-  'tableAggregate',
-  'tableJoin',
-  'foreignJoin',
+/** Nodes that are given the changes of a table as records, unless somebody said `toStream`. All others see a table as its rows. */
+const TAKE_RECORDS: ReadonlySet<PlanNode['kind']> = new Set([
+  'union',
+  'sample',
+  'table',
+  'windowAggregate',
+  'windowJoin',
   'globalJoin',
-  'sideOutput',
-  'write',
-  // These run where tables have an end, and then are just their records.
-  'join',
-  'broadcast',
-  'iterate',
+  'process',
+  'asyncMap',
+  'pattern',
+  'dedupe',
 ]);
 
 /** The records of a stream as they are; of a table, the values that are new. */
 function recordsOf(draft: Draft): Draft {
-  if (draft.content.isTable !== true) return draft;
-  const { scope } = draft;
+  const { scope, content } = draft;
+  const isGlobal = content.kind === 'table' && content.scope === 'global';
+  if (content.isTable !== true || isGlobal) return draft;
   const known = scope.flow.records.get(draft);
   if (known !== undefined) return known;
   const changes = scope.add({ kind: 'toStream' }, [draft], undefined);

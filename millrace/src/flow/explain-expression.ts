@@ -7,6 +7,7 @@ import {
   keepLeft,
   keepRight,
   keyOfPair,
+  keyOfRecord,
   lineOfRow,
   partsOf,
   rowOfLine,
@@ -45,6 +46,7 @@ const OWN: ReadonlyMap<object, string> = new Map<object, string>([
   [valueOfEntry, 'value'],
   [keyOfPair, 'the key that was emitted'],
   [valueOfPair, 'the value that was emitted'],
+  [keyOfRecord, 'key'],
   [keepLeft, 'the first value'],
   [keepRight, 'the last value'],
   [isSomething, 'there is a value'],
@@ -53,9 +55,25 @@ const OWN: ReadonlyMap<object, string> = new Map<object, string>([
   [lineOfRow, 'line'],
 ]);
 
+const PROPERTY_NAMES: ReadonlySet<string> = new Set([
+  'add',
+  'by',
+  'finish',
+  'fn',
+  'init',
+  'map',
+  'merge',
+  'of',
+  'onRecord',
+  'onTimer',
+  'reduce',
+  'subtract',
+  'until',
+]);
+
 /** Names that a function has because it is a member of an object of options: they say nothing. */
 function isPropertyName(name: string): boolean {
-  return ['add', 'by', 'finish', 'fn', 'init', 'map', 'merge', 'reduce', 'until'].includes(name);
+  return PROPERTY_NAMES.has(name);
 }
 
 /** @example explainExpression(col('status').ge(400).expression) // => 'status >= 400' */

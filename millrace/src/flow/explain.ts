@@ -1,7 +1,8 @@
 /** A logical plan as text for people: one line for each operator, in order, those of an iteration indented below it. */
 import { explainAggregate, explainExpression, explainFunction } from './explain-expression.ts';
 import type { Plan, PlanNode, SortOrder } from './plan.ts';
-import { explainStreamNode } from './explain-stream-node.ts';
+import type { StreamNode } from './stream-nodes.ts';
+import { explainStreamNode, streamNodeKind } from './explain-stream-node.ts';
 
 /**
  * The operators of a plan: name, kind, and what they do. Inputs are named where they are not just the line above.
@@ -72,10 +73,31 @@ function kindOf(node: PlanNode): string {
   if (node.kind === 'join') return `${node.type} join`;
   if (node.kind === 'map' || node.kind === 'flatMap')
     return node.keepsKey ? `${node.kind} values` : node.kind;
-  return WORDS[node.kind] ?? node.kind;
+  return isStreamNode(node) ? streamNodeKind(node) : (WORDS[node.kind] ?? node.kind);
+}
+
+const STREAM_KINDS = {
+  table: true,
+  toStream: true,
+  windowAggregate: true,
+  tableAggregate: true,
+  windowJoin: true,
+  tableJoin: true,
+  foreignJoin: true,
+  globalJoin: true,
+  process: true,
+  asyncMap: true,
+  pattern: true,
+  dedupe: true,
+  sideOutput: true,
+} as const satisfies Record<StreamNode['kind'], true>;
+
+function isStreamNode(node: PlanNode): node is StreamNode {
+  return node.kind in STREAM_KINDS;
 }
 
 function whatOf(node: PlanNode, outer: readonly string[]): string {
+  if (isStreamNode(node)) return explainStreamNode(node);
   switch (node.kind) {
     case 'source':
       return node.source.label;
@@ -122,21 +144,7 @@ function whatOf(node: PlanNode, outer: readonly string[]): string {
       return `${by}: ${namedText(node.aggregates, explainAggregate)}`;
     }
     case 'union':
-    case 'toStream':
       return '';
-    case 'table':
-    case 'windowAggregate':
-    case 'tableAggregate':
-    case 'windowJoin':
-    case 'tableJoin':
-    case 'foreignJoin':
-    case 'globalJoin':
-    case 'process':
-    case 'asyncMap':
-    case 'pattern':
-    case 'dedupe':
-    case 'sideOutput':
-      return explainStreamNode(node);
   }
 }
 

@@ -28,10 +28,16 @@ function canonical(value: unknown): string {
       break;
   }
   if (value === null) return 'null';
+  // Of serdes counts what they are called, be they of Millrace or of the program.
+  if (isSerde(value)) return `serde ${JSON.stringify(value.name)}`;
   if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
   const kept = isPort(value) ? outside(value) : (value as Readonly<Record<string, unknown>>);
   const members = Object.entries(kept).toSorted(([left], [right]) => (left < right ? -1 : 1));
   return `{${members.map(([key, member]) => `${JSON.stringify(key)}:${canonical(member)}`).join(',')}}`;
+}
+
+function isSerde(value: object): value is { readonly name: unknown } {
+  return 'decode' in value && 'encode' in value && 'name' in value;
 }
 
 function isPort(value: object): boolean {
@@ -50,6 +56,7 @@ const PORT_MEMBERS: ReadonlySet<string> = new Set([
   'paths',
   'columns',
   'target',
+  'topic',
   'arrangement',
   'partBytes',
   'partitions',
