@@ -10,7 +10,7 @@ import type { OperatorContext } from '../../src/engine/stream/operators/operator
 import type { ForeignJoinNode } from '../../src/flow/stream-nodes.ts';
 import { TestTable } from './join-tables.ts';
 import { OperatorHarness } from './operator-harness.ts';
-import type { Emitted } from './operator-harness.ts';
+import type { Emitted, HarnessStores } from './operator-harness.ts';
 
 type Role = 'subscribe' | 'match' | 'collect';
 interface Message {
@@ -29,7 +29,8 @@ export class ForeignJoinWorld {
   private readonly queues = new Map<string, Message[]>();
   private readonly partitions: number;
 
-  constructor(node: ForeignJoinNode, partitions: number) {
+  /** @param stores makes the stores of one part; default: oracle stores */
+  constructor(node: ForeignJoinNode, partitions: number, stores?: () => HarnessStores) {
     this.partitions = partitions;
     const many = (
       role: Role,
@@ -38,7 +39,10 @@ export class ForeignJoinWorld {
       Array.from({ length: partitions }, (_, index) => {
         const create = (context: OperatorContext<ForeignJoinNode>) =>
           createForeignJoin(context, role);
-        return new OperatorHarness(node, create, { tables: tablesOf(index) });
+        return new OperatorHarness(node, create, {
+          tables: tablesOf(index),
+          ...(stores !== undefined && { stores: stores() }),
+        });
       });
     for (let index = 0; index < partitions; index++) this.rights.push(new TestTable());
     this.parts = {

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { test } from 'vitest';
 import { ForeignJoinWorld } from '../../../../test/stream/foreign-join-world.ts';
 import { foreignJoin } from '../../../../test/stream/join-tables.ts';
+import { memoryStores } from '../../../../test/stream/memory-stores.ts';
 
 interface LeftRow {
   readonly fk: number | null;
@@ -75,13 +76,14 @@ for (const type of ['inner', 'left'] as const) {
       fc.property(
         fc.array(step, { maxLength: 60 }),
         fc.integer({ min: 1, max: 3 }),
-        (steps, partitions) => {
+        fc.constantFrom(undefined, memoryStores),
+        (steps, partitions, stores) => {
           const node = foreignJoin(
             type,
             (row) => (row as LeftRow).fk,
             (left, right) => `${(left as LeftRow).n}/${(right as string | undefined) ?? ''}`,
           );
-          const world = new ForeignJoinWorld(node, partitions);
+          const world = new ForeignJoinWorld(node, partitions, stores);
           const oracle = new Oracle();
           steps.forEach((each, n) => run(world, oracle, each, n));
           world.settle();

@@ -2,7 +2,9 @@
 import fc from 'fast-check';
 import { test } from 'vitest';
 import { windowJoin } from '../../../../test/stream/join-tables.ts';
+import { memoryStores } from '../../../../test/stream/memory-stores.ts';
 import { OperatorHarness } from '../../../../test/stream/operator-harness.ts';
+import type { Emitted } from '../../../../test/stream/operator-harness.ts';
 import { createWindowJoin } from './window-join.ts';
 
 interface Event {
@@ -26,6 +28,13 @@ const times: fc.Arbitrary<Times> = fc.record({
 });
 const types = fc.constantFrom<JoinType>('inner', 'left', 'outer');
 
+const someEvents = fc.array(fc.nat({ max: 40 }), { maxLength: 4 });
+const fates: fc.Arbitrary<Fate> = fc.record({
+  commits: someEvents,
+  aborts: someEvents,
+  isInMemory: fc.boolean(),
+});
+
 function eventsOf(delayMax: number): fc.Arbitrary<Event[]> {
   const event = fc.record({
     key: fc.constantFrom('a', 'b'),
@@ -46,33 +55,46 @@ interface Run {
 
 type JoinType = 'inner' | 'left' | 'outer';
 
-/** Values are the numbers of the events. @param crashes after which events the operator begins anew from its stores */
-function run(
-  type: JoinType,
-  { before, after, grace }: Times,
-  events: readonly Event[],
-  crashes: ReadonlySet<number> = new Set(),
-): Run {
-  const node = windowJoin(
-    type,
-    { before, after, grace },
-    {
-      fn: (left, right) => `${text(left)}-${text(right)}`,
-    },
+/** What happens to a run: after which events it commits, and after which it goes back to the last commit, and which stores it has. */
+interface Fate {
+  readonly commits: readonly number[];
+  readonly aborts: readonly number[];
+  readonly isInMemory: boolean;
+}
+
+const CALM: Fate = { commits: [], aborts: [], isInMemory: false };
+
+/** Values are the numbers of the events. What came out is what came out before commits, as readers of a log see it. */
+function run(type: JoinType, times: Times, events: readonly Event[], fate = CALM): Run {
+  const fn = (left: unknown, right: unknown): string => `${text(left)}-${text(right)}`;
+  const harness = new OperatorHarness(
+    windowJoin(type, times, { fn }),
+    createWindowJoin,
+    fate.isInMemory ? { stores: memoryStores() } : {},
   );
-  const harness = new OperatorHarness(node, createWindowJoin);
-  events.forEach(({ key, time, isLeft }, index) => {
+  const { outputs, lates } = harness;
+  const aborts = new Set(fate.aborts);
+  let committed = { events: 0, outputs: 0, lates: 0 };
+  for (let index = 0; index < events.length; index++) {
+    const { key, time, isLeft } = events[index] as Event;
     harness.send(key, index, time, isLeft ? 0 : 1);
-    if (crashes.has(index)) harness.commit().crash();
-  });
+    if (aborts.delete(index)) {
+      harness.crash();
+      outputs.length = committed.outputs;
+      lates.length = committed.lates;
+      index = committed.events - 1;
+    } else if (fate.commits.includes(index)) {
+      harness.commit();
+      committed = { events: index + 1, outputs: outputs.length, lates: lates.length };
+    }
+  }
   harness.advanceTo(10_000);
   if (harness.operator.nextDue !== Number.POSITIVE_INFINITY) throw new Error('something is kept');
-  return {
-    results: harness.outputs.map(
-      ({ key, value, time }) => `${String(key)} ${String(value)}@${time}`,
-    ),
-    late: harness.lates.map(({ value }) => value as number),
-  };
+  return { results: outputs.map(resultText), late: lates.map(({ value }) => value as number) };
+}
+
+function resultText({ key, value, time }: Emitted): string {
+  return `${key as string} ${value as string}@${time}`;
 }
 
 function text(index: unknown): string {
@@ -108,9 +130,9 @@ test('with disorder within grace: every pair once, and every record without one 
     fc.property(
       types,
       times.chain((each) => fc.tuple(fc.constant(each), eventsOf(each.grace))),
-      fc.array(fc.nat({ max: 40 }), { maxLength: 3 }),
-      (type, [each, events], crashes) => {
-        const { results, late } = run(type, each, events, new Set(crashes));
+      fates,
+      (type, [each, events], fate) => {
+        const { results, late } = run(type, each, events, fate);
         expectSame(results, oracle(type, each, events));
         if (late.length > 0) throw new Error('nothing is late');
       },
@@ -172,10 +194,7 @@ test('a self-join is the join of the stream with itself', () => {
               : [],
           ),
         );
-        expectSame(
-          harness.outputs.map(({ key, value, time }) => `${String(key)} ${String(value)}@${time}`),
-          expected,
-        );
+        expectSame(harness.outputs.map(resultText), expected);
       },
     ),
     { numRuns: 200 },
