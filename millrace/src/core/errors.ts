@@ -297,6 +297,11 @@ export const ERRORS = {
     retriable: false,
     hint: 'The cause is that of the last attempt; correct the program or the input',
   },
+  ML_TASK_STATE_DAMAGED: {
+    summary: 'The directory with the state of a task does not hold what was written',
+    retriable: false,
+    hint: 'Delete the directory that the message names: the changelog topics restore all of it at the next start',
+  },
   ML_TOO_MANY_FILES: {
     summary: 'The limit of open files is reached',
     retriable: true,

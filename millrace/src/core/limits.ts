@@ -469,6 +469,19 @@ export const STATE_MAP_ENTRIES_MAX = 8_000_000;
 export const STATE_ENTRY_BYTES = 200;
 /** Bytes for a changelog that share one buffer. */
 export const STATE_FLUSH_BYTES = 64 * 1024;
+/** Longest row key of LMDB with pages of 4 KiB, 1,978, less what an index of times adds to it. */
+export const STATE_KEY_BYTES_MAX = 1_960;
+/** Rows that are read from a state directory at once. */
+export const STATE_READ_ROWS = 256;
+/** A key with at most so many entries on disk is brought into memory whole when they are walked over. */
+export const STATE_WHOLE_KEY_ENTRIES = 256;
+/** Memory for what one store has read from disk. */
+export const STATE_CACHE_BYTES = 64 * 1024 * 1024;
+/** What is committed is written to a state directory so often, or when so many entries wait for it. */
+export const STATE_SAVE_MS = 5_000;
+export const STATE_SAVE_ENTRIES = 32_768;
+/** Entries that wait for the disk before a task waits, too. */
+export const STATE_UNSAVED_ENTRIES_MAX = 131_072;
 
 // engine/stream/joins ---------------------------------------------------------------------------------------------
 

@@ -50,6 +50,27 @@ export interface StreamTask {
   /** Does not commit. */
   close(): Promise<void>;
   readonly metrics: TaskMetrics;
+  /** A commit is worth it: something was processed, or the next stage is to hear of time, since the last one. */
+  readonly isDirty: boolean;
+  /** For people: not cheap. */
+  details(): TaskDetails;
+}
+
+export interface TaskDetails {
+  readonly nodes: readonly {
+    readonly name: string;
+    /** T there. */
+    readonly watermark: number;
+    readonly recordsOut: number;
+    readonly lateDropped: number;
+    /** Records on which its function failed. */
+    readonly failed: number;
+  }[];
+  readonly inputs: readonly (TopicPartition & {
+    /** Records in the log that are not processed, about. */
+    readonly lagRecords: number;
+    readonly bufferedBytes: number;
+  })[];
 }
 
 /** Counted since the task began. */

@@ -1,9 +1,10 @@
 /** Finds for each node of a plan the stage that it runs in, and the exchanges before it. */
-import { assert } from '../../../core/errors.ts';
-import type { PlanNode } from '../../../flow/plan.ts';
+import { assert, MillraceError } from '../../../core/errors.ts';
+import type { ColumnAggregateNode, PlanNode } from '../../../flow/plan.ts';
 import type { ForeignJoinNode, TableNode } from '../../../flow/stream-nodes.ts';
 import type { Sink } from '../../../flow/sink.ts';
 import type { TopicPort } from '../../../flow/topic-port.ts';
+import { rowAggregation } from '../../batch/operators/row-functions.ts';
 import type { StageNode } from '../topology.ts';
 import { bringTogether, type Wanted } from './bring-together.ts';
 import type { GlobalChains } from './global-chains.ts';
@@ -110,8 +111,25 @@ export class Placing {
       case 'foreignJoin':
         this.#foreignJoin(node);
         return;
-      default:
+      case 'filter':
+      case 'tap':
+      case 'where':
+      case 'sample':
+      case 'toStream':
         this.#follow(node, true);
+        return;
+      case 'columnAggregate':
+        this.#columnAggregate(node);
+        return;
+      case 'sort':
+      case 'top':
+      case 'group':
+      case 'join':
+      case 'broadcast':
+      case 'with':
+      case 'iterate':
+      case 'iterationInput':
+        throw new MillraceError('ML_ASSERT', `${node.name} was to be refused`);
     }
   }
 
@@ -211,6 +229,18 @@ export class Placing {
     this.#put(node, group, undefined, false);
   }
 
+  /** Its key is of the row: the exchange before it is by that, and so are the results. */
+  #columnAggregate(node: ColumnAggregateNode): void {
+    const from = this.#input(node, 0);
+    const partitions = this.#options.partitions ?? from.group.partitions;
+    const isTogether = partitions === 1 && from.group.partitions === 1;
+    const { key: by } = rowAggregation(node);
+    const group = isTogether
+      ? from.group
+      : this.#moved(node, from, partitions, { partitioner: { by } });
+    this.#put(node, group, schemeOfKeys(partitions), node.isTable === true);
+  }
+
   #join(node: PlanNode): void {
     const sides = [this.#input(node, 0), this.#input(node, 1)] as const;
     const { staying, scheme } = this.#meeting(sides);
@@ -292,18 +322,19 @@ export class Placing {
       this.graph,
       matchAt,
       [
-        moving(subscribe, {
-          partitioner: rightScheme.partitioner ?? 'key-codec',
-          name: `${node.name}-subscribe`,
-        }),
         {
           from: right,
-          input: 1,
+          input: 0,
           mayStay: rightScheme.partitioner !== undefined,
           partitioner: rightScheme.partitioner ?? 'key-codec',
           name: `${node.name}-right`,
           table: this.#tableAgain(node.inputs[1] ?? -1),
         },
+        moving(subscribe, {
+          partitioner: rightScheme.partitioner ?? 'key-codec',
+          name: `${node.name}-subscribe`,
+          input: 1,
+        }),
       ],
       rightScheme.partitions,
     );
@@ -386,8 +417,15 @@ export class Placing {
   }
 }
 
-function moving(from: Placed, { partitioner, name }: Pick<Wanted, 'partitioner' | 'name'>): Wanted {
-  return { from, input: 0, mayStay: false, partitioner, name, table: undefined };
+function moving(
+  from: Placed,
+  {
+    partitioner,
+    name,
+    input = 0,
+  }: Pick<Wanted, 'partitioner' | 'name'> & { readonly input?: number },
+): Wanted {
+  return { from, input, mayStay: false, partitioner, name, table: undefined };
 }
 
 /** Whether it is the left side that moves: a stream rather than a table; then the one with fewer partitions. */

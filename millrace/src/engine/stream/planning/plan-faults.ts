@@ -36,33 +36,23 @@ export function planFaults(plan: Plan): readonly PlanFault[] {
 }
 
 function faultOf(node: PlanNode): string | undefined {
-  switch (node.kind) {
-    case 'source':
-      return sourceFault(node.source);
-    case 'write':
-      return node.sink.topic === undefined
-        ? `${node.sink.label} cannot be written without end: write to a topic`
-        : undefined;
-    case 'sort':
-      return 'an order over all records is known at their end only; windows have an end';
-    case 'top':
-      return 'the first of all records are known at their end only; windows have an end';
-    case 'group':
-      return 'all values of a key are there at the end only: aggregate them, or use process';
-    case 'join':
-      return 'all records of both sides are needed: join within a time, or with a table';
-    case 'broadcast':
-    case 'with':
-      return 'side data is complete at its end only: join with a global table (f.globalTable)';
-    case 'iterate':
-    case 'iterationInput':
-      return 'a round ends with its input';
-    case 'columnAggregate':
-      return 'groups are complete at their end only: keyBy, and aggregate within windows';
-    default:
-      return undefined;
-  }
+  if (node.kind === 'source') return sourceFault(node.source);
+  if (node.kind === 'write' && node.sink.topic === undefined)
+    return `${node.sink.label} cannot be written without end: write to a topic`;
+  return ENDS[node.kind];
 }
+
+/** Why there is no result before the end of the input. */
+const ENDS: Readonly<Partial<Record<PlanNode['kind'], string>>> = {
+  sort: 'an order over all records is known at their end only; windows have an end',
+  top: 'the first of all records are known at their end only; windows have an end',
+  group: 'all values of a key are there at the end only: aggregate them, or use process',
+  join: 'all records of both sides are needed: join within a time, or with a table',
+  broadcast: 'side data is complete at its end only: join with a global table (f.globalTable)',
+  with: 'side data is complete at its end only: join with a global table (f.globalTable)',
+  iterate: 'a round ends with its input',
+  iterationInput: 'a round ends with its input',
+};
 
 function sourceFault({ topic, label }: Source): string | undefined {
   if (topic === undefined) return `${label} has an end: a run without end reads topics`;

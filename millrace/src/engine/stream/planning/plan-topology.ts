@@ -141,14 +141,12 @@ class StageDrafts {
   }
 
   #inputsOf(group: StageGroup): readonly StageInput[] {
-    const sources = this.#placing.sources
-      .filter(this.#isOf(group))
-      .map(
-        ({ node, port }): StageInput => ({
-          topic: port.name,
-          from: { kind: 'source', node, port },
-        }),
-      );
+    const sources = this.#placing.sources.filter(this.#isOf(group)).map(
+      ({ node, port }): StageInput => ({
+        topic: port.name,
+        from: { kind: 'source', node, port },
+      }),
+    );
     const stage = this.#stageOf(group);
     const read = this.#placing.graph.exchanges.flatMap(({ reader }, index): StageInput[] => {
       const exchange = this.exchanges[index];

@@ -1,0 +1,60 @@
+/**
+ * Records of repartition topics. Described in docs/formats/repartition-record.md. NOTE: persistent format, do not change.
+ *
+ *   record   key: the key as `core/key-codec` writes it · value: the value as `core/value-codec` writes it, then, where there is one, the
+ *            one before it in the same way · timestamp: its time · no headers
+ *   marker   key: none · one header, `millrace-time` · value, little-endian: writer u32 │ T float64 │ counting u8
+ *
+ * @hot
+ */
+import { ByteWriter } from '../../../core/byte-writer.ts';
+import { MillraceError } from '../../../core/errors.ts';
+import { encodeKey } from '../../../core/key-codec.ts';
+import { encodeValue } from '../../../core/value-codec.ts';
+import type { RecordHeader } from '../../../client/log.ts';
+import type { Counting } from '../time/time-tracker.ts';
+
+/** How a writer tells its time. */
+export interface Marker {
+  readonly writer: number;
+  /** It will send nothing from before; -Infinity: it cannot say. */
+  readonly time: number;
+  readonly counting: Counting;
+}
+
+export const MARKER_HEADERS: readonly RecordHeader[] = [{ key: 'millrace-time', value: null }];
+const MARKER_BYTES = 13;
+const COUNTINGS: readonly Counting[] = ['counts', 'absent', 'clock'];
+
+/** Encodes one record after the other into the same memory: [0, keyEnd) is the key, [keyEnd, end) the value. */
+export class RepartitionEncoder {
+  readonly writer = new ByteWriter(1024);
+  keyEnd = 0;
+
+  /** @throws {MillraceError} ML_KEY_INVALID, ML_VALUE_INVALID */
+  encode(key: unknown, value: unknown, old: unknown): void {
+    const { writer } = this;
+    writer.clear();
+    encodeKey(key, writer);
+    this.keyEnd = writer.length;
+    encodeValue(value, writer);
+    if (old !== undefined) encodeValue(old, writer);
+  }
+}
+
+export function encodeMarker({ writer, time, counting }: Marker): Buffer {
+  const bytes = Buffer.alloc(MARKER_BYTES);
+  bytes.writeUInt32LE(writer, 0);
+  bytes.writeDoubleLE(time, 4);
+  bytes.writeUInt8(COUNTINGS.indexOf(counting), 12);
+  return bytes;
+}
+
+/** @throws {MillraceError} ML_INPUT_MALFORMED */
+export function decodeMarker(bytes: Buffer, start: number, end: number): Marker {
+  const counting = end - start === MARKER_BYTES ? COUNTINGS[bytes[start + 12] ?? 255] : undefined;
+  const time = counting === undefined ? Number.NaN : bytes.readDoubleLE(start + 4);
+  if (counting === undefined || Number.isNaN(time) || time === Number.POSITIVE_INFINITY)
+    throw new MillraceError('ML_INPUT_MALFORMED', 'it is no marker of a repartition topic');
+  return { writer: bytes.readUInt32LE(start), time, counting };
+}

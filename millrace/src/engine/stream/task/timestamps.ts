@@ -1,0 +1,15 @@
+/** Times of records as topics carry them: whole milliseconds since 1970. */
+
+/** The last millisecond of a Date. */
+const TIMESTAMP_MS_MAX = 8_640_000_000_000_000;
+
+/** @returns -1 for what is no time, or one before 1970 @hot */
+export function timestampOf(time: number): number {
+  return time >= 0 && time <= TIMESTAMP_MS_MAX ? Math.floor(time) : -1;
+}
+
+/** What a function of `time: { of }` has returned. @returns -1 as above */
+export function eventTimeOf(given: unknown): number {
+  if (typeof given === 'number') return timestampOf(given);
+  return given instanceof Date ? timestampOf(given.getTime()) : -1;
+}
