@@ -23,6 +23,7 @@ const ENTRIES = {
   broker: 'src/broker.ts',
   cli: 'src/cli/main.ts',
   worker: 'src/engine/batch/workers/worker-main.ts',
+  'stream-worker': 'src/engine/stream/runner/worker-thread.ts',
 };
 /** The entries whose types are public. */
 const TYPED_ENTRIES = ['index.d.ts', 'broker.d.ts'];

@@ -116,6 +116,10 @@ export function countingTask(partition: number, host: TaskHost): StreamTask {
       ahead = undefined;
     },
     close: () => state.close(),
+    get isDirty() {
+      return next !== committed;
+    },
+    details: () => ({ nodes: [], inputs: [] }),
     get metrics() {
       return { recordsIn, recordsOut: recordsIn, lateDropped: 0, skipped: 0 };
     },

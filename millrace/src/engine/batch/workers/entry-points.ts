@@ -27,3 +27,10 @@ export function workerUrl(): string {
     ? `${PACKAGE_URL}src/engine/batch/workers/worker-main.ts`
     : `${PACKAGE_URL}dist/worker.js`;
 }
+
+/** URL of the module that a worker thread of a stream runs. */
+export function streamWorkerUrl(): string {
+  return isSource
+    ? `${PACKAGE_URL}src/engine/stream/runner/worker-thread.ts`
+    : `${PACKAGE_URL}dist/stream-worker.js`;
+}

@@ -2,13 +2,7 @@
 import type { Log, LogReader, LogRecords, TopicPartition } from '../../../client/log.ts';
 import { STREAM_IDLE_MS } from '../../../core/limits.ts';
 import { partitionKey } from './task-run.ts';
-
-/** The global tables that all tasks of a worker share. */
-export interface GlobalState {
-  readonly topics: readonly string[];
-  /** Takes committed records in; they are not part of any transaction. */
-  add(records: LogRecords): void;
-}
+import type { GlobalState } from './worker-types.ts';
 
 export class GlobalFeed {
   readonly #log: Log;

@@ -1,7 +1,11 @@
 /** Where a task reads on: where the group says, if the partition still holds that; else where the flow begins. */
 import type { CommittedOffset, Log, TopicPartition } from '../../../client/log.ts';
 import { MillraceError } from '../../../core/errors.ts';
+import type { Topology } from '../topology.ts';
 import type { StartFrom } from './worker-types.ts';
+
+const RESET_HINT =
+  'Begin anew with `millrace reset PROGRAM`: state that was made of records that are gone cannot be made again. A longer `retention.ms` of the topic gives the flow more time';
 
 /**
  * @returns an offset for each partition
@@ -27,6 +31,15 @@ export async function checkPositions(
   });
 }
 
+/** What a reader says whose records were deleted while it was on its way to them, in the words of the flow. */
+export function recordsGone(error: MillraceError, { plan }: Topology): MillraceError {
+  return new MillraceError(
+    'ML_OFFSET_OUT_OF_RANGE',
+    `records were deleted before flow '${plan.name}' had read them: ${error.message}`,
+    { hint: RESET_HINT, cause: error, fields: { ...error.fields, flow: plan.name } },
+  );
+}
+
 function outOfRange(
   flow: string,
   at: TopicPartition & { readonly offset: number; readonly first: number; readonly end: number },
@@ -40,7 +53,7 @@ function outOfRange(
     'ML_OFFSET_OUT_OF_RANGE',
     `flow '${flow}' has read topic ${topic} partition ${partition} up to offset ${offset}, but ${why}`,
     {
-      hint: 'Begin anew with `millrace reset PROGRAM`: state that was made of records that are gone cannot be made again. A longer `retention.ms` of the topic gives the flow more time',
+      hint: RESET_HINT,
       fields: { flow, topic, partition, offset, first, end },
     },
   );

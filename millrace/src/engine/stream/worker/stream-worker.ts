@@ -27,6 +27,7 @@ import {
 import type { TaskOutput } from '../task.ts';
 import type { TaskId } from '../topology.ts';
 import { GroupShare } from './group-share.ts';
+import { recordsGone } from './start-positions.ts';
 import { WorkerTasks } from './worker-tasks.ts';
 import type { TaskRun } from './task-run.ts';
 import type { CommitStep, WorkerOptions, WorkerStatus } from './worker-types.ts';
@@ -41,6 +42,10 @@ export class StreamWorker {
   #producer: LogProducer | undefined;
   #isStopping = false;
   #hasGlobals = false;
+  #isJoining = false;
+  #leaving: Promise<void> | undefined;
+  /** The durable parts of the tasks take in the last commit. */
+  #settling: Promise<unknown> = Promise.resolve();
   #hasJoined = false;
   /** The group has been without this member since the last join. */
   #wasLost = false;
@@ -106,7 +111,7 @@ export class StreamWorker {
         try {
           await this.#turn();
         } catch (error) {
-          await this.#recover(error);
+          if (!this.#isCalledOff(error)) await this.#recover(error);
         }
       }
       await this.#finish();
@@ -119,6 +124,8 @@ export class StreamWorker {
   /** Commits, closes and leaves: `run` resolves then. Idempotent. */
   stop(): void {
     this.#isStopping = true;
+    // Who waits for other members need not.
+    if (this.#isJoining) this.#leaving ??= this.#share.leave();
     this.#wake();
   }
 
@@ -232,7 +239,9 @@ export class StreamWorker {
   async #commit(): Promise<void> {
     const started = this.#env.clock.monotonicMs();
     await this.#drain();
-    const runs = [...this.#tasks.running()];
+    // A disk that is slower than the commits holds them up, rather than having them pile up in memory.
+    await this.#settling;
+    const runs = this.#tasks.running().filter((run) => run.isDirty);
     for (const run of runs) run.task.prepareCommit();
     await this.#step('prepared');
     const producer = this.#open();
@@ -250,6 +259,9 @@ export class StreamWorker {
         producer.nextOffset(topic, partition),
       );
     }
+    this.#settling = Promise.all(runs.map((run) => run.task.state.settled()));
+    // The next commit is told.
+    this.#settling.catch(() => {});
     this.#committed(started);
   }
 
@@ -283,7 +295,10 @@ export class StreamWorker {
     if (this.#isDirty && !this.#mustJoin) await this.#commit();
     this.#mustJoin = true;
     this.#options.onEvent({ kind: 'joining' });
-    const { generation, tasks, data, mayKeep } = await this.#share.join();
+    this.#isJoining = true;
+    const { generation, tasks, data, mayKeep } = await this.#share.join().finally(() => {
+      this.#isJoining = false;
+    });
     this.#mustJoin = false;
     this.#hasJoined = true;
     // Others may have gone on from the last commit: then what is open here is old.
@@ -296,6 +311,11 @@ export class StreamWorker {
     await this.#tasks.become(tasks);
   }
 
+  /** It was told to stop while it waited. */
+  #isCalledOff(error: unknown): boolean {
+    return this.#isStopping && error instanceof MillraceError && error.code === 'ML_ABORTED';
+  }
+
   /** Goes back to the last commit. @throws {MillraceError} what cannot pass */
   async #recover(error: unknown): Promise<void> {
     if (!(error instanceof MillraceError)) throw error;
@@ -303,6 +323,7 @@ export class StreamWorker {
       await this.#lose(error);
       return;
     }
+    if (error.code === 'ML_OFFSET_OUT_OF_RANGE') throw recordsGone(error, this.#options.topology);
     if (!error.retriable) throw error;
     const nowMs = this.#env.clock.monotonicMs();
     this.#failingSinceMs ??= nowMs;
@@ -357,7 +378,7 @@ export class StreamWorker {
     if (this.#isDirty && !this.#mustJoin) await this.#commit();
     await this.#tasks.closeAll();
     await this.#producer?.close();
-    await this.#share.leave();
+    await (this.#leaving ??= this.#share.leave());
     this.#tasks.close();
     this.#reader.close();
   }
@@ -369,7 +390,7 @@ export class StreamWorker {
     await this.#producer?.abort().catch(ignore);
     await this.#tasks.closeAll().catch(ignore);
     await this.#producer?.close().catch(ignore);
-    await this.#share.leave();
+    await (this.#leaving ??= this.#share.leave());
     this.#tasks.close();
     this.#reader.close();
   }

@@ -69,6 +69,13 @@ export class TaskRun {
     return count;
   }
 
+  /** Whether it has anything to commit. */
+  get isDirty(): boolean {
+    if (this.task.isDirty) return true;
+    for (const { isNew } of this.inputs.values()) if (isNew) return true;
+    return false;
+  }
+
   /** What the transaction has to carry of this task. */
   offsets(): (TopicPartition & { readonly offset: number; readonly metadata: string })[] {
     const changed = [...this.task.offsets()];

@@ -1,12 +1,18 @@
 /** What a worker of a flow is given, and what it tells. */
-import type { Log, TopicPartition } from '../../../client/log.ts';
+import type { Log, LogRecords, TopicPartition } from '../../../client/log.ts';
 import type { StreamTask, TaskMetrics, TaskOutput } from '../task.ts';
 import type { TaskId, Topology } from '../topology.ts';
-import type { GlobalState } from './global-feed.ts';
 import type { AssignmentData } from './member-data.ts';
 
 /** Where a flow begins to read a topic of which it has committed nothing. */
 export type StartFrom = 'beginning' | 'latest';
+
+/** The global tables that all tasks of a worker share. */
+export interface GlobalState {
+  readonly topics: readonly string[];
+  /** Takes committed records in; they are not part of any transaction. */
+  add(records: LogRecords): void;
+}
 
 /** What a task needs of who runs it. */
 export interface TaskHost {

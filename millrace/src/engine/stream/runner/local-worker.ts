@@ -1,0 +1,71 @@
+/** A worker in this thread. */
+import type { Log } from '../../../client/log.ts';
+import { MillraceError } from '../../../core/errors.ts';
+import type { TaskId, Topology } from '../topology.ts';
+import { taskName } from '../worker/assign-tasks.ts';
+import { StreamWorker } from '../worker/stream-worker.ts';
+import type { CommitStep, WorkerEvent } from '../worker/worker-types.ts';
+import { answerQuestion } from './answer-question.ts';
+import { recordTopics } from './saved-state.ts';
+import { TaskOpener } from './task-opener.ts';
+import type { WorkerSettings } from './thread-messages.ts';
+import type { WorkerHandle } from './worker-handle.ts';
+
+export interface LocalWorkerOptions {
+  readonly log: Log;
+  readonly topology: Topology;
+  readonly settings: WorkerSettings;
+  readonly onEvent: (event: WorkerEvent) => void;
+  readonly atStep: ((step: CommitStep) => Promise<void> | void) | undefined;
+}
+
+export function startLocalWorker(options: LocalWorkerOptions): WorkerHandle {
+  const { log, topology, settings, onEvent, atStep } = options;
+  const flow = topology.plan.name;
+  const opener = new TaskOpener(log.env, topology);
+  const worker = new StreamWorker({
+    log,
+    topology,
+    openTask: (id, host) => opener.open(id, host),
+    globals: opener.globals,
+    recordTopics: (names) => recordTopics(log, flow, names),
+    label: settings.label,
+    claims: settings.claims,
+    address: settings.address,
+    from: settings.from,
+    commitIntervalMs: settings.commitIntervalMs,
+    sessionMs: settings.sessionMs,
+    transactionMs: settings.transactionMs,
+    onEvent,
+    ...(atStep === undefined ? {} : { atStep }),
+  });
+  const work = async (): Promise<void> => {
+    try {
+      await worker.run();
+    } finally {
+      await opener.globals.close();
+    }
+  };
+  return {
+    done: work(),
+    status: () => worker.status,
+    stop: () => {
+      worker.stop();
+    },
+    ask: (id, question) => {
+      const run = worker.task(id);
+      if (run?.isRestored !== true) return Promise.reject(elsewhere(flow, id));
+      return new Promise((resolve) => {
+        resolve(answerQuestion(run, question));
+      });
+    },
+  };
+}
+
+export function elsewhere(flow: string, id: TaskId): MillraceError {
+  return new MillraceError(
+    'ML_TASK_ELSEWHERE',
+    `task ${taskName(id)} of flow '${flow}' does not run in this process, or is being restored`,
+    { fields: { flow, task: taskName(id) } },
+  );
+}
