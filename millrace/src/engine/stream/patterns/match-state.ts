@@ -9,6 +9,9 @@
 import { copyData } from '../operators/copy-data.ts';
 import type { CompiledPattern } from './compile-pattern.ts';
 
+/** T when nothing more can come: the end of a bounded run. */
+export const END_OF_TIME = Number.MAX_VALUE;
+
 export interface MatchState {
   /** The number of the next record of the key. */
   next: number;
@@ -39,6 +42,8 @@ export interface PartialMatch {
   readonly since: number;
   /** The set of steps that it may go on to. */
   open: number;
+  /** It has been found to be a match: that it goes on is no reason to miss it when its time is over. */
+  isMatch: boolean;
 }
 
 export interface CompleteMatch {
@@ -116,8 +121,9 @@ export function compact(state: MatchState, withinMs: number): void {
     partial: places[partial] as number,
     time,
   }));
-  // Whole milliseconds: the first T behind `since + within`.
-  state.due = since + withinMs + 1;
+  // Whole milliseconds: the first T behind `since + within`. A match that waits for others waits no longer than there is time.
+  const due = since + withinMs + 1;
+  state.due = state.complete.length > 0 ? Math.min(due, END_OF_TIME) : due;
 }
 
 function neededPartials(state: MatchState): Uint8Array {

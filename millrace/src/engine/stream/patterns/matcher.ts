@@ -29,6 +29,7 @@ import { lazyMatched } from './lazy-matched.ts';
 import {
   type CompleteMatch,
   compact,
+  END_OF_TIME,
   type KeptRecord,
   type Matched,
   type MatchState,
@@ -105,7 +106,7 @@ export class Matcher {
   /** Ends what has run out of time before `time`: matches whose last possible record is earlier. */
   expire(state: MatchState, time: number, found: Found[]): void {
     const { withinMs, end } = this.pattern;
-    if (!(state.due - 1 < time)) return;
+    if (state.due - 1 >= time && time < END_OF_TIME) return;
     const { partials } = state;
     const over = partials
       .map((_, index) => index)
@@ -119,7 +120,7 @@ export class Matcher {
       const at = partials[index] as PartialMatch;
       const endTime = at.since + withinMs;
       if ((at.open & bit(end)) !== 0) fresh.push({ partial: index, time: endTime });
-      else if (at.open !== 0 && !canEnd(this.pattern, at.step, at.count))
+      else if (at.open !== 0 && !at.isMatch)
         found.push({
           kind: 'timedOut',
           matched: matchedOf(this.pattern, state, index, 'copies'),
@@ -131,6 +132,10 @@ export class Matcher {
       this.settle(state, fresh, found);
       fresh = [];
     });
+    if (time >= END_OF_TIME) {
+      for (const at of partials) at.open = 0;
+      this.settle(state, [], found);
+    }
     compact(state, withinMs);
   }
 
@@ -247,6 +252,7 @@ export class Matcher {
   }
 
   private add({ state, time }: Candidate, parent: number, step: number, count: number): void {
+    const { pattern } = this;
     const from = parent < 0 ? undefined : (state.partials[parent] as PartialMatch);
     this.added.push({
       parent,
@@ -255,24 +261,25 @@ export class Matcher {
       count,
       first: from === undefined ? state.next : from.first,
       since: from === undefined ? time : from.since,
-      open: openFrom(this.pattern, step, count),
+      open: openFrom(pattern, step, count),
+      isMatch: pattern.endWaits === 'no' && canEnd(pattern, step, count),
     });
   }
 
   private apply({ state, value, time }: Candidate, found: Found[]): void {
     const { added, pattern } = this;
-    const fresh: CompleteMatch[] = this.ended.map((partial) => ({
-      partial,
-      time: timeOf(state, partial),
-    }));
+    const fresh: CompleteMatch[] = [];
+    for (const partial of this.ended) {
+      (state.partials[partial] as PartialMatch).isMatch = true;
+      fresh.push({ partial, time: timeOf(state, partial) });
+    }
     state.partials.forEach((at, index) => {
       at.open = this.opens[index] as number;
     });
     if (added.length > 0) state.records.push({ number: state.next - 1, time, value });
     for (const at of added) {
       state.partials.push(at);
-      if (pattern.endWaits === 'no' && canEnd(pattern, at.step, at.count))
-        fresh.push({ partial: state.partials.length - 1, time });
+      if (at.isMatch) fresh.push({ partial: state.partials.length - 1, time });
     }
     this.settle(state, fresh, found);
     compact(state, pattern.withinMs);

@@ -17,7 +17,7 @@ import type { Operator, OperatorContext, Receiver } from '../operators/operator.
 import { QuietOperator } from '../operators/quiet-operator.ts';
 import type { Store } from '../state/store.ts';
 import { compilePattern } from './compile-pattern.ts';
-import { emptyState, type MatchState } from './match-state.ts';
+import { END_OF_TIME, emptyState, type MatchState } from './match-state.ts';
 import { type Found, Matcher } from './matcher.ts';
 
 /**
@@ -66,8 +66,8 @@ class PatternOperator extends QuietOperator implements Receiver {
   }
 
   override advance(): void {
-    // At the end of a bounded run T may be Infinity, at which nothing is due.
-    const until = Math.min(this.context.time(), Number.MAX_VALUE);
+    // At the end of a bounded run T is Infinity, and so is what is never due.
+    const until = Math.min(this.context.time(), END_OF_TIME);
     this.waiting.due(until, (key, time, values) => {
       this.waiting.put(key, time, undefined, time);
       for (const value of values) this.match(key, value, time);
