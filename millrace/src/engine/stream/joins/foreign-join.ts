@@ -39,7 +39,7 @@ import { checkedKey } from './join-key.ts';
 import { laterTime, tableOf } from './table-lookup.ts';
 
 /** From subscribe to match, under the foreign key. NOTE: bytes in repartition topics, do not rename. */
-export interface Subscription {
+interface Subscription {
   /** `unsubscribe`: the row wants another key, which answers. `delete`: it wants none any more, answer so. */
   readonly kind: 'subscribe' | 'unsubscribe' | 'delete';
   /** Primary key. */
@@ -53,7 +53,7 @@ export interface Subscription {
 }
 
 /** From match to collect, under the primary key. NOTE: bytes in repartition topics, do not rename. */
-export interface Answer {
+interface Answer {
   readonly version: number;
   readonly sent: number;
   /** undefined: none. */

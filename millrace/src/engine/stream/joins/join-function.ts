@@ -46,7 +46,7 @@ export class JoinFunction {
 }
 
 /** The error of a function that returned a promise. What becomes of the promise is nobody's concern any more. */
-export function refuseToWait(promise: PromiseLike<unknown>, operator: string): MillraceError {
+function refuseToWait(promise: PromiseLike<unknown>, operator: string): MillraceError {
   void promise.then(undefined, () => undefined);
   return new MillraceError(
     'ML_USER_FUNCTION',
