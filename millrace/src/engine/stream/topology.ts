@@ -5,7 +5,7 @@
  *   topics ─▶ stage 0 ─▶ repartition topic ─▶ stage 1 ─▶ topics
  *                └─ changelogs                   └─ changelogs
  */
-import type { Plan, ValueFunction } from '../../flow/plan.ts';
+import type { Plan } from '../../flow/plan.ts';
 import type { TableNode } from '../../flow/stream-nodes.ts';
 import type { TopicSpec } from '../../client/log.ts';
 import type { TopicPort } from '../../flow/topic-port.ts';
@@ -92,14 +92,10 @@ export interface Exchange {
 
 /**
  * What chooses the partition. `key-codec`: the key, as `core/key-partition`. `serde`: the key as the producers of a topic write it, whose
- * records it has to meet. `by`: what a function makes of the record, as a key. `spread`: nothing does, records have no key; they stay in
+ * records it has to meet. `spread`: nothing does, records have no key; they stay in
  * the partition that they are in, as far as there is one.
  */
-export type Partitioner =
-  | 'key-codec'
-  | 'spread'
-  | { readonly serde: TopicPort['key'] }
-  | { readonly by: ValueFunction };
+export type Partitioner = 'key-codec' | 'spread' | { readonly serde: TopicPort['key'] };
 
 export interface TaskId {
   readonly stage: number;

@@ -4,5 +4,5 @@ import type { Partitioner } from '../topology.ts';
 export function partitionerText(partitioner: Partitioner): string {
   if (partitioner === 'key-codec') return 'key';
   if (partitioner === 'spread') return 'nothing';
-  return 'serde' in partitioner ? `key as ${partitioner.serde.name}` : 'a function';
+  return `key as ${partitioner.serde.name}`;
 }

@@ -1,10 +1,9 @@
 /** Finds for each node of a plan the stage that it runs in, and the exchanges before it. */
 import { assert, MillraceError } from '../../../core/errors.ts';
-import type { ColumnAggregateNode, PlanNode } from '../../../flow/plan.ts';
+import type { PlanNode } from '../../../flow/plan.ts';
 import type { ForeignJoinNode, TableNode } from '../../../flow/stream-nodes.ts';
 import type { Sink } from '../../../flow/sink.ts';
 import type { TopicPort } from '../../../flow/topic-port.ts';
-import { rowAggregation } from '../../batch/operators/row-functions.ts';
 import type { StageNode } from '../topology.ts';
 import { bringTogether, type Wanted } from './bring-together.ts';
 import type { GlobalChains } from './global-chains.ts';
@@ -96,10 +95,8 @@ export class Placing {
       case 'table':
       case 'process':
       case 'pattern':
-        this.#keyed(node);
-        return;
       case 'dedupe':
-        this.#dedupe(node, node.by);
+        this.#keyed(node);
         return;
       case 'windowJoin':
       case 'tableJoin':
@@ -119,8 +116,6 @@ export class Placing {
         this.#follow(node, true);
         return;
       case 'columnAggregate':
-        this.#columnAggregate(node);
-        return;
       case 'sort':
       case 'top':
       case 'group':
@@ -213,32 +208,6 @@ export class Placing {
         ? from.group
         : this.#moved(node, from, 1, { partitioner: 'key-codec' });
     this.#put(node, group, undefined, false);
-  }
-
-  #dedupe(node: PlanNode, by: (value: unknown, key: unknown) => unknown): void {
-    const from = this.#input(node, 0);
-    if (from.isKeyed) {
-      this.#keyed(node);
-      return;
-    }
-    const partitions = this.#options.partitions ?? from.group.partitions;
-    const group =
-      partitions === 1 && from.group.partitions === 1
-        ? from.group
-        : this.#moved(node, from, partitions, { partitioner: { by } });
-    this.#put(node, group, undefined, false);
-  }
-
-  /** Its key is of the row: the exchange before it is by that, and so are the results. */
-  #columnAggregate(node: ColumnAggregateNode): void {
-    const from = this.#input(node, 0);
-    const partitions = this.#options.partitions ?? from.group.partitions;
-    const isTogether = partitions === 1 && from.group.partitions === 1;
-    const { key: by } = rowAggregation(node);
-    const group = isTogether
-      ? from.group
-      : this.#moved(node, from, partitions, { partitioner: { by } });
-    this.#put(node, group, schemeOfKeys(partitions), node.isTable === true);
   }
 
   #join(node: PlanNode): void {

@@ -4,7 +4,7 @@ import type { Partitioner } from '../topology.ts';
 import type { Placed, Scheme } from './stage-graph.ts';
 
 /** Keys that are strings and bytes are where `key-codec` puts them, too. */
-const LIKE_KEY_CODEC: ReadonlySet<string> = new Set(['string', 'bytes']);
+const LIKE_KEY_CODEC: ReadonlySet<string> = new Set(['string', 'bytes', 'text']);
 
 export function schemeOfTopic(key: TopicPort['key'], partitions: number): Scheme {
   return LIKE_KEY_CODEC.has(key.name)
@@ -33,8 +33,7 @@ export function isSameScheme(one: Scheme, other: Scheme): boolean {
 
 export function isSamePartitioner(one: Partitioner, other: Partitioner): boolean {
   if (typeof one === 'string' || typeof other === 'string') return one === other;
-  if ('serde' in one) return 'serde' in other && one.serde.name === other.serde.name;
-  return 'by' in other && one.by === other.by;
+  return one.serde.name === other.serde.name;
 }
 
 /** What all of these have in common; undefined: nothing. */

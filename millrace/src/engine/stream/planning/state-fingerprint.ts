@@ -6,7 +6,6 @@ import { partitionerText } from './partitioner-text.ts';
 /** Nodes whose stores hold what their settings say. Functions are not among the settings. */
 const STATEFUL: ReadonlySet<PlanNode['kind']> = new Set([
   'aggregate',
-  'columnAggregate',
   'windowAggregate',
   'tableAggregate',
   'windowJoin',

@@ -3,9 +3,7 @@
  *
  * @hot
  */
-import { ByteWriter } from '../../../core/byte-writer.ts';
 import { MillraceError } from '../../../core/errors.ts';
-import { encodeKey } from '../../../core/key-codec.ts';
 import { partitionOfKey } from '../../../core/key-partition.ts';
 import type { TopicPort } from '../../../flow/topic-port.ts';
 import type { Receiver } from '../operators/operator.ts';
@@ -38,7 +36,6 @@ export class ExchangeExit implements Receiver {
   private readonly partitions: number;
   private readonly output: TaskOutput;
   private readonly encoder = new RepartitionEncoder();
-  private readonly chosenBy = new ByteWriter(256);
   private readonly keyBytes = new KeyBytes();
   /** What the last marker said; undefined: none was written. */
   private told: { readonly time: number; readonly counting: Counting } | undefined;
@@ -59,7 +56,7 @@ export class ExchangeExit implements Receiver {
       const { encoder } = this;
       encoder.encode(key, value, old);
       const { writer, keyEnd } = encoder;
-      const partition = this.partitionOf(key, value);
+      const partition = this.partitionOf(key);
       const { buffer } = writer;
       this.output.append(
         this.topic,
@@ -101,19 +98,13 @@ export class ExchangeExit implements Receiver {
   }
 
   /** The key is in the encoder. */
-  private partitionOf(key: unknown, value: unknown): number {
+  private partitionOf(key: unknown): number {
     const { partitions } = this;
     const { partitioner } = this.options.exchange;
     if (partitions === 1) return 0;
     if (partitioner === 'key-codec')
       return partitionOfKey(this.encoder.writer.buffer, 0, this.encoder.keyEnd, partitions);
     if (partitioner === 'spread') return this.options.partition % partitions;
-    if ('by' in partitioner) {
-      const { chosenBy } = this;
-      chosenBy.clear();
-      encodeKey(partitioner.by(value, key), chosenBy);
-      return partitionOfKey(chosenBy.buffer, 0, chosenBy.length, partitions);
-    }
     // As a producer of that topic does: and what has no key is not looked for.
     if (key === undefined || key === null) return this.options.partition % partitions;
     return this.keyBytes.partitionOf(bytesOf(partitioner.serde, key), partitions);
