@@ -186,8 +186,10 @@ export const LOG_FETCH_PARTITION_BYTES = 1024 * 1024;
 export const LOG_FETCHES_MAX = 2;
 /** A producer closes a batch at this size, before compression. */
 export const LOG_BATCH_BYTES = 512 * 1024;
-/** Bytes of batches of one Produce request. */
-export const LOG_PRODUCE_BYTES_MAX = 8 * 1024 * 1024;
+/** Bytes of batches of one Produce request: what a Millrace has pooled memory for. */
+export const LOG_PRODUCE_BYTES_MAX = 2 * 1024 * 1024 - 64 * 1024;
+/** Batches whose memory a producer keeps for the next ones. */
+export const LOG_FREE_BATCHES_MAX = 16;
 /** A topic that is not there for so long is missing: brokers of a cluster do not all hear of a new one at once. */
 export const LOG_TOPIC_MISSING_MS = 500;
 /** How long the members of a group may take to come back when it deals out anew. */
@@ -245,6 +247,8 @@ export const ASYNC_CALLS_MAX = 1_000;
 export const ASYNC_CALL_MS = 30_000;
 export const ASYNC_ATTEMPTS = 1;
 export const ASYNC_ATTEMPTS_MAX = 100;
+/** Items of an Avro array that take no bytes, such as null: nothing else bounds their number. */
+export const AVRO_EMPTY_ITEMS_MAX = 100_000;
 /** Partitions that a program may ask a new topic to have. */
 export const TOPIC_PARTITIONS_MAX = 10_000;
 /** Repetitions of a step that a pattern may ask for by number. */
@@ -471,10 +475,8 @@ export const STATE_ENTRY_BYTES = 200;
 export const STATE_FLUSH_BYTES = 64 * 1024;
 /** Longest row key of LMDB with pages of 4 KiB, 1,978, less what an index of times adds to it. */
 export const STATE_KEY_BYTES_MAX = 1_960;
-/** Rows that are read from a state directory at once. */
+/** Rows that are read from a state directory at once. A key with at most so many is brought into memory whole when it is walked over. */
 export const STATE_READ_ROWS = 256;
-/** A key with at most so many entries on disk is brought into memory whole when they are walked over. */
-export const STATE_WHOLE_KEY_ENTRIES = 256;
 /** Memory for what one store has read from disk. */
 export const STATE_CACHE_BYTES = 64 * 1024 * 1024;
 /** What is committed is written to a state directory so often, or when so many entries wait for it. */

@@ -48,6 +48,13 @@ export class BigMap<K, V> {
     for (const map of [...this.older, this.newest]) map.forEach(visit);
   }
 
+  /** The oldest first; false ends it. `visit` may delete what it was shown. @returns false: it was ended */
+  some(visit: (value: V) => boolean): boolean {
+    for (const map of [...this.older, this.newest])
+      for (const value of map.values()) if (!visit(value)) return false;
+    return true;
+  }
+
   clear(): void {
     this.newest = new Map();
     this.older = [];

@@ -1,23 +1,25 @@
 /** What is committed of a store, decoded for whoever asks: nothing of it is shared with the task. */
-import { IS_PACKED, type Entry } from './entry.ts';
+import { type Entry, IS_PACKED, lowerBound } from './entry.ts';
 import { orderOf } from './entry-key.ts';
+import type { KeyTable } from './key-table.ts';
 import { unpack } from './packed-value.ts';
-import type { StateStore } from './state-store.ts';
 import type { ReadableStore, StoredEntry } from './store.ts';
 
 export class CommittedView implements ReadableStore {
-  private readonly store: StateStore;
+  private readonly table: KeyTable;
+  private readonly sizeNow: () => number;
 
-  constructor(store: StateStore) {
-    this.store = store;
+  constructor(table: KeyTable, sizeNow: () => number) {
+    this.table = table;
+    this.sizeNow = sizeNow;
   }
 
   get size(): number {
-    return this.store.committedSize;
+    return this.sizeNow();
   }
 
   get(key: unknown, sub: number): unknown {
-    const entry = this.store.committedEntry(key, sub);
+    const entry = entryOf(this.table, key, sub);
     return entry === undefined ? undefined : baseOf(entry);
   }
 
@@ -25,11 +27,11 @@ export class CommittedView implements ReadableStore {
     const found: StoredEntry[] = [];
     if (limit <= 0) return found;
     const start = from === undefined ? '' : orderOf(from);
-    this.store.table.walk(start, to === undefined ? undefined : orderOf(to), (head) => {
+    this.table.walk(start, to === undefined ? undefined : orderOf(to), (head) => {
       for (const entry of head.group ?? [head]) {
         if (entry.base === undefined) continue;
         found.push({ key: entry.key, sub: entry.sub, value: baseOf(entry) });
-        if (found.length === limit) return false;
+        if (found.length >= limit) return false;
       }
       return true;
     });
@@ -37,6 +39,16 @@ export class CommittedView implements ReadableStore {
   }
 }
 
-function baseOf(entry: Entry): unknown {
+/** The entry, if it is in memory. */
+export function entryOf(table: KeyTable, key: unknown, sub: number): Entry | undefined {
+  const head = table.get(key);
+  if (head === undefined) return undefined;
+  const group = head.group ?? [head];
+  const entry = group[lowerBound(group, sub)];
+  return entry?.sub === sub ? entry : undefined;
+}
+
+/** A value of its own. */
+export function baseOf(entry: Entry): unknown {
   return (entry.flags & IS_PACKED) === 0 ? entry.base : unpack(entry.base as string);
 }

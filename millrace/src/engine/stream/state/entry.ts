@@ -25,10 +25,12 @@ export const IS_REMOVED = 16;
 export const IS_UNSAVED = 32;
 /** The disk is being told. */
 export const IS_SAVING = 256;
+/** Nothing but memory has it. */
+export const IS_NEEDED = IS_FLUSHED | IS_UNSAVED | IS_SAVING;
 /** All entries that the key has on the disk are in memory, too. At the entry that the table leads to. */
 export const IS_WHOLE = 64;
-/** Looked at since the last round of those to be forgotten. */
-export const IS_RECENT = 128;
+/** Too many for that are on the disk. Likewise. */
+export const IS_LARGE = 128;
 
 export class Entry {
   /** Never changed: a copy, where the caller could change his. */
@@ -55,6 +57,9 @@ export class Entry {
   }
 }
 
+/** Stands for none: NaN is equal to no sub. */
+export const NONE = new Entry(undefined, Number.NaN);
+
 /** The first entry of a group with at least this sub. */
 export function lowerBound(group: readonly Entry[], sub: number): number {
   let low = 0;
@@ -75,6 +80,6 @@ export function isDead(entry: Entry): boolean {
     entry.value === undefined &&
     entry.base === undefined &&
     entry.place < 0 &&
-    (entry.flags & (IS_FLUSHED | IS_UNSAVED | IS_SAVING)) === 0
+    (entry.flags & IS_NEEDED) === 0
   );
 }

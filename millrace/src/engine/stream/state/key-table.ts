@@ -45,6 +45,11 @@ export class KeyTable {
     this.encoded.forEach(visit);
   }
 
+  /** As `forEach`, the oldest first, until `visit` returns false. */
+  someKeys(visit: (entry: Entry) => boolean): void {
+    if (this.direct.some(visit)) this.encoded.some(visit);
+  }
+
   /** Keys with from <= order < to (undefined: no bound), ascending; `visit` may change the table, false ends it. */
   walk(from: string, to: string | undefined, visit: (entry: Entry) => boolean | void): void {
     this.order ??= this.sorted();

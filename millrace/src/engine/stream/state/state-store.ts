@@ -12,10 +12,11 @@
  *
  * @hot
  */
-import { ByteWriter } from '../../../core/byte-writer.ts';
-import { assert, MillraceError } from '../../../core/errors.ts';
-import { STATE_ENTRY_BYTES, STATE_FLUSH_BYTES } from '../../../core/limits.ts';
-import { decodeValue, encodeValue } from '../../../core/value-codec.ts';
+import { assert } from '../../../core/errors.ts';
+import { STATE_ENTRY_BYTES } from '../../../core/limits.ts';
+import { decodeValue } from '../../../core/value-codec.ts';
+import { type Append, ChangeWriter, notStorable } from './change-writer.ts';
+import { CommittedView } from './committed-view.ts';
 import { DueEntries } from './due-entries.ts';
 import {
   Entry,
@@ -23,14 +24,16 @@ import {
   IS_PACKED,
   IS_REMOVED,
   IS_TOUCHED,
+  IS_WHOLE,
+  IS_LARGE,
   isDead,
   lowerBound,
+  NONE,
   PACKED,
   WILL_BE_PACKED,
 } from './entry.ts';
 import {
   decodeEntryKey,
-  encodeEntryKey,
   isDirect,
   keyOfOrder,
   orderBehind,
@@ -39,29 +42,20 @@ import {
 } from './entry-key.ts';
 import { KeyTable } from './key-table.ts';
 import { isChangeable, isChangeableAt, packed, unpack } from './packed-value.ts';
-import type { Store, StoreSpec } from './store.ts';
+import type { ReadableStore, Store, StoreSpec } from './store.ts';
 
 type Visit<V> = (key: unknown, sub: number, value: V) => boolean | void;
-export type Append = (
-  store: string,
-  key: Uint8Array,
-  value: Uint8Array | null,
-  time: number,
-) => void;
-
-/** NaN: equal to no sub. */
-const NONE = new Entry(undefined, Number.NaN);
-
 export class StateStore<V = unknown> implements Store<V> {
   readonly spec: StoreSpec<V>;
   readonly name: string;
   readonly table = new KeyTable();
+  protected readonly dues: DueEntries | undefined;
   private readonly isLogged: boolean;
-  private readonly dues: DueEntries | undefined;
+  private readonly changes: ChangeWriter;
   /** What was found last: `put` mostly follows `get`. */
-  private last = NONE;
+  protected last = NONE;
   /** Where the last `find` that found nothing would have: an entry of the key. */
-  private head: Entry | undefined;
+  protected head: Entry | undefined;
 
   /** Put since the last flush, and the times of that. */
   private readonly changed: Entry[] = [];
@@ -72,19 +66,21 @@ export class StateStore<V = unknown> implements Store<V> {
   /** Handed out, and put perhaps. */
   private readonly touched: Entry[] = [];
 
-  private entries = 0;
-  private live = 0;
-  private based = 0;
+  /** In memory. */
+  protected entries = 0;
+  /** That have a value now, and as of the last commit. */
+  protected live = 0;
+  protected based = 0;
   private packedBytes = 0;
   /** Entries were restored that are not among `dues` yet. */
   private isUnscheduled = false;
-  private writer = new ByteWriter(1024);
 
   /** @param isLogged whether every change goes to a changelog before it is committed */
   constructor(spec: StoreSpec<V>, isLogged: boolean) {
     this.spec = spec;
     this.name = spec.name;
     this.isLogged = isLogged;
+    this.changes = new ChangeWriter(spec.name);
     const { dueOf } = spec;
     this.dues =
       dueOf === undefined
@@ -96,18 +92,9 @@ export class StateStore<V = unknown> implements Store<V> {
     return this.live;
   }
 
-  /** Entries as of the last commit, about. */
-  get committedSize(): number {
-    return this.based;
-  }
-
-  /** The entry, whether its value is committed or not, without touching it. */
-  committedEntry(key: unknown, sub: number): Entry | undefined {
-    const head = this.table.get(key);
-    if (head === undefined) return undefined;
-    const group = head.group ?? [head];
-    const entry = group[lowerBound(group, sub)];
-    return entry?.sub === sub ? entry : undefined;
+  /** What others may read. */
+  view(): ReadableStore {
+    return new CommittedView(this.table, () => this.based);
   }
 
   /** About what it takes of the memory. */
@@ -151,11 +138,13 @@ export class StateStore<V = unknown> implements Store<V> {
     to: number,
     visit: (sub: number, value: V) => boolean | void,
   ): void {
+    this.fetch(key, from, to);
     const head = this.table.get(key);
     if (head !== undefined) this.scanFrom(head, from, to, visit);
   }
 
   floor(key: unknown, sub: number): { readonly sub: number; readonly value: V } | undefined {
+    this.fetchFloor(key, sub);
     const head = this.table.get(key);
     if (head === undefined) return undefined;
     const group = head.group ?? [head];
@@ -182,6 +171,7 @@ export class StateStore<V = unknown> implements Store<V> {
   due(until: number, visit: (key: unknown, sub: number, value: V) => void): void {
     const { dues } = this;
     if (dues === undefined) return;
+    this.fetchDue(until);
     while (this.nextDue <= until && this.nextDue !== Number.POSITIVE_INFINITY) {
       const entries = dues.take();
       let done = 0;
@@ -214,7 +204,7 @@ export class StateStore<V = unknown> implements Store<V> {
       for (; index < changed.length; index++)
         this.flushEntry(changed[index] as Entry, this.times[index] as number, append);
     } catch (error) {
-      throw this.flushFailed(error, changed[index] as Entry);
+      throw notStorable(error, this.name, changed[index]?.key);
     }
     changed.length = 0;
     this.times.length = 0;
@@ -229,7 +219,11 @@ export class StateStore<V = unknown> implements Store<V> {
     const dead: Entry[] = [];
     for (let index = 0; index < this.flushed.length; index++) {
       const entry = this.flushed[index] as Entry;
-      this.rebase(entry, this.pending[index], (entry.flags & WILL_BE_PACKED) !== 0);
+      const base = this.pending[index];
+      if (base !== undefined || entry.base !== undefined) {
+        this.willRebase(entry);
+        this.rebase(entry, base, (entry.flags & WILL_BE_PACKED) !== 0);
+      }
       entry.flags &= ~IS_FLUSHED;
       if (entry.value === undefined) dead.push(entry);
     }
@@ -261,13 +255,7 @@ export class StateStore<V = unknown> implements Store<V> {
     }
     entry ??= this.insert(at.key, at.sub);
     if (entry.value === undefined) this.live++;
-    const isPacked = isChangeableAt(value, 0);
-    this.rebase(
-      entry,
-      isPacked ? packed(value, 0, value.length) : decodeValue(value, 0, value.length),
-      isPacked,
-    );
-    entry.value = isPacked ? PACKED : entry.base;
+    this.setBase(entry, value);
     this.isUnscheduled = this.dues !== undefined;
   }
 
@@ -284,26 +272,45 @@ export class StateStore<V = unknown> implements Store<V> {
     this.isUnscheduled = false;
   }
 
-  private find(key: unknown, sub: number): Entry | undefined {
+  protected find(key: unknown, sub: number): Entry | undefined {
     const { last } = this;
     if (last.key === key && last.sub === sub) return last;
     const head = this.table.get(key);
     this.head = head;
-    if (head === undefined) return undefined;
+    if (head === undefined) return this.missing(key, sub);
     if (head.sub === sub) {
       this.last = head;
       return head;
     }
     const { group } = head;
-    if (group === undefined) return undefined;
+    if (group === undefined) return this.missing(key, sub);
     const entry = group[lowerBound(group, sub)];
-    if (entry === undefined || entry.sub !== sub) return undefined;
+    if (entry === undefined || entry.sub !== sub) return this.missing(key, sub);
     this.last = entry;
     return entry;
   }
 
+  // What is beneath the entries in memory: nothing, here.
+
+  /** Called for an entry that is not in memory, after `head` was set. */
+  protected missing(_key: unknown, _sub: number): Entry | undefined {
+    return undefined;
+  }
+
+  /** Brings entries into memory: of a key, with from <= sub <= to. */
+  protected fetch(_key: unknown, _from: number, _to: number): void {}
+
+  /** The one with the largest sub that is at most `sub`. */
+  protected fetchFloor(_key: unknown, _sub: number): void {}
+
+  /** Those that are due. */
+  protected fetchDue(_until: number): void {}
+
+  /** `entry.base` is still that of the commit before. */
+  protected willRebase(_entry: Entry): void {}
+
   /** What `find` has just not found. */
-  private insert(key: unknown, sub: number): Entry {
+  protected insert(key: unknown, sub: number): Entry {
     assert(sub === sub, `an entry of store ${this.name} has NaN as its sub`);
     const entry = new Entry(isDirect(key) ? key : keyOfOrder(orderOf(key)), sub + 0);
     const { head } = this;
@@ -358,7 +365,7 @@ export class StateStore<V = unknown> implements Store<V> {
     }
   }
 
-  private walk(from: string, to: string | undefined, visit: Visit<V>): void {
+  protected walk(from: string, to: string | undefined, visit: Visit<V>): void {
     let isEnded = false;
     this.table.walk(from, to, (head) => {
       const { key } = head;
@@ -372,45 +379,30 @@ export class StateStore<V = unknown> implements Store<V> {
 
   private flushEntry(entry: Entry, time: number, append: Append | undefined): void {
     const { value } = entry;
-    const isPacked = isChangeable(value);
+    // What came and went in between is no news to the changelog.
     const isNews =
       value !== undefined || entry.base !== undefined || (entry.flags & IS_FLUSHED) !== 0;
-    let pending = value;
-    if (isNews && (isPacked || append !== undefined)) {
-      if (this.writer.length > STATE_FLUSH_BYTES)
-        this.writer = new ByteWriter(STATE_FLUSH_BYTES + 4096);
-      const { writer } = this;
-      const start = writer.length;
-      encodeEntryKey(entry.key, entry.sub, writer);
-      const middle = writer.length;
-      if (value !== undefined) encodeValue(value, writer);
-      const { buffer, length: end } = writer;
-      if (isPacked) pending = packed(buffer, middle, end);
-      append?.(
-        this.name,
-        buffer.subarray(start, middle),
-        value === undefined ? null : buffer.subarray(middle, end),
-        time,
-      );
-    }
-    entry.place = -1;
+    const isPacked = isChangeable(value);
     entry.flags =
       (entry.flags & ~WILL_BE_PACKED) | (isPacked ? WILL_BE_PACKED : 0) | (isNews ? IS_FLUSHED : 0);
+    const bytes =
+      isNews && (isPacked || append !== undefined)
+        ? this.changes.write(entry, time, append)
+        : undefined;
+    entry.place = -1;
     this.flushed.push(entry);
-    this.pending.push(pending);
+    this.pending.push(isPacked ? bytes : value);
   }
 
-  private flushFailed(error: unknown, entry: Entry): MillraceError {
-    const key = describeKey(entry.key);
-    const message = error instanceof Error ? error.message : String(error);
-    return new MillraceError(
-      'ML_VALUE_INVALID',
-      `the state of ${this.name} for key ${key} cannot be stored: ${message}`,
-      { cause: error, fields: { store: this.name, key } },
-    );
+  /** What was committed, and is the value now. */
+  protected setBase(entry: Entry, value: Buffer): void {
+    const isPacked = isChangeableAt(value, 0);
+    const base = isPacked ? packed(value, 0, value.length) : decodeValue(value, 0, value.length);
+    this.rebase(entry, base, isPacked);
+    entry.value = isPacked ? PACKED : base;
   }
 
-  private rebase(entry: Entry, base: unknown, isPacked: boolean): void {
+  protected rebase(entry: Entry, base: unknown, isPacked: boolean): void {
     if (typeof entry.base === 'string') this.packedBytes -= entry.base.length;
     if (typeof base === 'string') this.packedBytes += base.length;
     if (entry.base === undefined) this.based++;
@@ -430,7 +422,7 @@ export class StateStore<V = unknown> implements Store<V> {
     else dead.push(entry);
   }
 
-  private endTransaction(dead: readonly Entry[]): void {
+  protected endTransaction(dead: readonly Entry[]): void {
     this.flushed.length = 0;
     this.pending.length = 0;
     this.touched.length = 0;
@@ -439,7 +431,7 @@ export class StateStore<V = unknown> implements Store<V> {
     if (this.dues !== undefined && this.dues.size > 2 * this.entries + 1024) this.scheduleAll();
   }
 
-  private remove(dead: readonly Entry[]): void {
+  protected remove(dead: readonly Entry[]): void {
     if (dead.length === 0) return;
     this.last = NONE;
     for (const entry of dead) {
@@ -447,13 +439,18 @@ export class StateStore<V = unknown> implements Store<V> {
       const head = this.table.get(entry.key) as Entry;
       const { group } = head;
       const left = (group ?? [head]).filter((other) => !isDead(other));
-      for (const other of group ?? [head])
-        if (isDead(other)) {
-          other.flags |= IS_REMOVED;
-          this.entries--;
-        }
+      for (const other of group ?? [head]) if (isDead(other)) this.drop(other);
       this.regroup(head, left);
     }
+  }
+
+  /** Who still has it finds it empty. */
+  protected drop(entry: Entry): void {
+    if (typeof entry.base === 'string') this.packedBytes -= entry.base.length;
+    entry.value = undefined;
+    entry.base = undefined;
+    entry.flags |= IS_REMOVED;
+    this.entries--;
   }
 
   /** `left`: what is left of the entries of the key of `head`. */
@@ -465,11 +462,12 @@ export class StateStore<V = unknown> implements Store<V> {
     }
     head.group = undefined;
     const next = (head.flags & IS_REMOVED) === 0 ? head : first;
+    next.flags |= head.flags & (IS_WHOLE | IS_LARGE);
     next.group = left.length > 1 ? left : undefined;
     if (next !== head) this.table.replace(next);
   }
 
-  private scheduleAll(): void {
+  protected scheduleAll(): void {
     const { dues } = this;
     this.isUnscheduled = false;
     if (dues === undefined) return;
@@ -481,9 +479,4 @@ export class StateStore<V = unknown> implements Store<V> {
       }
     });
   }
-}
-
-function describeKey(key: unknown): string {
-  const text = typeof key === 'string' ? JSON.stringify(key) : String(key);
-  return text.length > 100 ? `${text.slice(0, 100)}…` : text;
 }

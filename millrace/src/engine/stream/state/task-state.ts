@@ -1,7 +1,7 @@
 /** The stores of a task together: one transaction, one directory. */
 import { MillraceError } from '../../../core/errors.ts';
-import { CommittedView } from './committed-view.ts';
-import { type Append, StateStore } from './state-store.ts';
+import type { Append } from './change-writer.ts';
+import { StateStore } from './state-store.ts';
 import type { ReadableStore, Store, StoreSpec, TaskState } from './store.ts';
 
 export interface TaskStateOptions {
@@ -14,10 +14,11 @@ export function openMemoryState(options: TaskStateOptions = {}): TaskState {
   return new MemoryState(options.isLogged ?? true);
 }
 
-class MemoryState implements TaskState {
-  private readonly byName = new Map<string, StateStore>();
+/** What tasks' states have in common: all of it, where there is no disk. */
+export class MemoryState implements TaskState {
+  protected readonly byName = new Map<string, StateStore>();
   private readonly checkpoints = new Map<string, number>();
-  private readonly isLogged: boolean;
+  protected readonly isLogged: boolean;
 
   constructor(isLogged: boolean) {
     this.isLogged = isLogged;
@@ -36,14 +37,14 @@ class MemoryState implements TaskState {
   store<V>(spec: StoreSpec<V>): Store<V> {
     const open = this.byName.get(spec.name);
     if (open !== undefined) return open as unknown as Store<V>;
-    const store = new StateStore<V>(spec, this.isLogged && spec.isLogged !== false);
+    const store = this.create(spec);
     this.byName.set(spec.name, store as unknown as StateStore);
     return store;
   }
 
   committedView(store: string): ReadableStore | undefined {
     const open = this.byName.get(store);
-    return open === undefined ? undefined : new CommittedView(open);
+    return open?.view();
   }
 
   checkpoint(store: string): number | undefined {
@@ -84,6 +85,10 @@ class MemoryState implements TaskState {
 
   close(): Promise<void> {
     return this.wipe();
+  }
+
+  protected create<V>(spec: StoreSpec<V>): StateStore<V> {
+    return new StateStore<V>(spec, this.isLogged && spec.isLogged !== false);
   }
 
   private open(name: string): StateStore {

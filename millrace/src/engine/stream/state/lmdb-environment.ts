@@ -1,0 +1,165 @@
+/**
+ * The directory of a task's state: opened by one process at a time, checked, and with errors that name it.
+ *
+ * LMDB maps its file into memory: what it would read beyond the end of a file that was cut ends the process. So the size is compared with
+ * what the newest of its two meta pages says before LMDB sees it. Source: `mdb.c` of LMDB 0.9, struct MDB_meta.
+ */
+import type * as Lmdb from 'lmdb';
+import type { DirectoryLock, Env } from '../../../core/env.ts';
+import { type ErrorCode, MillraceError } from '../../../core/errors.ts';
+import { readFully } from '../../../core/files.ts';
+
+export type Rows = Lmdb.RootDatabase<Buffer, Buffer>;
+
+export interface LmdbEnvironment {
+  readonly path: string;
+  readonly rows: Rows;
+  readonly lock: DirectoryLock;
+}
+
+const DATA_FILE = 'data.mdb';
+const MAGIC = 0xbeefc0de;
+const DATA_VERSION = 2;
+const PAGE_HEADER_BYTES = 24;
+/** Behind magic, version, address and size of the map: two descriptions of trees. */
+const TREES_AT = PAGE_HEADER_BYTES + 24;
+const TREE_BYTES = 48;
+const LAST_PAGE_AT = TREES_AT + 2 * TREE_BYTES;
+const META_BYTES = LAST_PAGE_AT + 16;
+
+/**
+ * @throws {MillraceError} ML_DIR_LOCKED, ML_TASK_STATE_DAMAGED, ML_PACKAGE_MISSING, ML_DISK_FULL, ML_PERMISSION
+ */
+export async function openLmdb(env: Env, path: string): Promise<LmdbEnvironment> {
+  env.fs.makeDirectory(path);
+  const lock = env.fs.lock(path);
+  try {
+    checkFile(env, path);
+    const { open } = await loadLmdb();
+    // One value is one row, which is decoded here; a commit is told as soon as readers see it, and synced behind.
+    const rows = open<Buffer, Buffer>({ path, keyEncoding: 'binary', encoding: 'binary' });
+    return { path, rows, lock };
+  } catch (error) {
+    lock.release();
+    throw lmdbError(error, `open the state in ${path}`, path);
+  }
+}
+
+/** What LMDB has thrown, or rejected with. */
+export function lmdbError(error: unknown, doing: string, path: string): MillraceError {
+  if (error instanceof MillraceError) return error;
+  const causes = [error, fieldOf(error, 'commitError'), fieldOf(error, 'cause')];
+  const texts = causes
+    .map((cause) => (cause instanceof Error ? cause.message : ''))
+    .filter(Boolean);
+  const text = texts.join(': ');
+  const numbers = causes.map((cause) => fieldOf(cause, 'code'));
+  const code = codeOf(text, numbers);
+  return new MillraceError(code, `cannot ${doing}: ${text}`, {
+    cause: error,
+    fields: { path },
+    ...(code === 'ML_TASK_STATE_DAMAGED' ? { hint: deleteHint(path) } : {}),
+  });
+}
+
+export function stateDamaged(path: string, what: string, cause?: unknown): MillraceError {
+  return new MillraceError('ML_TASK_STATE_DAMAGED', `the state in ${path} is damaged: ${what}`, {
+    fields: { path },
+    hint: deleteHint(path),
+    cause,
+  });
+}
+
+function deleteHint(path: string): string {
+  return `Delete the directory: \`rm -r ${path}\`. The changelog topics restore all of it at the next start`;
+}
+
+/** Errors of LMDB are below 0, those of the system are its errno. */
+function codeOf(text: string, numbers: readonly unknown[]): ErrorCode {
+  const has = (...known: readonly number[]): boolean =>
+    known.some((number) => numbers.includes(number));
+  if (has(28, 122, 27) || /no space left|disk quota|file too large/i.test(text))
+    return 'ML_DISK_FULL';
+  if (has(13, 1) || /permission denied|not permitted/i.test(text)) return 'ML_PERMISSION';
+  if (has(30) || /read-only file system/i.test(text)) return 'ML_READ_ONLY';
+  if (
+    has(-30797, -30796, -30795, -30794, -30793) ||
+    /MDB_(PAGE_NOTFOUND|CORRUPTED|PANIC|VERSION_MISMATCH|INVALID)/.test(text)
+  )
+    return 'ML_TASK_STATE_DAMAGED';
+  return 'ML_IO';
+}
+
+function fieldOf(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null && name in value
+    ? (value as Readonly<Record<string, unknown>>)[name]
+    : undefined;
+}
+
+async function loadLmdb(): Promise<typeof Lmdb> {
+  try {
+    return await import('lmdb');
+  } catch (error) {
+    throw new MillraceError(
+      'ML_PACKAGE_MISSING',
+      'state on disk needs the package lmdb, which cannot be loaded',
+      {
+        cause: error,
+        hint: '`npm install lmdb`; or keep state in memory',
+      },
+    );
+  }
+}
+
+function checkFile(env: Env, path: string): void {
+  const filePath = `${path}/${DATA_FILE}`;
+  const stat = env.fs.stat(filePath);
+  if (stat === undefined || stat.sizeBytes === 0) return;
+  const file = env.fs.open(filePath, 'read');
+  try {
+    const first = readMeta((at, bytes) => {
+      const buffer = Buffer.alloc(bytes);
+      return readFully(file, buffer, 0, bytes, at) === bytes ? buffer : undefined;
+    });
+    if (typeof first === 'string') throw stateDamaged(path, `${DATA_FILE} ${first}`);
+    if (first.bytes > stat.sizeBytes)
+      throw stateDamaged(
+        path,
+        `${DATA_FILE} has ${stat.sizeBytes} bytes where ${first.bytes} were written`,
+      );
+  } finally {
+    file.close();
+  }
+}
+
+type Read = (at: number, bytes: number) => Buffer | undefined;
+
+/** How long the file must be, or what is wrong with it. */
+function readMeta(read: Read): { readonly bytes: number } | string {
+  const first = read(0, META_BYTES);
+  if (first === undefined) return 'is too short';
+  if (!isMeta(first)) return 'does not begin as it should';
+  const pageBytes = first.readUInt32LE(TREES_AT);
+  if (pageBytes < 512 || pageBytes > 65_536 || (pageBytes & (pageBytes - 1)) !== 0)
+    return 'has an impossible size of pages';
+  const second = read(pageBytes, META_BYTES);
+  if (second === undefined) return 'is too short';
+  if (!isMeta(second)) return 'has a second page that is not as it should be';
+  const newest = transactionOf(first) > transactionOf(second) ? first : second;
+  return { bytes: (lastPageOf(newest) + 1) * pageBytes };
+}
+
+function isMeta(page: Buffer): boolean {
+  return (
+    page.readUInt32LE(PAGE_HEADER_BYTES) === MAGIC &&
+    (page.readUInt32LE(PAGE_HEADER_BYTES + 4) & 0xffff) === DATA_VERSION
+  );
+}
+
+function lastPageOf(page: Buffer): number {
+  return page.readUInt32LE(LAST_PAGE_AT) + page.readUInt32LE(LAST_PAGE_AT + 4) * 2 ** 32;
+}
+
+function transactionOf(page: Buffer): number {
+  return page.readUInt32LE(LAST_PAGE_AT + 8) + page.readUInt32LE(LAST_PAGE_AT + 12) * 2 ** 32;
+}
