@@ -430,6 +430,8 @@ export const STREAM_TURN_RECORDS_MIN = 16;
 export const STREAM_TURN_RECORDS_MAX = 8_192;
 /** All tasks of a worker together work for about so long before sockets and timers have their turn. */
 export const STREAM_SLICE_MS = 20;
+/** A worker that restores some of its tasks, and has nothing to do in the others, waits so long for changelogs. */
+export const STREAM_TURN_WAIT_MS = 5;
 /** The longest a worker without work sleeps. */
 export const STREAM_IDLE_MS = 1_000;
 /** Pauses between tries after a failure that can pass, doubling, and how long a flow goes on trying. */

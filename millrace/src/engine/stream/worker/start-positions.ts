@@ -2,6 +2,7 @@
 import type { CommittedOffset, Log, TopicPartition } from '../../../client/log.ts';
 import { MillraceError } from '../../../core/errors.ts';
 import type { Topology } from '../topology.ts';
+import { inputTopics } from './member-data.ts';
 import type { StartFrom } from './worker-types.ts';
 
 const RESET_HINT =
@@ -33,10 +34,29 @@ export async function checkPositions(
 
 /** What a reader says whose records were deleted while it was on its way to them, in the words of the flow. */
 export function recordsGone(error: MillraceError, { plan }: Topology): MillraceError {
+  if (error.fields['flow'] !== undefined) return error;
   return new MillraceError(
     'ML_OFFSET_OUT_OF_RANGE',
     `records were deleted before flow '${plan.name}' had read them: ${error.message}`,
     { hint: RESET_HINT, cause: error, fields: { ...error.fields, flow: plan.name } },
+  );
+}
+
+/** What a broker says that is told offsets of a topic that somebody has deleted, in the words of the flow. */
+export async function topicGone(
+  error: MillraceError,
+  log: Log,
+  topology: Topology,
+): Promise<MillraceError> {
+  const names = inputTopics(topology);
+  const found = await log.topics(names);
+  const missing = names.find((name) => !found.has(name));
+  if (missing === undefined) return error;
+  const flow = topology.plan.name;
+  return new MillraceError(
+    'ML_TOPIC_MISSING',
+    `topic ${missing} was deleted while flow '${flow}' read it`,
+    { cause: error, fields: { topic: missing, flow } },
   );
 }
 

@@ -9,6 +9,7 @@
  *
  * Source: KIP-447 (one transaction per thread, fenced by the generation of the group), KIP-345 (static members).
  */
+import { refusedWith } from '../../../client/kafka/refusal.ts';
 import type { LogProducer, LogReader } from '../../../client/log.ts';
 import type { Env } from '../../../core/env.ts';
 import { MillraceError } from '../../../core/errors.ts';
@@ -22,12 +23,13 @@ import {
   STREAM_RETRY_MS_MIN,
   STREAM_RETRY_MS_TOTAL,
   STREAM_SLICE_MS,
+  STREAM_TURN_WAIT_MS,
   STREAM_UNSENT_BYTES_MAX,
 } from '../../../core/limits.ts';
 import type { TaskOutput } from '../task.ts';
 import type { TaskId } from '../topology.ts';
 import { GroupShare } from './group-share.ts';
-import { recordsGone } from './start-positions.ts';
+import { recordsGone, topicGone } from './start-positions.ts';
 import { WorkerTasks } from './worker-tasks.ts';
 import type { TaskRun } from './task-run.ts';
 import type { CommitStep, WorkerOptions, WorkerStatus } from './worker-types.ts';
@@ -47,6 +49,8 @@ export class StreamWorker {
   /** The durable parts of the tasks take in the last commit. */
   #settling: Promise<unknown> = Promise.resolve();
   #hasJoined = false;
+  /** There was something to process in the last turn. */
+  #isBusy = false;
   /** The group has been without this member since the last join. */
   #wasLost = false;
   #mustJoin = true;
@@ -140,6 +144,7 @@ export class StreamWorker {
     }
     if (!this.#tasks.isRestored) await this.#restore();
     const count = this.#process();
+    this.#isBusy = count > 0;
     const nextTickMs = this.#tick();
     await this.#holdBack();
     if (this.#mustCommit()) await this.#commit();
@@ -225,7 +230,14 @@ export class StreamWorker {
   }
 
   async #restore(): Promise<void> {
-    await this.#tasks.restore(this.#tasks.hasRunning ? 0 : STREAM_IDLE_MS / 10);
+    // Who has nothing else to do waits for the changelogs; others look at them between two turns.
+    const waitMs = this.#tasks.hasRunning ? STREAM_TURN_WAIT_MS : STREAM_IDLE_MS / 10;
+    await this.#tasks.restore(this.#isBusy ? 0 : waitMs);
+    this.#announce();
+  }
+
+  /** Says once after each assignment that all tasks process. */
+  #announce(): void {
     if (!this.#tasks.isRestored || this.#announced) return;
     this.#announced = true;
     this.#options.onEvent({
@@ -309,6 +321,7 @@ export class StreamWorker {
     this.#producer ??= await this.#openProducer();
     this.#options.onEvent({ kind: 'assigned', generation, tasks, data });
     await this.#tasks.become(tasks);
+    this.#announce();
   }
 
   /** It was told to stop while it waited. */
@@ -324,6 +337,8 @@ export class StreamWorker {
       return;
     }
     if (error.code === 'ML_OFFSET_OUT_OF_RANGE') throw recordsGone(error, this.#options.topology);
+    if (refusedWith(error) === 'UNKNOWN_TOPIC_OR_PARTITION')
+      throw await topicGone(error, this.#options.log, this.#options.topology);
     if (!error.retriable) throw error;
     const nowMs = this.#env.clock.monotonicMs();
     this.#failingSinceMs ??= nowMs;
