@@ -79,6 +79,16 @@ describe('time', () => {
   });
 });
 
+test('a match that another has skipped has not run out of time', () => {
+  const harness = patternHarness([step('a'), step('x'), step('b', NOT)], {
+    withinMs: 10,
+    skip: { kind: 'pastLast' },
+  });
+  harness.send('k', 'a1', 1).send('k', 'a2', 2).send('k', 'x', 3).advanceTo(100);
+  expect(harness.take()).toMatchObject([{ value: 'a1 x', time: 11 }]);
+  expect(harness.timedOut).toEqual([]);
+});
+
 describe('functions that fail', () => {
   test('a condition that throws: the key is as if the record had not come', () => {
     const steps = [
