@@ -146,8 +146,9 @@ export interface LogProducer {
   /** One past the last record of this producer in a partition that was acknowledged; undefined: none was. */
   nextOffset(topic: string, partition: number): number | undefined;
   /**
-   * Flushes, adds the offsets, ends the transaction: all or nothing. Resolved: all of it is durable and visible. Without records and
-   * offsets it does nothing.
+   * Flushes, adds the offsets, ends the transaction: all or nothing. Resolved: all of it is durable and visible (with Apache Kafka a
+   * moment later: who takes over the transactional id, or asks for `committed`, waits for that). Without records and offsets it does
+   * nothing. After a failure only `abort` helps.
    * @throws {MillraceError} ML_PRODUCER_FENCED (somebody else has the id), ML_GROUP_LOST (the group has gone on without this member):
    * nothing of it counts. When it is not known how it ended it goes on asking.
    */

@@ -163,7 +163,8 @@ class PortConnection implements Connection {
 function joined(chunks: readonly Uint8Array[]): Uint8Array {
   let byteCount = 0;
   for (const chunk of chunks) byteCount += chunk.length;
-  const bytes = new Uint8Array(byteCount);
+  // Not of Node's pool, which cannot change its owner.
+  const bytes = Buffer.allocUnsafeSlow(byteCount);
   let at = 0;
   for (const chunk of chunks) {
     bytes.set(chunk, at);

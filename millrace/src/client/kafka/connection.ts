@@ -12,6 +12,7 @@ import {
   decodeResponse,
   encodeRequest,
   FrameSplitter,
+  type RequestHeader,
 } from '../../wire/kafka/frames.ts';
 import { messages, type ApiMessages } from '../../wire/kafka/registry.ts';
 import type { Infer, InferInput, Message } from '../../wire/kafka/schema.ts';
@@ -121,6 +122,15 @@ export class BrokerConnection {
     return this.#callVersion(api, this.#versionOf(api), body, options);
   }
 
+  /** A call whose frame somebody else encodes, in as many buffers as that likes. They must not change before the answer. */
+  async callEncoded<Request extends Message, Response extends Message>(
+    api: ApiMessages<Request, Response>,
+    encode: (header: Omit<RequestHeader, 'apiKey'>) => readonly Buffer[],
+  ): Promise<Infer<Response>> {
+    const version = this.#versionOf(api);
+    return this.#answer(api, version, this.#send(version, encode), {});
+  }
+
   /** Sends a request that is not answered: Produce with acks=0. */
   send<Request extends Message>(api: ApiMessages<Request>, body: InferInput<Request>): void {
     this.#write(api, this.#versionOf(api), body);
@@ -158,14 +168,22 @@ export class BrokerConnection {
     return max;
   }
 
-  #callVersion<Request extends Message, Response extends Message>(
+  async #callVersion<Request extends Message, Response extends Message>(
     api: ApiMessages<Request, Response>,
     version: number,
     body: InferInput<Request>,
     options: CallOptions = {},
   ): Promise<Infer<Response>> {
+    return this.#answer(api, version, this.#write(api, version, body), options);
+  }
+
+  #answer<Request extends Message, Response extends Message>(
+    api: ApiMessages<Request, Response>,
+    version: number,
+    correlationId: number,
+    options: CallOptions,
+  ): Promise<Infer<Response>> {
     return new Promise((resolve, reject) => {
-      const correlationId = this.#write(api, version, body);
       const timeoutMs = options.timeoutMs ?? CLI_REQUEST_MS;
       this.#waiting.push({
         correlationId,
@@ -191,10 +209,17 @@ export class BrokerConnection {
     apiVersion: number,
     body: InferInput<Request>,
   ): number {
+    return this.#send(apiVersion, (header) => [encodeRequest(api, header, body)]);
+  }
+
+  /** @returns the correlation id */
+  #send(
+    apiVersion: number,
+    encode: (header: Omit<RequestHeader, 'apiKey'>) => readonly Buffer[],
+  ): number {
     if (this.#failure !== undefined) throw this.#failure;
     const correlationId = this.#nextCorrelationId++;
-    const header = { apiVersion, correlationId, clientId: this.#clientId };
-    this.#connection.write([encodeRequest(api, header, body)]);
+    this.#connection.write(encode({ apiVersion, correlationId, clientId: this.#clientId }));
     return correlationId;
   }
 

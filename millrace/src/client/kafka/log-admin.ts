@@ -1,7 +1,7 @@
 /** The topics of a log, their offsets, and the offsets of groups: what is asked for now and then, one request at a time. */
 import { MillraceError } from '../../core/errors.ts';
 import { CLI_REQUEST_MS, LOG_TOPIC_MISSING_MS } from '../../core/limits.ts';
-import { errorName } from '../../wire/kafka/error-codes.ts';
+import { errorCode, errorName } from '../../wire/kafka/error-codes.ts';
 import { messages } from '../../wire/kafka/registry.ts';
 import type { CommittedOffset, Log, TopicDescription, TopicPartition, TopicSpec } from '../log.ts';
 import type { Cluster } from './cluster.ts';
@@ -18,6 +18,7 @@ const BEGINNING = -2;
 const END = -1;
 /** What the broker is set to do by itself (KIP-464). */
 const BROKER_DEFAULT = -1;
+const LEADER_NOT_AVAILABLE = errorCode('LEADER_NOT_AVAILABLE');
 const READ_UNCOMMITTED = 0;
 const READ_COMMITTED = 1;
 
@@ -70,14 +71,22 @@ export class LogAdmin {
 
   async deleteTopics(names: readonly string[]): Promise<void> {
     if (names.length === 0) return;
+    const before = await this.topics(names);
     const { responses } = await this.#cluster.call(messages[20], {
       topicNames: [...names],
       timeoutMs: CLI_REQUEST_MS,
     });
-    for (const { name, errorCode, errorMessage } of responses) {
-      if (errorName(errorCode) === 'UNKNOWN_TOPIC_OR_PARTITION') throw topicMissing(name ?? '');
-      accept(errorCode, errorMessage);
+    for (const { name, errorCode: code, errorMessage } of responses) {
+      if (errorName(code) === 'UNKNOWN_TOPIC_OR_PARTITION') throw topicMissing(name ?? '');
+      accept(code, errorMessage);
     }
+    await this.#cluster.retrying(async () => {
+      for (const [name, { id }] of await this.topics(names)) {
+        // Brokers do not all hear of it at once. One with another id was made since.
+        if (before.get(name)?.id === id)
+          throw refusal(LEADER_NOT_AVAILABLE, `topic ${name} is still there`);
+      }
+    });
   }
 
   async topicConfig(name: string): Promise<Map<string, string>> {
@@ -189,8 +198,8 @@ export class LogAdmin {
     await this.#cluster.retrying(async () => {
       const node = await this.#cluster.coordinator(group);
       const { results } = await this.#cluster.callOn(node, messages[42], { groupsNames: [group] });
-      for (const { errorCode } of results)
-        if (errorName(errorCode) !== 'GROUP_ID_NOT_FOUND') accept(errorCode, `group ${group}`);
+      for (const { errorCode: code } of results)
+        if (errorName(code) !== 'GROUP_ID_NOT_FOUND') accept(code, `group ${group}`);
     });
   }
 
@@ -249,7 +258,7 @@ export class LogAdmin {
       const missing = await this.#leaders.refresh([name]);
       // A broker that did not make it has not heard of it yet.
       if (missing.size > 0 || this.#leaders.leaderOf(name, 0) === undefined)
-        throw refusal(3, `topic ${name} is not there yet`);
+        throw refusal(LEADER_NOT_AVAILABLE, `topic ${name} is not there yet`);
     });
   }
 

@@ -16,8 +16,9 @@ import type { RecordBytes, RecordHeader } from '../../wire/kafka/records/record-
 import { messages } from '../../wire/kafka/registry.ts';
 import type { LogProducer, ProducerOptions, TransactionOffsets } from '../log.ts';
 import type { Cluster } from './cluster.ts';
-import { byTopic, PartitionLeaders, topicMissing } from './partition-leaders.ts';
+import { PartitionLeaders, topicMissing } from './partition-leaders.ts';
 import { type PartitionBatches, ProducerBatches, type SealedBatch } from './producer-batches.ts';
+import { encodeProduceRequest } from './produce-request.ts';
 import { refusedWith } from './refusal.ts';
 import {
   commitOffsets,
@@ -298,15 +299,16 @@ export class KafkaLogProducer implements LogProducer {
 
   async #sendTo(leader: number, batches: readonly SealedBatch[]): Promise<void> {
     const { transactionalId } = this.#options;
-    const answer = await this.#cluster.callOn(leader, messages[0], {
+    const request = {
       transactionalId: transactionalId ?? null,
       acks: ACKS_ALL,
       timeoutMs: CLI_REQUEST_MS,
-      topicData: [...byTopic(batches)].map(([name, some]) => ({
-        name,
-        partitionData: some.map(({ partition, bytes }) => ({ index: partition, records: bytes })),
-      })),
-    });
+      batches,
+    };
+    const connection = await this.#cluster.connection(leader);
+    const answer = await connection.callEncoded(messages[0], (header) =>
+      encodeProduceRequest(header, request),
+    );
     const sent = new Map(batches.map((batch) => [`${batch.topic} ${batch.partition}`, batch]));
     let failed: MillraceError | undefined;
     for (const { name: topic, partitionResponses } of answer.responses) {

@@ -9,7 +9,7 @@
  *
  * @hot Source: KIP-98 (idempotent producers).
  */
-import { LOG_BATCH_BYTES, LOG_PRODUCE_BYTES_MAX } from '../../core/limits.ts';
+import { LOG_BATCH_BYTES, LOG_FREE_BATCHES_MAX, LOG_PRODUCE_BYTES_MAX } from '../../core/limits.ts';
 import type { Compression } from '../../wire/kafka/records/compression.ts';
 import {
   RecordBatchBuilder,
@@ -25,6 +25,8 @@ import type { ProducerIdentity } from './transaction-client.ts';
 const OVERHEAD_BYTES = 64;
 /** A character of a string is at most so many bytes of UTF-8. */
 const CHARACTER_BYTES_MAX = 3;
+/** Memory of a batch that becomes full. */
+const FULL_BATCH_BYTES = LOG_BATCH_BYTES + OVERHEAD_BYTES;
 const NO_HEADERS: readonly RecordHeader[] = [];
 
 export class PartitionBatches implements TopicPartition {
@@ -69,6 +71,8 @@ export class ProducerBatches {
   /** Bytes that are not acknowledged. */
   unsentBytes = 0;
   /** The topic of the last record: the next one is likely to go there, too. */
+  /** Memory of batches that were acknowledged, for the next ones: allocating it costs as much as filling it. */
+  readonly #free: Buffer[] = [];
   #lastTopic = '';
   #lastPartitions: PartitionBatches[] = [];
 
@@ -146,6 +150,10 @@ export class ProducerBatches {
     const { of, count, bytes } = batch;
     if (!this.#sealed.delete(batch)) return;
     this.unsentBytes -= bytes.length;
+    // Nobody reads it any more: whoever carries bytes has given them away before there is an answer.
+    const memory = bytes.buffer;
+    if (memory.byteLength === FULL_BATCH_BYTES && this.#free.length < LOG_FREE_BATCHES_MAX)
+      this.#free.push(Buffer.from(memory));
     of.acknowledgedSequence = addSequence(of.acknowledgedSequence, count);
     if (baseOffset >= 0) of.nextOffset = baseOffset + count;
   }
@@ -157,7 +165,7 @@ export class ProducerBatches {
   split(batch: SealedBatch): boolean {
     const { of, count } = batch;
     if (count === 1) return false;
-    of.batchBytesMax = Math.ceil(Math.min(of.batchBytesMax, of.lastBatchBytes) / 2);
+    of.batchBytesMax = Math.ceil(Math.min(of.batchBytesMax, batch.bytes.length) / 2);
     const halves = splitBatch(batch.bytes, Math.ceil(count / 2), this.#options);
     const all = [...this.#sealed];
     this.#sealed.clear();
@@ -189,11 +197,17 @@ export class ProducerBatches {
     return this.#sealed.size === 0 && this.unsentBytes === 0;
   }
 
+  /** Room for about as much as the last batch of the partition. */
+  #memory({ lastBatchBytes }: PartitionBatches): number | Buffer {
+    if (lastBatchBytes < LOG_BATCH_BYTES / 2) return lastBatchBytes;
+    return this.#free.pop() ?? Buffer.allocUnsafeSlow(FULL_BATCH_BYTES);
+  }
+
   #openBatch(of: PartitionBatches): RecordBatchBuilder {
     const { compression, transactional } = this.#options;
     const builder = new RecordBatchBuilder(
       { compression, transactional, ...this.identity, baseSequence: of.sequence },
-      of.lastBatchBytes,
+      this.#memory(of),
     );
     of.open = builder;
     this.unsentBytes += builder.bytes;
@@ -207,7 +221,7 @@ export class ProducerBatches {
     // A record that was too large has left none.
     if (count === 0) return;
     of.sequence = addSequence(of.sequence, count);
-    of.lastBatchBytes = Math.min(plainBytes, of.batchBytesMax);
+    of.lastBatchBytes = plainBytes + (plainBytes >> 3);
     const bytes = builder.finish();
     this.unsentBytes += bytes.length;
     const { topic, partition } = of;

@@ -111,11 +111,15 @@ export class RecordBatchBuilder {
   #nextOffsetDelta: number;
   #finished: boolean;
 
-  /** @param firstBytes size of the first allocation, when the size of the batch is known. Default 512. */
-  constructor(options: BatchOptions = {}, firstBytes: number = FIRST_BYTES) {
+  /**
+   * @param first size of the first allocation, when the size of the batch is known (default 512); or memory to begin with, which belongs
+   * to the batch from then on
+   */
+  constructor(options: BatchOptions = {}, first: number | Buffer = FIRST_BYTES) {
     this.#options = options;
     this.#baseOffset = options.baseOffset ?? 0;
-    this.#buffer = Buffer.allocUnsafe(Math.max(firstBytes, HEADER_BYTES));
+    this.#buffer =
+      typeof first === 'number' ? Buffer.allocUnsafe(Math.max(first, HEADER_BYTES)) : first;
     this.#end = HEADER_BYTES;
     this.#count = 0;
     this.#baseTimestamp = options.deleteHorizonMs ?? NO_TIMESTAMP;
