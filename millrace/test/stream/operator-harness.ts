@@ -115,6 +115,12 @@ export class OperatorHarness {
     return this;
   }
 
+  /** T comes to `time`, and the operator does not hear of it before its next record. */
+  jumpTo(time: number): this {
+    this.time = Math.max(this.time, time);
+    return this;
+  }
+
   /** The wall clock comes to `nowMs`. */
   tick(nowMs: number): this {
     this.nowMs = nowMs;

@@ -5,17 +5,20 @@ import type { Operator, OperatorContext } from '../operator.ts';
 import { FixedWindows, type FixedSize } from './fixed-windows.ts';
 import { PaneWindows, paneOf } from './pane-windows.ts';
 import { SessionWindows } from './session-windows.ts';
+import { SlidingPanes } from './sliding-panes.ts';
 import { SlidingWindows } from './sliding-windows.ts';
 
 export function createWindowAggregate(context: OperatorContext<WindowAggregateNode>): Operator {
-  const { window, merge } = context.node;
+  const { window, merge, emit } = context.node;
   switch (window.kind) {
     case 'tumbling':
       return new FixedWindows(context, { ...window, everyMs: window.sizeMs });
     case 'hopping':
       return createHopping(context, window);
     case 'sliding':
-      return new SlidingWindows(context, window.sizeMs, window.graceMs);
+      return emit.kind === 'close' && merge !== undefined
+        ? new SlidingPanes(context, window.sizeMs, window.graceMs, merge)
+        : new SlidingWindows(context, window.sizeMs, window.graceMs);
     case 'session':
       assert(merge !== undefined, 'an aggregation over sessions can merge');
       return new SessionWindows(context, window.gapMs, window.graceMs, merge);

@@ -14,15 +14,13 @@
  * @hot
  */
 import type { WindowAggregateNode } from '../../../../flow/stream-nodes.ts';
-import { copyData } from '../copy-data.ts';
 import type { OperatorContext } from '../operator.ts';
 import { recordFailed } from '../record-failure.ts';
 import { isSameKey } from '../same-key.ts';
 import type { FixedSize } from './fixed-windows.ts';
+import { type Merge, mergePanes } from './merged-panes.ts';
 import { WindowAggregate } from './window-aggregate.ts';
 import { distance, type WindowState } from './window-state.ts';
-
-type Merge = (left: unknown, right: unknown) => unknown;
 
 /** More panes than this for each window of a record: then each window has its own accumulator. */
 const PANES_PER_WINDOW_MAX = 4;
@@ -114,21 +112,14 @@ export class PaneWindows extends WindowAggregate {
   }
 
   private tellMerged(key: unknown, start: number): void {
-    let accumulator: unknown;
-    let latest = Number.NEGATIVE_INFINITY;
-    let isFirst = true;
+    let merged: WindowState | undefined;
     try {
-      this.store.scan(key, start, start + this.sizeMs - 1, (_pane, [part, time]) => {
-        // Panes live on in other windows: `merge` may change, and keep, what it is given.
-        accumulator = isFirst ? copyData(part) : this.merge(accumulator, copyData(part));
-        isFirst = false;
-        if (time > latest) latest = time;
-      });
+      merged = mergePanes(this.store, this.merge, key, start, start + this.sizeMs - 1);
     } catch (error) {
-      this.context.failed(error, accumulator, key);
+      this.context.failed(error, undefined, key);
       return;
     }
-    this.tellLast(key, start, [accumulator, latest]);
+    if (merged !== undefined) this.tellLast(key, start, merged);
   }
 
   /** The first window with this pane that is open; behind the pane: none is. */

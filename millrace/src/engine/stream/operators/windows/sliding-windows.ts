@@ -117,7 +117,7 @@ export class SlidingWindows extends WindowAggregate {
       }
     }
     const right = previous === undefined ? undefined : previous + 1;
-    if (right !== undefined && right >= left && !starts.has(right)) {
+    if (right !== undefined && right > left && !starts.has(right)) {
       starts.add(right);
       const accumulator = this.plus(this.node.init(), value, key);
       steps.push(this.step(right, accumulator, time, undefined, key));
