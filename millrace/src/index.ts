@@ -2,7 +2,9 @@
  * `millrace`: the language of flows. A program exports a flow; `millrace run` runs it.
  */
 export { files } from './connect/files/files.ts';
+export { avro } from './connect/topics/avro-serde.ts';
 export { msgpack } from './connect/topics/msgpack-serde.ts';
+export { protobuf, type ProtobufType } from './connect/topics/protobuf-serde.ts';
 export { bytes, json, string } from './connect/topics/serdes.ts';
 export {
   topic,

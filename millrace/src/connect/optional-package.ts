@@ -21,11 +21,31 @@ export async function loadOptional<Library>(
       const path = createRequire(`${process.cwd()}/`).resolve(name);
       return (await import(pathToFileURL(path).href)) as Library;
     } catch (cause) {
-      throw new MillraceError(
-        'ML_PACKAGE_MISSING',
-        `${purpose} needs the package ${name}, which is not installed`,
-        { cause, hint: `npm install ${name}`, fields: { package: name } },
-      );
+      throw missing(name, purpose, cause);
     }
   }
+}
+
+/**
+ * The same for a package that can be loaded at once, where a program is being described and nothing may wait.
+ * @throws {MillraceError} ML_PACKAGE_MISSING
+ */
+export function requireOptional(name: string, purpose: string): unknown {
+  try {
+    return createRequire(import.meta.url)(name) as unknown;
+  } catch {
+    try {
+      return createRequire(`${process.cwd()}/`)(name) as unknown;
+    } catch (cause) {
+      throw missing(name, purpose, cause);
+    }
+  }
+}
+
+function missing(name: string, purpose: string, cause: unknown): MillraceError {
+  return new MillraceError(
+    'ML_PACKAGE_MISSING',
+    `${purpose} needs the package ${name}, which is not installed`,
+    { cause, hint: `npm install ${name}`, fields: { package: name } },
+  );
 }

@@ -1,4 +1,4 @@
-/** Programs that are wrong do not compile, and the compiler says why in a sentence; `flow.test-d.ts`, which is right, does. */
+/** Programs that are wrong do not compile, and the compiler says why in a sentence; the `.test-d.ts` here, which are right, do. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,9 +14,12 @@ interface Hit { readonly path: string; readonly status: number; readonly parts: 
 declare const hits: m.Readable<Hit> & m.Writable<Hit, unknown>;
 declare const table: m.Writable<Hit, string>;
 declare const texts: m.Writable<string, unknown>;
+const places = m.topic('places', { value: m.json<Hit>() });
 export default m.flow('wrong', (f) => {
   const rows = f.read(hits);
   rows.write(hits);
+  const keyed = f.readKeyed(places);
+  keyed.write(m.topic('anything'));
 `;
 
 /** Name, what the program does, and what the compiler says. */
@@ -110,6 +113,88 @@ const WRONG: readonly (readonly [name: string, code: string, sentence: string])[
     'm.skipTo(texts);',
     'The sink does not take dead letters: { record, error, operator, position }',
   ],
+  ['duration', "m.tumbling('1 parsec');", `Argument of type '"1 parsec"' is not assignable`],
+  [
+    'topic-value',
+    "rows.map((hit) => hit.status).write(m.topic('t', { value: m.json<Hit>() }));",
+    'The sink does not take records of this type',
+  ],
+  [
+    'topic-key',
+    "keyed.keyBy((hit) => hit.status).write(m.topic('t', { key: 'string' }));",
+    'The sink does not take keys of this type',
+  ],
+  [
+    'topic-windowed-key',
+    "keyed.window(m.tumbling('1s')).count('n').write(m.topic('t', { key: 'string' }));",
+    'The sink does not take keys of this type',
+  ],
+  [
+    'late',
+    "keyed.window(m.tumbling('1s')).count('n').late(m.topic('t', { value: m.json<number>() }));",
+    'The sink does not take records of this type',
+  ],
+  [
+    'sessions',
+    "keyed.window(m.session('1s')).aggregate('n', { init: () => 0, add: (n) => n + 1 });",
+    'An aggregation over session windows needs merge: a late record may join two sessions',
+  ],
+  [
+    'table-join',
+    "keyed.join('j', f.table(places).keyBy((hit) => hit.status), () => 1);",
+    'The keys of the two sides of a join must have the same type',
+  ],
+  [
+    'table-table-join',
+    "f.table(places).leftJoin('j', f.table(places).groupBy((hit) => hit.status).count('n'), () => 1);",
+    'The keys of the two sides of a join must have the same type',
+  ],
+  [
+    'global-table',
+    "rows.joinGlobal('j', f.table(places), (hit) => hit.path, () => 1);",
+    "is not assignable to parameter of type 'GlobalTable<",
+  ],
+  [
+    'global-key',
+    "rows.joinGlobal('j', f.globalTable(places), (hit) => hit.status, () => 1);",
+    "Type 'number' is not assignable to type 'string'",
+  ],
+  [
+    'table-key',
+    'f.table(places).groupBy((hit) => hit.parts);',
+    'A key is a string, number, bigint',
+  ],
+  ['dedupe', "rows.dedupe('d', (hit) => hit.parts, 1);", 'A key is a string, number, bigint'],
+  [
+    'step',
+    "keyed.match('m', m.pattern('a', (hit: Hit) => hit.status > 0), ({ b }) => b);",
+    "Property 'b' does not exist on type",
+  ],
+  [
+    'pattern-of-others',
+    "keyed.match('m', m.pattern('a', (n: number) => n > 0), ({ a }) => a);",
+    "is not assignable to parameter of type 'PatternEnd<Hit",
+  ],
+  [
+    'skip-to',
+    "m.pattern('a', (hit: Hit) => hit.status > 0).skip({ toLast: 'b' });",
+    `Type '"b"' is not assignable to type '"a"'`,
+  ],
+  [
+    'emitted',
+    "keyed.process('p', { onRecord: (_, c: m.ProcessContext<1, string>) => c.emit(1) });",
+    "Argument of type 'number' is not assignable to parameter of type 'string'",
+  ],
+  [
+    'windowed',
+    "keyed.window(m.tumbling('1s')).map(() => 1);",
+    "Property 'map' does not exist on type 'WindowedStream<string, Hit>'",
+  ],
+  [
+    'option',
+    "keyed.join('j', keyed, () => 1, { withn: 1 });",
+    "'withn' does not exist in type 'JoinOptions'",
+  ],
   [
     'emit',
     "m.mapReduce({ name: 'x', input: hits, map: (hit, emit) => emit(hit.path, 1), reduce: () => {}, output: hits });",
@@ -140,6 +225,7 @@ beforeAll(() => {
     },
     files: [
       join(ROOT, 'millrace/src/flow/flow.test-d.ts'),
+      join(ROOT, 'millrace/src/flow/stream-flow.test-d.ts'),
       ...WRONG.map(([name]) => `wrong/${name}.ts`),
     ],
   };
@@ -153,7 +239,7 @@ beforeAll(() => {
   } catch (error) {
     output = String((error as { stdout: Buffer }).stdout);
   }
-});
+}, 60_000);
 
 afterAll(() => {
   rmSync(directory, { recursive: true });

@@ -43,6 +43,7 @@ import type {
   KeyFunction,
   OwnKeyFits,
   SameKey,
+  SelectedSink,
   SessionsNeedMerge,
   SortKeyFits,
   StreamSinkFits,
@@ -366,8 +367,7 @@ export interface Table<K, V> extends KeyedStream<K, V> {
 
   /**
    * The entries with the largest values, largest first; among equals those that come first.
-   * @param n how many: an integer, 1 to 1,000,000
-   * @param options `by`: what to order by instead of the value
+   * @param n how many: an integer, 1 to 1,000,000. @param options `by`: what to order by instead of the value
    * @example hits.keyBy((hit) => hit.path).count('hits').top(10) // the operator is named after the one before: `hits-top`
    * @example latencies.top('slowest', 10, (stats) => stats.latencyMs)
    */
@@ -492,7 +492,7 @@ export interface MatchedStream<K, T, R, Steps> extends KeyedStream<K, R> {
   timedOut<Value, SinkKey>(to: KeyedSink<K, MatchedInPart<T, Steps>, Value, SinkKey>): this;
   timedOut<U, Value, SinkKey>(
     select: (matched: MatchedInPart<T, Steps>, key: K) => U,
-    to: KeyedSink<K, U, Value, SinkKey>,
+    to: SelectedSink<K, U, Value, SinkKey>,
   ): this;
   /** Writes the records that came too late to be matched; without it they are counted and dropped. */
   late<Value, SinkKey>(to: KeyedSink<K, T, Value, SinkKey>): this;

@@ -75,6 +75,10 @@ export type KeyedSinkFits<K, T, Value, SinkKey> =
 export type KeyedSink<K, T, Value, SinkKey> = Writable<Value, SinkKey> &
   KeyedSinkFits<K, T, Value, SinkKey>;
 
+/** The same for what a function gives: while the compiler does not know yet what that is, anything fits. */
+export type SelectedSink<K, U, Value, SinkKey> = Writable<Value, SinkKey> &
+  NoInfer<unknown extends U ? unknown : KeyedSinkFits<K, U, Value, SinkKey>>;
+
 /** For a sink of a table: entries are written, or key and value if the sink takes keys. */
 export type TableSinkFits<K, V, Value, SinkKey> =
   TakesKeys<SinkKey> extends true

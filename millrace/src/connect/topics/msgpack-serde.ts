@@ -40,6 +40,7 @@ export function msgpack<T = unknown>(schema?: StandardSchema<T>): Serde<T> {
 const OPTIONS: MsgPack.Options = {
   useRecords: false,
   mapsAsObjects: true,
+  variableMapSize: true,
   // The bytes that are decoded do not stay.
   copyBuffers: true,
   // A number where it is exact, else a bigint: the library knows that, its types do not.
