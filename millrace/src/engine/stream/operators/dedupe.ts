@@ -54,7 +54,8 @@ class Dedupe extends QuietOperator implements Receiver {
       context.failed(error, value, key);
       return;
     }
-    const by = [key, id];
+    // Behind streams without a key it is the id that is the key.
+    const by = key === id && typeof id !== 'object' ? id : [key, id];
     try {
       const near = store.floor(by, time + withinMs);
       if (near !== undefined && near.sub >= time - withinMs) return;

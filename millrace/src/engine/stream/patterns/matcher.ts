@@ -29,6 +29,7 @@ import { lazyMatched } from './lazy-matched.ts';
 import {
   type CompleteMatch,
   compact,
+  emptyState,
   END_OF_TIME,
   type KeptRecord,
   type Matched,
@@ -75,10 +76,15 @@ export class Matcher {
   /** Those that end because the record is not what they had to wait for. */
   private readonly ended: number[] = [];
   private isChanged = false;
+  /** What is matched before the first record. */
+  private readonly nothing: Matched;
 
   constructor(name: string, pattern: CompiledPattern) {
     this.name = name;
     this.pattern = pattern;
+    this.nothing = matchedOf(pattern, emptyState(), -1, 'originals');
+    for (const records of Object.values(this.nothing)) Object.freeze(records);
+    Object.freeze(this.nothing);
   }
 
   /**
@@ -191,10 +197,9 @@ export class Matcher {
   /** A match may begin with any record. */
   private begin(candidate: Candidate): void {
     const { pattern } = this;
-    const soFar = lazyMatched(() => matchedOf(pattern, candidate.state, -1, 'originals'));
     for (let step = 0; step < pattern.end; step++) {
       if ((pattern.begin & bit(step)) === 0) continue;
-      const { takes } = this.fit(candidate, step, 'first', true, soFar);
+      const { takes } = this.fit(candidate, step, 'first', true, this.nothing);
       if (!takes) continue;
       this.add(candidate, -1, step, 1);
       if (pattern.steps[step]?.isGreedy === true) return;
