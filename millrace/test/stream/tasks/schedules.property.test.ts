@@ -185,7 +185,11 @@ test('what is late stays late, whatever dies', async () => {
         {
           sent: {
             partitions: 1,
-            records: records.map(({ user, n, time }) => ({ value: { user, n }, time, partition: 0 })),
+            records: records.map(({ user, n, time }) => ({
+              value: { user, n },
+              time,
+              partition: 0,
+            })),
           },
           workers: 1,
           exchanges: 1,
@@ -253,7 +257,8 @@ test('a record finds in a table what was there at its time', async () => {
       for (const [index, { isRate, key, value }] of given.entries()) {
         send(cluster, isRate ? 'rates' : 'prices', [{ key, value, time: index }]);
         if (isRate) current.set(key, value);
-        else if (current.has(key)) expected.push(`${key} ${value} ${current.get(key) ?? ''} ${index}`);
+        else if (current.has(key))
+          expected.push(`${key} ${value} ${current.get(key) ?? ''} ${index}`);
       }
       await play(cluster, new Choices(numbers));
       await cluster.run();

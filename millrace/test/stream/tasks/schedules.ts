@@ -51,8 +51,7 @@ function step(worker: ClusterWorker, cluster: MemoryCluster, choices: Choices): 
 function process(worker: ClusterWorker, cluster: MemoryCluster, choices: Choices): void {
   if (worker.tasks.length === 0) return;
   const running = pick(worker.tasks, choices);
-  if (choices.below(3) > 0)
-    for (const input of running.task.inputs) cluster.fetch(running, input);
+  if (choices.below(3) > 0) for (const input of running.task.inputs) cluster.fetch(running, input);
   running.task.process(1 + choices.below(20));
   running.task.tick(cluster.clock.nowMs());
 }
