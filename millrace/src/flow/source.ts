@@ -24,6 +24,8 @@ export interface Source<Value = unknown, Key = unknown> {
   readonly columns: ColumnLayout | undefined;
   /** Of topics: what a run without end reads. Absent: it has an end. */
   readonly topic?: TopicPort;
+  /** The same records with their times, `{ t, m, v, o }` as `engine/bounded/timed.ts` says, one split per partition. Topics only. */
+  timed?(): Source;
   /**
    * Lists what there is to read, in order. Called once per job, by the driver.
    * @throws {MillraceError} ML_INPUT_MISSING, ML_PERMISSION, … before anything is read
@@ -48,10 +50,24 @@ export interface PlanContext {
   readonly splitBytes: number;
   /** `--brokers`, for sources that are topics. */
   readonly brokers: string | undefined;
+  /** How far topics are read. Default: to their end. */
+  readonly until?: Until | undefined;
   /** Exists, private to the job, removed with it, seen by all workers: what can be read only once (stdin) is copied here while the
    * source is planned. Without it such sources are refused. */
   readonly spoolDirectory?: string | undefined;
 }
+
+/** Where a bounded read of topics ends. */
+export type Until =
+  /** At the end that they have when the job begins. */
+  | { readonly kind: 'now' }
+  /** Before the first record of each partition whose timestamp is at least that: milliseconds since 1970. */
+  | { readonly kind: 'time'; readonly ms: number }
+  /** Before these offsets, by topic and partition; others at their end. */
+  | {
+      readonly kind: 'offsets';
+      readonly offsets: Readonly<Record<string, Readonly<Record<number, number>>>>;
+    };
 
 export interface SourcePlan {
   readonly splits: readonly Split[];

@@ -29,6 +29,8 @@ const RAW_BYTES_MAX = 1024;
 
 export class TopicReader<Value, Key> implements SplitReader<Value, Key> {
   consumedBytes = 0;
+  /** Of the record that is emitted: milliseconds since 1970; -1: none. */
+  timestamp = -1;
   private readonly split: TopicSplit;
   private readonly bytes: number;
   private readonly context: ReadContext;
@@ -131,6 +133,7 @@ export class TopicReader<Value, Key> implements SplitReader<Value, Key> {
       if (batch.offset < from) continue;
       if (batch.offset >= to) return true;
       this.offset = batch.offset;
+      this.timestamp = batch.timestamp;
       if (!this.decode(batch)) continue;
       const { value, key } = this;
       if (value instanceof Promise || key instanceof Promise)

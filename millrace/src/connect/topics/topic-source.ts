@@ -2,13 +2,20 @@
  * Topics read as far as they go: each partition from its first record to the end that it had when the job was planned, without
  * records of transactions that are open or were aborted. The order is that of partitions, then of offsets.
  */
-import { Cluster } from '../../client/kafka/cluster.ts';
+import { Cluster, type Topic } from '../../client/kafka/cluster.ts';
 import { DEFAULT_BROKERS, parseAddresses } from '../../client/kafka/addresses.ts';
-import { partitionsOf, rangesOf, sizesOf } from '../../client/kafka/offset-ranges.ts';
+import {
+  listOffsets,
+  type PartitionRange,
+  partitionsOf,
+  rangesOf,
+  sizesOf,
+} from '../../client/kafka/offset-ranges.ts';
 import { MillraceError } from '../../core/errors.ts';
 import { SPLIT_BYTES } from '../../core/limits.ts';
-import type { PlanContext, Source, SourcePlan, Split } from '../../flow/source.ts';
+import type { PlanContext, Source, SourcePlan, Split, Until } from '../../flow/source.ts';
 import type { TopicPort } from '../../flow/topic-port.ts';
+import { timedTopic } from './timed-topic.ts';
 import { TopicReader, type TopicSplit } from './topic-reader.ts';
 
 /** What `topic(…)` gives to be read. */
@@ -24,6 +31,7 @@ export function topicSource(port: TopicPort): Source {
     plan: (context) => planTopic(name, only, context),
     open: (split, context) =>
       new TopicReader(split.data as TopicSplit, split.bytes, context, { value, key }),
+    timed: () => timedTopic(source, port),
   };
   return Object.freeze(source);
 }
@@ -48,12 +56,14 @@ async function planTopic(
     const ranges = await rangesOf(cluster, { topic, partitions, uncommitted: false });
     const sizes = await sizesOf(cluster, topic, partitions);
     const splits: Split[] = [];
-    for (const { partition, beginning, end } of ranges) {
+    const ends = await endsOf(cluster, topic, ranges, context.until);
+    for (const { partition, beginning } of ranges) {
+      const end = ends.get(partition) ?? 0;
       const bytes = sizes.get(partition) ?? 0;
       for (const [from, to] of cutOffsets(beginning, end, bytes, context.splitBytes))
         splits.push({
           index: splits.length,
-          bytes: Math.ceil((bytes / (end - beginning)) * (to - from)),
+          bytes: Math.ceil((bytes / Math.max(end - beginning, 1)) * (to - from)),
           label: `topic ${name} partition ${partition} [${from}, ${to})`,
           data: { topic: name, partition, from, to } satisfies TopicSplit,
         });
@@ -62,6 +72,30 @@ async function planTopic(
   } finally {
     await cluster.close();
   }
+}
+
+/** Where each partition is read to. */
+async function endsOf(
+  cluster: Cluster,
+  topic: Topic,
+  ranges: readonly PartitionRange[],
+  until: Until = { kind: 'now' },
+): Promise<Map<number, number>> {
+  const ends = new Map(ranges.map(({ partition, end }) => [partition, end]));
+  const partitions = [...ends.keys()];
+  const wanted =
+    until.kind === 'time'
+      ? await listOffsets(cluster, { topic, partitions, uncommitted: false }, until.ms)
+      : new Map<number, number>();
+  if (until.kind === 'offsets')
+    for (const [partition, offset] of Object.entries(until.offsets[topic.name] ?? {}))
+      wanted.set(Number(partition), offset);
+  for (const [partition, end] of ends) {
+    const offset = wanted.get(partition) ?? -1;
+    // There is no such record: all are before it.
+    if (offset >= 0) ends.set(partition, Math.min(offset, end));
+  }
+  return ends;
 }
 
 /** Pieces of nearly equal numbers of offsets, of about `splitBytes` each. */

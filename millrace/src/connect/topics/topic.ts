@@ -4,12 +4,12 @@ import { flowError, type Operator } from '../../flow/draft.ts';
 import type { Duration } from '../../flow/durations.ts';
 import { described, durationOf, functionOf, requireInteger } from '../../flow/operator-builder.ts';
 import type { Serde } from '../../flow/serde.ts';
-import type { OptionalKey, Sink, Writable } from '../../flow/sink.ts';
+import type { OptionalKey, Sink, Writable, WriteContext } from '../../flow/sink.ts';
 import type { Readable, Source } from '../../flow/source.ts';
 import type { TopicPort } from '../../flow/topic-port.ts';
 import type { TimeSpec } from '../../flow/windows.ts';
 import { serdeOf, type SerdeName, type SerdeTypes, text } from './serdes.ts';
-import { openTopicPart } from './topic-sink.ts';
+import { openTimedTopicPart, openTopicPart, publishParts } from './topic-sink.ts';
 import { topicSource } from './topic-source.ts';
 
 type SerdeGiven = SerdeName | Serde<unknown>;
@@ -157,8 +157,8 @@ function configsOf(operator: Operator, configs: unknown = {}): Readonly<Record<s
 }
 
 /** What writes it where a run has an end; without one, the engine writes through the log port. */
-function topicSink(port: TopicPort): Sink {
-  return Object.freeze({
+function topicSink(port: TopicPort): Sink<never, never> {
+  const sink = {
     kind: 'sink',
     format: 'topic',
     label: `topic ${port.name}`,
@@ -166,6 +166,15 @@ function topicSink(port: TopicPort): Sink {
     topic: port,
     arrangement: 'any',
     partBytes: undefined,
-    open: (context) => openTopicPart(port, context),
-  } satisfies Sink);
+    open: (context: WriteContext) => openTopicPart(port, context),
+    publish: publishParts,
+  } satisfies Sink<never, never>;
+  return Object.freeze({
+    ...sink,
+    timed: () =>
+      Object.freeze({
+        ...sink,
+        open: (context: WriteContext) => openTimedTopicPart(port, context),
+      }),
+  } satisfies Sink<never, never>);
 }

@@ -28,6 +28,7 @@ import {
 } from '../../../core/output-swap.ts';
 import type { Part, Sink } from '../../../flow/sink.ts';
 import type { PathOutput } from './commit-checks.ts';
+import { publishTopics } from './publish-topics.ts';
 import { checkApart, checkFree, checkInputs, placeOf } from './commit-checks.ts';
 import {
   checkHeads,
@@ -51,6 +52,8 @@ export interface CommitOptions {
   /** Absolute paths of the modules of the program: no output takes their place either. */
   readonly modules?: readonly string[];
   readonly overwrite: boolean;
+  /** `--brokers`: where topics are. */
+  readonly brokers?: string | undefined;
   /** For the error that another job gets meanwhile. */
   readonly describe: { readonly pid: number; readonly startedMs: number };
   /** A directory of the job: what goes to stdout waits there. Its owner removes it. */
@@ -60,7 +63,7 @@ export interface CommitOptions {
 /** An output that has taken its place. */
 export interface CommittedOutput {
   readonly node: number;
-  /** Absolute; `-` for stdout. */
+  /** Absolute; `-` for stdout; `topic NAME`. */
   readonly path: string;
   readonly bytes: number;
   readonly records: number;
@@ -182,12 +185,18 @@ export class OutputCommit {
       swaps.push(swap);
       committed.push(result);
     }
+    const topics = options.outputs.flatMap(({ node, sink }) =>
+      sink.topic === undefined ? [] : [{ sink, port: sink.topic, parts: parts.get(node) ?? [] }],
+    );
+    await publishTopics(env, topics, options);
     const [first] = outputs;
     if (first !== undefined) await this.decide(stagingOf(first.path), swaps);
     this.state = 'decided';
     for (const { node, sink } of options.outputs)
       if (sink.target.kind === 'stdout')
         committed.push(await streamOut(env, node, parts.get(node) ?? [], writeStdout));
+      else if (sink.target.kind === 'topic')
+        committed.push(published(node, sink.label, parts.get(node) ?? []));
     await this.close();
     return options.outputs.flatMap(({ node }) => committed.filter((one) => one.node === node));
   }
@@ -334,6 +343,12 @@ async function removeEmpty(fs: FileSystem, directories: readonly string[]): Prom
   } catch (error) {
     if (!(error instanceof MillraceError)) throw error;
   }
+}
+
+function published(node: number, path: string, parts: readonly Part[]): CommittedOutput {
+  const bytes = parts.reduce((sum, part) => sum + part.bytes, 0);
+  const records = parts.reduce((sum, part) => sum + part.records, 0);
+  return { node, path, bytes, records, files: 0, isDirectory: false };
 }
 
 async function streamOut(

@@ -19,6 +19,7 @@ import { ownIdentity, startReaper, type Reaper } from '../../../core/processes.t
 import { explainPlan } from '../../../flow/explain.ts';
 import type { Flow } from '../../../flow/flow-types.ts';
 import type { Plan } from '../../../flow/plan.ts';
+import type { Until } from '../../../flow/source.ts';
 import { OutputCommit, type CommittedOutput } from '../commit/commit.ts';
 import { explainStages } from '../planning/explain-stages.ts';
 import { fileStorage } from '../exchange/run-storage.ts';
@@ -28,6 +29,7 @@ import { JobDirectory, tidyJobs } from './job-directory.ts';
 import type { JobEvent } from './job-events.ts';
 import type { JobStatus, JobSummary } from './job-summary.ts';
 import { JobTally } from './job-tally.ts';
+import { boundPlan } from '../../bounded/bound-plan.ts';
 import { buildPlan, loadedModules, loadProgram } from '../program/load-program.ts';
 import { LocalRunner } from './local-runner.ts';
 import { errorToMessage } from '../workers/messages.ts';
@@ -62,6 +64,8 @@ export interface JobOptions {
   readonly splitBytes?: number | undefined;
   readonly overwrite?: boolean | undefined;
   readonly brokers?: string | undefined;
+  /** How far topics are read. Default: to their end. */
+  readonly until?: Until | undefined;
   /** Node that runs the workers, and their environment. */
   readonly node: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -130,7 +134,7 @@ class Job {
         'path' in program
           ? (await this.#unlessCancelled(loadProgram(program, this.#env.fs))).flow
           : program.flow;
-      const plan = buildPlan(flow, program.settings);
+      const plan = boundPlan(buildPlan(flow, program.settings));
       this.#options.onEvent?.({ kind: 'built', plan });
       return await this.#runPlan(plan);
     } finally {
@@ -188,6 +192,7 @@ class Job {
         directory: this.#options.directory,
         splitBytes: splitBytes(this.#options.splitBytes),
         brokers: this.#options.brokers,
+        until: this.#options.until,
         spoolDirectory: directory.temporary,
       }),
     );
@@ -262,6 +267,7 @@ class Job {
       inputs: inputs.files,
       modules: 'path' in this.#options.program ? loadedModules() : [],
       overwrite: this.#options.overwrite === true,
+      brokers: this.#options.brokers,
       describe: { pid: process.pid, startedMs: this.#env.clock.nowMs() },
       scratch: directory.temporary,
     });

@@ -21,10 +21,10 @@ const STREAM_KINDS: Readonly<Record<StreamNode['kind'], true>> = {
 
 /** @throws {MillraceError} ML_ASSERT */
 export function batchNode(node: PlanNode): BatchNode {
-  if (isBatchNode(node)) return node;
+  if (!isStreamNode(node)) return node;
   throw new MillraceError('ML_ASSERT', `${node.name} was not made bounded`);
 }
 
-function isBatchNode(node: PlanNode): node is BatchNode {
-  return !(node.kind in STREAM_KINDS);
+export function isStreamNode(node: PlanNode): node is StreamNode {
+  return node.kind in STREAM_KINDS;
 }

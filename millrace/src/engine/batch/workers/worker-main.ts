@@ -7,6 +7,7 @@ import { realEnv } from '../../../core/real-env.ts';
 import type { Plan } from '../../../flow/plan.ts';
 import { fileStorage } from '../exchange/run-storage.ts';
 import { programChanged } from './fingerprint.ts';
+import { boundPlan } from '../../bounded/bound-plan.ts';
 import { buildPlan, loadProgram } from '../program/load-program.ts';
 import type { DoneMessage, InitMessage, PlanMessage } from './messages.ts';
 import { buildStages } from '../planning/plan-stages.ts';
@@ -28,7 +29,7 @@ class Engine implements SessionEngine {
   async load(init: InitMessage): Promise<string> {
     this.#init = init;
     const { flow } = await loadProgram(init.program, this.#env.fs);
-    this.#plan = buildPlan(flow, init.program.settings);
+    this.#plan = boundPlan(buildPlan(flow, init.program.settings));
     return this.#plan.fingerprint;
   }
 
