@@ -37,7 +37,7 @@ export const ERRORS = {
   ML_ASYNC_TIMEOUT: {
     summary: 'A call of an asynchronous function took longer than it may',
     retriable: true,
-    hint: 'Allow it more time or more attempts: mapAsync(fn, { timeoutMs, attempts }); or look at what it calls',
+    hint: 'Allow it more time or more attempts: mapAsync(name, fn, { timeout, attempts }); or look at what it calls',
   },
   ML_BROADCAST_TOO_LARGE: {
     summary: 'The side of a broadcast does not fit into the memory of a task',

@@ -3,6 +3,7 @@ import {
   ANY,
   COMBINATIONS,
   GREEDY,
+  matches,
   NOT,
   ONE_OR_MORE,
   patternHarness,
@@ -11,6 +12,7 @@ import {
 } from '../../../../test/stream/pattern-steps.ts';
 import { OperatorHarness } from '../../../../test/stream/operator-harness.ts';
 import { PATTERN_STEPS_MAX } from '../../../core/limits.ts';
+import type { PatternStep } from '../../../flow/patterns.ts';
 import { createPattern } from './pattern-operator.ts';
 
 const AB = [step('a'), step('b')];
@@ -206,6 +208,33 @@ describe('what functions get', () => {
     value.n = 100;
     harness.send('k', { n: 10 }, 2).send('k', { n: 20 }, 3).advanceTo(10);
     expect(harness.take().map((out) => out.value)).toEqual([1, 1, 11]);
+  });
+});
+
+describe('docs/how-to/find-patterns.md', () => {
+  const of = (contiguity: PatternStep['contiguity']) =>
+    matches([step('small'), step('large', { contiguity })], 'small other large1 large2');
+  test('how much may come in between', () => {
+    expect(of('strict')).toEqual([]);
+    expect(of('relaxed')).toEqual(['small large1']);
+    expect(of('any')).toEqual(['small large1', 'small large2']);
+  });
+
+  test('repetitions: six matches, and two words that make them one', () => {
+    const end = step('s');
+    expect(matches([step('f', ONE_OR_MORE), end], 'f1 f2 f3 s')).toHaveLength(6);
+    const greedy = [step('f', { ...ONE_OR_MORE, ...GREEDY }), end];
+    expect(matches(greedy, 'f1 f2 f3 s', { skip: { kind: 'pastLast' } })).toEqual(['f1 f2 f3 s']);
+  });
+
+  test('a record may be both the step behind and what must not occur before it', () => {
+    const steps = [step('a'), step('b', NOT), step('b', { name: 'next' })];
+    expect(matches(steps, 'a b1 b2')).toEqual(['a b1']);
+  });
+
+  test('greedy rules out nothing when the largest number is reached', () => {
+    const steps = [step('a', { timesMin: 1, timesMax: 2, ...GREEDY }), step('b')];
+    expect(matches(steps, 'a1 a2 a3 b')).toContain('a1 a2 b');
   });
 });
 
