@@ -22,6 +22,7 @@ try {
     'run',
     '--no-file-parallelism',
     'millrace/test/conformance',
+    'millrace/test/stream/exactly-once.int.test.ts',
     'millrace/test/log-port',
     ...process.argv.slice(2),
   ];

@@ -6,6 +6,8 @@ import type { Order } from './shop.ts';
 
 export const PARTITIONS = 4;
 const CUSTOMERS = 50;
+/** Brokers delete what is older than a week. */
+const OPENED_MS = Date.now() - 3_600_000;
 const TIERS = ['gold', 'silver', 'bronze'];
 
 export function tierOf(customer: number): string {
@@ -28,7 +30,7 @@ export async function openShop(log: Log, prefix: string): Promise<void> {
   for (let customer = 0; customer < CUSTOMERS; customer++) {
     const key = Buffer.from(`customer-${customer}`);
     const value = JSON.stringify({ tier: tierOf(customer) });
-    producer.append(`${prefix}-customers`, partitionOf(key, PARTITIONS), 1_000, key, value);
+    producer.append(`${prefix}-customers`, partitionOf(key, PARTITIONS), OPENED_MS, key, value);
   }
   await producer.flush();
   await producer.close();
@@ -46,7 +48,7 @@ export async function sendOrders(
     producer.append(
       `${prefix}-orders`,
       id % PARTITIONS,
-      2_000 + id,
+      OPENED_MS + 1 + id,
       `o${id}`,
       JSON.stringify(orderOf(id)),
     );

@@ -2,7 +2,7 @@
  * The program of the exactly-once tests: orders meet their customers, and are counted per customer and summed per tier. Three stages, with
  * two repartition topics and three stores between them.
  */
-import { flow, json, topic } from 'millrace';
+import { flow, json, topic } from '../../../src/index.ts';
 
 export interface Customer {
   readonly tier: string;

@@ -6,6 +6,7 @@ import type { ProgramRef } from '../../batch/program/program.ts';
 import type { TaskId } from '../topology.ts';
 import type { AssignmentData } from '../worker/member-data.ts';
 import type { TaskAnswer, TaskQuestion } from './answer-question.ts';
+import type { StateKind } from './task-opener.ts';
 import type { CommitStep, StartFrom, WorkerEvent, WorkerStatus } from '../worker/worker-types.ts';
 
 export interface RunFlowOptions {
@@ -15,6 +16,9 @@ export interface RunFlowOptions {
   readonly program?: ProgramRef;
   /** Absolute. State is kept below `flows/<flow>` of it. */
   readonly dataDirectory: string;
+  /** Where state is while the flow runs: on disk, so that it may be larger than memory and a restart reads only what is new; or in memory,
+   * made anew from the changelogs at every start. Default 'disk'. */
+  readonly state?: StateKind;
   /** Threads; 0: everything in this thread. Default 0. */
   readonly workers?: number;
   /** How a thread reaches the log: the brokers, or a port to the log of this process. Needed when `workers` is not 0. */

@@ -22,7 +22,7 @@ export interface LocalWorkerOptions {
 export function startLocalWorker(options: LocalWorkerOptions): WorkerHandle {
   const { log, topology, settings, onEvent, atStep } = options;
   const flow = topology.plan.name;
-  const opener = new TaskOpener(log.env, topology);
+  const opener = new TaskOpener(log.env, topology, settings);
   const worker = new StreamWorker({
     log,
     topology,

@@ -185,6 +185,7 @@ class FlowRun implements RunningFlow {
     return {
       label: `${instance.id}-${index}`,
       directory,
+      state: this.#options.state ?? 'disk',
       claims: readClaims(log.env, directory),
       address,
       from: from ?? 'beginning',

@@ -8,6 +8,7 @@ import {
 import type { ProgramRef } from '../../batch/program/program.ts';
 import type { TaskId } from '../topology.ts';
 import type { TaskAnswer, TaskQuestion } from './answer-question.ts';
+import type { StateKind } from './task-opener.ts';
 import type { StartFrom, WorkerEvent, WorkerStatus } from '../worker/worker-types.ts';
 
 /** What a thread is started with. */
@@ -27,6 +28,7 @@ export interface WorkerSettings {
   readonly label: string;
   /** Of this worker alone. */
   readonly directory: string;
+  readonly state: StateKind;
   readonly claims: readonly TaskId[];
   readonly address: string | undefined;
   readonly from: StartFrom;

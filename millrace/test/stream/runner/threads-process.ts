@@ -1,0 +1,57 @@
+/** `node threads-process.ts PROGRAM DIRECTORY`: a log in this process and a flow in two threads of it, which is fed, asked and audited. */
+import { MillraceError } from '../../../src/core/errors.ts';
+import { realEnv } from '../../../src/core/real-env.ts';
+import { openEmbedded } from '../../../src/embedded-log.ts';
+import { buildPlan, loadProgram } from '../../../src/engine/batch/program/load-program.ts';
+import { runFlow } from '../../../src/engine/stream/runner/run-flow.ts';
+import { audit, openShop, sendOrders, ShopReader } from '../exactly-once/shop-audit.ts';
+
+const ORDERS = 1_000;
+const [path = '', directory = ''] = process.argv.slice(2);
+const env = realEnv();
+const program = { path, settings: {} };
+const { flow } = await loadProgram(program, env.fs);
+const log = await openEmbedded(env, { dataDir: `${directory}/threads` });
+await openShop(log, 'shop');
+const running = runFlow({
+  log,
+  plan: buildPlan(flow, {}),
+  program,
+  dataDirectory: `${directory}/threads-state`,
+  workers: 2,
+  connection: { kind: 'port', port: () => log.port() },
+});
+await running.ready;
+const reader = new ShopReader(log);
+await sendOrders(log, 'shop', 0, ORDERS);
+for (const name of ['enriched', 'counts', 'revenue'])
+  while (((await reader.read(`shop-${name}`))?.length ?? 0) < ORDERS) await env.timers.sleep(20);
+
+async function customers(): Promise<number> {
+  let count = 0;
+  for (const { task } of running.metrics().workers.flatMap((worker) => worker.tasks)) {
+    try {
+      const { entries } = await running.ask(task, {
+        kind: 'range',
+        store: 'orders-per-customer',
+        from: undefined,
+        to: undefined,
+        limit: 1_000,
+      });
+      count += entries.length;
+    } catch (error) {
+      if (!(error instanceof MillraceError && error.code === 'ML_USAGE')) throw error;
+    }
+  }
+  return count;
+}
+
+const tasks = running.assignment()?.members.map((member) => member.tasks.length) ?? [];
+const known = await customers();
+await running.stop();
+await running.done;
+const faults = await audit(reader, 'shop', ORDERS);
+await log.close();
+process.stdout.write(
+  `tasks ${tasks.join(' and ')}, state of ${known} customers, ${faults.length} faults\n`,
+);
