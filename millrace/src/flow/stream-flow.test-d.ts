@@ -198,6 +198,11 @@ export const tables: Flow = flow('tables', (f) => {
   expectTypeOf(table.toStream()).toEqualTypeOf<KeyedStream<string, Customer | undefined>>();
   expectTypeOf(table.entries()).toEqualTypeOf<Stream<Entry<string, Customer>>>();
   const asKeyed: KeyedStream<string, unknown> = table;
+  // What is expected of an aggregate says nothing about what it is.
+  const sums: KeyedStream<string, number> = f
+    .readKeyed(orders)
+    .aggregate('sums', { init: () => 0, add: (sum, order) => sum + order.total });
+  sums.write(anywhere);
   const windows: Table<Windowed<string>, number> = f
     .readKeyed(orders)
     .window(tumbling(1))

@@ -152,7 +152,7 @@ export interface Stream<T> {
 
   /**
    * The first record of each key within a time, by event time; others that come within it are dropped.
-   * @example payments.dedupe('once', (payment) => payment.id, '1 hour')
+   * @example orders.dedupe('once', (order) => order.id, '1 hour')
    */
   dedupe<const K>(name: string, by: (value: T) => K & KeyFits<K>, within: Duration): Stream<T>;
 
@@ -270,7 +270,7 @@ export interface KeyedStream<K, T> {
    * The values of each key in one accumulator.
    * @example orders.keyBy((o) => o.tier).aggregate('revenue', { init: () => 0, add: (sum, o) => sum + o.total, merge: (a, b) => a + b })
    */
-  aggregate<A, R = A>(name: string, aggregation: Aggregation<T, K, A, R>): Table<K, R>;
+  aggregate<A, R = A>(name: string, aggregation: Aggregation<T, K, A, R>): Table<K, NoInfer<R>>;
 
   /**
    * Every pair of a record of this stream and one of `right` with the same key. A key of null matches nothing, as in SQL. Of two
@@ -399,7 +399,7 @@ export interface Table<K, V> extends KeyedStream<K, V> {
   /**
    * The table of each value with the one that it refers to in another table. Changes of either side change the result.
    * @param foreignKey the key in `right`; null or undefined: none
-   * @example orders.joinForeign('with-customer', customers, (order) => order.customerId, (order, customer) => ({ ...order, customer }))
+   * @example latestOrders.joinForeign('with-customer', customers, (order) => order.customerId, (order, customer) => ({ ...order, customer }))
    */
   joinForeign<L, U, R>(
     ...given: Lookup<Table<L, U>, V, K, L, JoinFunction<V, U, K, R>>
@@ -456,8 +456,10 @@ export interface GroupedTable<K, V> extends Grouped<K, V> {
    * The values of each group in one accumulator, from which old values are taken again.
    * @example profiles.groupBy((p) => p.region).aggregate('ages', { init: () => 0, add: (n, p) => n + p.age, subtract: (n, p) => n - p.age })
    */
-  aggregate<A, R = A>(name: string, aggregation: TableAggregation<V, K, A, R>): Table<K, R>;
+  aggregate<A, R = A>(name: string, how: TableAggregation<V, K, A, R>): Table<K, NoInfer<R>>;
 }
+
+type Windows<K, R, T> = WindowedTable<K, NoInfer<R>, T>;
 
 /** Records of each key in windows over event time. */
 export interface WindowedStream<K, T> {
@@ -467,17 +469,15 @@ export interface WindowedStream<K, T> {
   /** The values of each key and window put into one. @param fn associative and synchronous; `left` comes before `right` */
   reduce(name: string, fn: Pairwise<T>, options?: WindowEmit): WindowedTable<K, T, T>;
   /** The values of each key and window in one accumulator. */
-  aggregate<A, R = A>(...given: WindowArguments<Aggregation<T, K, A, R>>): WindowedTable<K, R, T>;
+  aggregate<A, R = A>(...given: WindowArguments<Aggregation<T, K, A, R>>): Windows<K, R, T>;
 }
 
 /** The same in sessions, whose accumulators must be mergeable: a late record may join two sessions. */
 export interface SessionWindowedStream<K, T> extends WindowedStream<K, T> {
-  aggregate<A, R = A>(
-    ...given: WindowArguments<MergedAggregation<T, K, A, R>>
-  ): WindowedTable<K, R, T>;
+  aggregate<A, R = A>(...given: WindowArguments<MergedAggregation<T, K, A, R>>): Windows<K, R, T>;
   aggregate<A, R = A>(
     ...given: WindowArguments<Aggregation<T, K, A, R> & SessionsNeedMerge>
-  ): WindowedTable<K, R, T>;
+  ): Windows<K, R, T>;
 }
 
 /** One value per key and window, from records of type T. */

@@ -33,7 +33,7 @@ export function tumbling(size: Duration, options: WindowOptions = {}): TumblingW
 /**
  * Windows of equal size that begin every so often: each record is in about size / every of them.
  * @throws {MillraceError} ML_FLOW_INVALID
- * @example bids.keyBy((bid) => bid.auction).window(hopping('10s', { every: '2s' })).count('bids-of-10s')
+ * @example bids.keyBy((bid) => bid.item).window(hopping('10s', { every: '2s' })).count('bids-of-10s')
  */
 export function hopping(size: Duration, options: HoppingOptions): HoppingWindow {
   const operator = operatorOf('hopping');
@@ -71,7 +71,7 @@ export function sliding(size: Duration, options: WindowOptions = {}): SlidingWin
  * A window for each run of records whose gaps are at most `gap`: from the first of them to the last, both included. A late record may
  * join two sessions, so that aggregates over them need `merge`.
  * @throws {MillraceError} ML_FLOW_INVALID
- * @example clicks.keyBy((click) => click.user).window(session('30 minutes')).count('clicks-per-visit')
+ * @example logins.keyBy((login) => login.user).window(session('30 minutes')).count('logins-per-visit')
  */
 export function session(gap: Duration, options: WindowOptions = {}): SessionWindow {
   const operator = operatorOf('session');

@@ -10,7 +10,7 @@ type Library = typeof MsgPack;
 /**
  * MessagePack: smaller than JSON, and with bytes, dates and bigints of up to 64 bits. The type is what the program says it is, unless a
  * schema (any Standard Schema) checks it.
- * @example topic('readings', { value: msgpack<Reading>() })
+ * @example topic('hits', { value: msgpack<Hit>() })
  */
 export function msgpack<T = unknown>(schema?: StandardSchema<T>): Serde<T> {
   const { Packr } = library();

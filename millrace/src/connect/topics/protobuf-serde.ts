@@ -21,8 +21,8 @@ const AS_OBJECT = Object.freeze({ longs: String, defaults: true });
  * Protocol Buffers, by a message type of protobufjs. Values are plain objects: 64-bit integers are text in them, enums numbers, and fields
  * that a message lacks have the default of their type.
  * @example
- * const root = protobufjs.parse('syntax = "proto3"; message Order { string id = 1; double total = 2; }').root;
- * topic('orders', { value: protobuf<{ id: string; total: number }>(root.lookupType('Order')) })
+ * // const type = protobufjs.parse('syntax = "proto3"; message Order { string id = 1; double total = 2; }').root.lookupType('Order');
+ * topic('orders', { value: protobuf<Order>(type) })
  */
 export function protobuf<T = unknown>(type: ProtobufType, check?: StandardSchema<T>): Serde<T> {
   return withSchema<T>(
