@@ -460,3 +460,42 @@ test('streams of different topics are one, whatever their partitions', async () 
   expect(written(cluster, 'out')).toHaveLength(5);
   await cluster.close();
 });
+
+test('the times of very many writers survive a crash', async () => {
+  const count = 301;
+  const cluster = await openFlow(
+    (f) => {
+      f.read(hits)
+        .keyBy((hit) => hit.path)
+        .window(tumbling(10))
+        .count('hits-per-path')
+        .write(out);
+    },
+    { topics: { hits: count }, partitions: 1, workers: 2 },
+  );
+  let dealt = 0;
+  await cluster.deal(() => (dealt++ < count ? 0 : 1));
+  const value = { path: '/', ms: 1 };
+  const all = Array.from({ length: count }, (_, partition) => partition);
+  send(
+    cluster,
+    'hits',
+    all.map((partition) => ({ value, time: 5 + (partition % 3), partition })),
+  );
+  await cluster.run();
+  send(cluster, 'hits', [{ value, time: 20, partition: 0 }]);
+  await cluster.run();
+  // Who writes lives on, and tells nothing twice.
+  const [, reader] = cluster.workers;
+  if (reader !== undefined) await cluster.crash(reader);
+  const others = all.slice(1);
+  send(
+    cluster,
+    'hits',
+    others.map((partition) => ({ value, time: 20, partition })),
+  );
+  expect(written(cluster, 'out')).toEqual([]);
+  await cluster.run();
+  expect(written(cluster, 'out')).toMatchObject([{ value: count }]);
+  await cluster.close();
+});

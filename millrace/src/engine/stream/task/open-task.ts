@@ -1,10 +1,12 @@
 /** Makes a task of a stage: inputs, operators and exits, connected. */
 import { assert } from '../../../core/errors.ts';
 import type { Env } from '../../../core/env.ts';
+import { CLOCK_WRITERS_MAX } from '../../../core/limits.ts';
 import type { TopicPartition } from '../../../client/log.ts';
 import { createOperator } from '../operators/create-operator.ts';
 import type { TaskState } from '../state/store.ts';
 import type { StreamTask, TaskOutput } from '../task.ts';
+import { ClockStore, type StoredTime } from '../time/clock-store.ts';
 import { type TimeInput, TimeTracker } from '../time/time-tracker.ts';
 import type { StageInput, StreamStage, TaskId, Topology } from '../topology.ts';
 import { ExchangeExit } from './exchange-exit.ts';
@@ -105,7 +107,8 @@ class Connecting {
       env.clock.nowMs(),
     );
     const { sinks, exchanges } = this.exits(operators);
-    return { operators, tracker, sinks, exchanges, inputs: this.inputs(operators, tracker, task) };
+    const inputs = this.inputs(operators, tracker, task);
+    return { operators, tracker, sinks, exchanges, inputs, clockStores: this.clockStores() };
   }
 
   private timeOf(input: StageInput): TimeInput {
@@ -120,6 +123,15 @@ class Connecting {
       };
     const { outOfOrderMs, idleMs } = from.port.time;
     return { outOfOrderMs, idleMs, writers: 0, isSilent: silent };
+  }
+
+  private clockStores(): readonly ClockStore[] {
+    return this.stage.inputs.flatMap(({ from }, input): ClockStore[] => {
+      if (from.kind === 'source' || from.exchange.writers <= CLOCK_WRITERS_MAX) return [];
+      const { name, writers } = from.exchange;
+      const store = this.options.state.store<StoredTime>({ name: `${name}-clock` });
+      return [new ClockStore(input, writers, store)];
+    });
   }
 
   private inputs(

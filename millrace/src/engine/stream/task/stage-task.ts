@@ -12,6 +12,7 @@ import type { Clock } from '../../../core/env.ts';
 import type { LogRecords, TopicPartition } from '../../../client/log.ts';
 import type { TaskState } from '../state/store.ts';
 import type { StreamTask, TaskDetails, TaskMetrics, TaskOutput } from '../task.ts';
+import type { ClockStore } from '../time/clock-store.ts';
 import { decodeClock, encodeClock } from '../time/clock-metadata.ts';
 import type { TimeTracker } from '../time/time-tracker.ts';
 import type { TaskId } from '../topology.ts';
@@ -29,6 +30,8 @@ export interface TaskParts {
   readonly inputs: readonly TaskInput[];
   readonly sinks: readonly SinkExit[];
   readonly exchanges: readonly ExchangeExit[];
+  /** Of exchanges with very many writers. */
+  readonly clockStores: readonly ClockStore[];
 }
 
 export interface StageTaskOptions {
@@ -157,8 +160,9 @@ export class StageTask implements StreamTask {
     assert(this.pending === 0, 'a task commits when nothing waits');
     if (!this.isDirty) return;
     this.isPrepared = true;
-    const { exchanges, tracker } = this.parts;
+    const { exchanges, tracker, clockStores } = this.parts;
     const { output } = this.options;
+    for (const clock of clockStores) clock.save(tracker.state(clock.input));
     const { partition } = this.id;
     const topics = new Map(this.changelogs.map(({ store, topic }) => [store, topic]));
     this.state.flush((store, key, value, time) => {
@@ -345,6 +349,8 @@ export class StageTask implements StreamTask {
       for (const [number, clock] of input.clocks.entries())
         tracker.restore(clock, saved.inputs[number], saved.now);
     }
+    for (const clock of this.parts.clockStores)
+      tracker.restore(clock.input, clock.read(), tracker.now);
     operators.time.restore(tracker.now);
     this.calls.reset();
   }

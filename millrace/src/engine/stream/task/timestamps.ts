@@ -1,7 +1,7 @@
 /** Times of records as topics carry them: whole milliseconds since 1970. */
 
-/** The last millisecond of a Date. */
-const TIMESTAMP_MS_MAX = 8_640_000_000_000_000;
+/** The year 37,648: differences of times, and some bits more, still are safe integers. */
+const TIMESTAMP_MS_MAX = 2 ** 50 - 1;
 
 /** @returns -1 for what is no time, or one before 1970 @hot */
 export function timestampOf(time: number): number {
