@@ -85,10 +85,7 @@ export class Scope {
       content: Object.freeze(content),
       inputs: Object.freeze([...inputs]),
       name,
-      isEndless:
-        content.kind === 'source'
-          ? content.source.topic !== undefined
-          : inputs.some((input) => input.isEndless),
+      isEndless: isEndless(content, inputs),
     });
     this.drafts.push(draft);
     return draft;
@@ -98,6 +95,20 @@ export class Scope {
   get depth(): number {
     return this.parent === undefined ? 0 : this.parent.depth + 1;
   }
+}
+
+/** What waits for the end of its input gives what has an end, without times. */
+const NEED_AN_END: ReadonlySet<PlanNode['kind']> = new Set([
+  'sort',
+  'top',
+  'group',
+  'columnAggregate',
+  'iterate',
+]);
+
+function isEndless(content: NodeContent, inputs: readonly Draft[]): boolean {
+  if (content.kind === 'source') return content.source.topic !== undefined;
+  return !NEED_AN_END.has(content.kind) && inputs.some((input) => input.isEndless);
 }
 
 export type HandleKind = 'stream' | 'keyed' | 'grouped' | 'windowed' | 'broadcast' | 'global';

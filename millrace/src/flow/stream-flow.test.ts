@@ -300,6 +300,97 @@ test('joins are chosen by what is joined', () => {
   expect(nodesOf(plan, 'join').map(({ name }) => name)).toEqual(['files', 'semi']);
 });
 
+test('behind what waits for the end of a topic, joins are those of what has an end', () => {
+  const plan = planOf((f) => {
+    const byId = f.read(orders).keyBy((o) => o.id);
+    const sorted = byId.sort('sorted', (o) => o.total);
+    sorted.join('joined', byId, (o) => o).write(files.ndjson('out'));
+    const ranks = f.iterate('rounds', byId.count('n'), { rounds: 2 }, (current) => current);
+    ranks.join('more', byId.count('m'), (n) => n).write(files.ndjson('more'));
+  });
+  expect(nodesOf(plan, 'join').map(({ name }) => name)).toEqual(['joined', 'more']);
+});
+
+test('tables of files are aggregates, and so is what is grouped of them', () => {
+  const plan = planOf((f) => {
+    const keyed = f.read(files.ndjson<Order>('orders')).keyBy((o) => o.id);
+    const table = keyed.toTable('latest');
+    table.toStream().write(files.ndjson('a'));
+    table
+      .groupBy((o) => o.tier)
+      .count('tiers')
+      .write(files.ndjson('b'));
+    const subtract = (left: Order): Order => left;
+    table
+      .groupBy((o) => o.tier)
+      .reduce('one', (left) => left, subtract)
+      .write(files.ndjson('c'));
+    table
+      .groupBy((o) => o.tier)
+      .aggregate('sums', { init: () => 0, add: (n, o) => n + o.total, subtract: (n) => n })
+      .write(files.ndjson('d'));
+    table
+      .groupBy((o) => o.tier)
+      .reduce('all', () => undefined)
+      .write(files.ndjson('e'));
+    table.aggregate('each', { init: () => 0, add: (n) => n + 1 }).write(files.ndjson('f'));
+  });
+  expect(nodesOf(plan, 'aggregate').map(({ name, isTable }) => [name, isTable])).toEqual([
+    ['latest', undefined],
+    ['tiers', undefined],
+    ['one', undefined],
+    ['sums', undefined],
+    ['each', undefined],
+  ]);
+  expect(nodesOf(plan, 'group').map(({ name }) => name)).toEqual(['all']);
+});
+
+test('tables are counted and grouped by subtraction', () => {
+  const plan = planOf((f) => {
+    const table = f.table(customers);
+    table.count('there').write(out);
+    table
+      .groupBy((c, key) => [c.tier, key])
+      .reduce(
+        'longest',
+        (left) => left,
+        (left) => left,
+      )
+      .write(out);
+  });
+  const [there, longest] = nodesOf(plan, 'tableAggregate');
+  expect(there?.by({}, 'k')).toBe('k');
+  expect(there?.subtract(5, {}, 'k')).toBe(4);
+  expect(longest?.by({ tier: 'gold' }, 'k')).toEqual(['gold', 'k']);
+  // Nothing is taken out of nothing, and what is first is the first.
+  expect(longest?.subtract(undefined, 1, 'k')).toBeUndefined();
+  expect(longest?.add(undefined, 1, 'k')).toBe(1);
+});
+
+test('calls get what their functions take, in their order', async () => {
+  const plan = planOf((f) => {
+    f.read(orders)
+      .mapAsync('of-values', async (o, { signal }) => Promise.resolve([o.id, signal.aborted]))
+      .write(out);
+    f.readKeyed(orders)
+      .mapValuesAsync('of-records', async (o, key, { signal }) =>
+        Promise.resolve([o.id, key, signal.aborted]),
+      )
+      .write(out);
+  });
+  const [ofValues, ofRecords] = nodesOf(plan, 'asyncMap');
+  const { signal } = new AbortController();
+  expect(await ofValues?.fn({ id: 'a' }, 'k', signal)).toEqual(['a', false]);
+  expect(await ofRecords?.fn({ id: 'a' }, 'k', signal)).toEqual(['a', 'k', false]);
+  expect(ofValues).toMatchObject({
+    concurrency: 16,
+    timeoutMs: 30_000,
+    attempts: 1,
+    keepsKey: false,
+  });
+  expect(ofRecords).toMatchObject({ keepsKey: true });
+});
+
 test('a right join is a left join with its sides changed', () => {
   const plan = planOf((f) => {
     const left = f.readKeyed(orders);

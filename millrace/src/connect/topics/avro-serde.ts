@@ -63,8 +63,17 @@ function plain(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return value.map(plain);
   if (value instanceof Uint8Array || value instanceof Date) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, plain(member)]));
+  const copy: Record<string, unknown> = {};
+  for (const [name, member] of Object.entries(value)) {
+    // Set by itself, that name would be the prototype.
+    if (name === '__proto__')
+      Object.defineProperty(copy, name, { ...MEMBER, value: plain(member) });
+    else copy[name] = plain(member);
+  }
+  return copy;
 }
+
+const MEMBER = Object.freeze({ enumerable: true, configurable: true, writable: true });
 
 function reasonOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
