@@ -113,7 +113,8 @@ function connect(
     graph.exchanges.push(draft);
   } else graph.merge(reader, draft.reader);
   draft.to.push({ ...to, input: wanted.input });
-  draft.table ??= wanted.table === undefined ? undefined : { ...wanted.table, name: draft.name };
+  draft.table ??=
+    wanted.table === undefined ? undefined : { ...wanted.table, name: `${draft.name}-copy` };
 }
 
 function freeName(graph: StageGraph, wanted: string): string {

@@ -54,7 +54,13 @@ export class GlobalTables {
       plan: topology.plan,
       stage: this.stage,
       createOperator,
-      host: { ...env, state: this.state, failures: this.failures, wake: () => this.resume() },
+      host: {
+        ...env,
+        state: this.state,
+        failures: this.failures,
+        owners: new Map(),
+        wake: () => this.resume(),
+      },
       globalTable: () => undefined,
     });
     const times = this.stage.inputs.map(() => ({

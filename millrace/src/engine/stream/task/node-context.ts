@@ -1,5 +1,6 @@
 /** What an operator knows of its task. */
 import type { Clock, Timers } from '../../../core/env.ts';
+import { MillraceError } from '../../../core/errors.ts';
 import type { PlanNode } from '../../../flow/plan.ts';
 import type { OperatorContext, ReadableTable, Receiver } from '../operators/operator.ts';
 import type { Store, StoreSpec, TaskState } from '../state/store.ts';
@@ -12,6 +13,8 @@ export interface TaskHost {
   readonly timers: Timers;
   readonly state: TaskState;
   readonly failures: TaskFailures;
+  /** By store: the node that has it. */
+  readonly owners: Map<string, string>;
   /** Something that waited is done. */
   readonly wake: () => void;
 }
@@ -58,6 +61,15 @@ export class NodeContext implements OperatorContext {
   }
 
   store<V>(spec: StoreSpec<V>): Store<V> {
+    const { owners } = this.host;
+    const owner = owners.get(spec.name) ?? this.node.name;
+    if (owner !== this.node.name)
+      throw new MillraceError(
+        'ML_FLOW_INVALID',
+        `"${owner}" and "${this.node.name}" both keep their state as "${spec.name}"`,
+        { fields: { operator: this.node.name }, hint: 'Give one of them another name' },
+      );
+    owners.set(spec.name, owner);
     return this.host.state.store(spec);
   }
 

@@ -95,6 +95,7 @@ class Connecting {
         ...env,
         state,
         failures,
+        owners: new Map(),
         wake: () => {
           task.wake();
           this.options.wake();
