@@ -214,7 +214,7 @@ export function runPlan(plan: Plan, options: RunOptions = {}): Promise<LocalRun>
   });
 }
 
-const NO_STORAGE: RunStorage = {
+export const NO_STORAGE: RunStorage = {
   create: () => {
     throw new Error('nothing goes to files');
   },
