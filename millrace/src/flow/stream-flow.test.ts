@@ -638,6 +638,11 @@ test.each<[name: string, sentence: string, build: () => unknown]>([
   ['a name that is a path', 'topic "..": its name must be', () => topic('..')],
   ['no serde', 'value must be a serde', () => topic('a', { value: 'xml' as never })],
   ['a partition below 0', 'a partition must be an integer', () => topic('a', { partitions: [-1] })],
+  [
+    'no array',
+    'partitions must be an array, and is 3',
+    () => topic('a', { partitions: 3 as never }),
+  ],
   ['no partitions', 'create.partitions must be', () => topic('a', { create: { partitions: 0 } })],
   [
     'a setting that is no text',

@@ -107,6 +107,9 @@ function portOf(name: string, options: TopicOptions<unknown, unknown>): TopicPor
     );
   }
   const { partitions, create = {} } = options;
+  if (partitions !== undefined && !Array.isArray(partitions)) {
+    throw flowError(operator, `partitions must be an array, and is ${described(partitions)}`);
+  }
   for (const partition of partitions ?? [])
     requireInteger(operator, 'a partition', partition, 0, TOPIC_PARTITIONS_MAX - 1);
   if (create.partitions !== undefined) {
@@ -157,7 +160,7 @@ function configsOf(operator: Operator, configs: unknown = {}): Readonly<Record<s
 }
 
 /** What writes it where a run has an end; without one, the engine writes through the log port. */
-function topicSink(port: TopicPort): Sink<never, never> {
+function topicSink(port: TopicPort): Sink {
   const sink = {
     kind: 'sink',
     format: 'topic',
@@ -168,7 +171,7 @@ function topicSink(port: TopicPort): Sink<never, never> {
     partBytes: undefined,
     open: (context: WriteContext) => openTopicPart(port, context),
     publish: publishParts,
-  } satisfies Sink<never, never>;
+  } satisfies Sink;
   return Object.freeze({
     ...sink,
     timed: () =>
@@ -176,5 +179,5 @@ function topicSink(port: TopicPort): Sink<never, never> {
         ...sink,
         open: (context: WriteContext) => openTimedTopicPart(port, context),
       }),
-  } satisfies Sink<never, never>);
+  } satisfies Sink);
 }
