@@ -57,7 +57,6 @@ export class OrderedQueue {
   /** The first one that was not started. */
   private toStart: Entry | undefined;
   private running = 0;
-  private isClosed = false;
 
   constructor(options: OrderedQueueOptions) {
     this.work = options.work;
@@ -106,7 +105,6 @@ export class OrderedQueue {
 
   /** Nothing comes out, starts or wakes any more. Idempotent. */
   close(): void {
-    this.isClosed = true;
     this.head = undefined;
     this.tail = undefined;
     this.toStart = undefined;
@@ -162,7 +160,6 @@ export class OrderedQueue {
 
   private settled(entry: Entry, state: 'done' | 'failed', result: unknown): void {
     this.running--;
-    if (this.isClosed) return;
     entry.state = state;
     entry.result = result;
     this.startMore();
