@@ -119,9 +119,10 @@ export async function readAll(
 export async function pollOnce(
   reader: LogReader,
   open: Set<string> = new Set(),
+  waitMs = 5_000,
 ): Promise<SeenRecord[]> {
   const seen: SeenRecord[] = [];
-  for (const records of await reader.poll(5_000)) {
+  for (const records of await reader.poll(waitMs)) {
     const { topic, partition, from } = records;
     if (records.next === records.end) open.delete(`${topic} ${partition}`);
     for (const batch of visibleBatches(records)) {
