@@ -49,7 +49,12 @@ interface Word {
   readonly timestamp: number;
 }
 
-export function countingTask(partition: number, host: TaskHost): StreamTask {
+/** @param paceRecords so many records in one transaction at most */
+export function countingTask(
+  partition: number,
+  host: TaskHost,
+  paceRecords = Infinity,
+): StreamTask {
   const input = { topic: INPUT, partition };
   const state = openMemoryState();
   const counts: Store<number> = state.store<number>({ name: 'counts' });
@@ -59,6 +64,7 @@ export function countingTask(partition: number, host: TaskHost): StreamTask {
   let committed: number | undefined;
   let ahead: number | undefined;
   let recordsIn = 0;
+  let inTransaction = 0;
   const take = (word: Word): void => {
     const count = (counts.get(word.key, 0) ?? 0) + 1;
     counts.put(word.key, 0, count, word.timestamp);
@@ -86,7 +92,8 @@ export function countingTask(partition: number, host: TaskHost): StreamTask {
     },
     bufferedBytes: () => queue.length * 16,
     process: (recordsMax) => {
-      const now = queue.splice(0, recordsMax);
+      const now = queue.splice(0, Math.min(recordsMax, paceRecords - inTransaction));
+      inTransaction += now.length;
       for (const word of now) {
         take(word);
         next = word.offset + 1;
@@ -108,8 +115,10 @@ export function countingTask(partition: number, host: TaskHost): StreamTask {
       const end = nextOffset(changelog);
       state.committed(new Map(end === undefined ? [] : [['counts', end]]));
       committed = next;
+      inTransaction = 0;
     },
     abort: () => {
+      inTransaction = 0;
       state.abort();
       queue = [];
       next = committed;

@@ -13,13 +13,14 @@ export interface WorkerSetup {
   readonly atStep?: (step: CommitStep) => Promise<void> | void;
   readonly onEvent?: (event: WorkerEvent) => void;
   readonly sessionMs?: number;
+  readonly paceRecords?: number;
 }
 
 export function countingWorker(log: Log, setup: WorkerSetup): StreamWorker {
   return new StreamWorker({
     log,
     topology: countingTopology(PARTITIONS),
-    openTask: (id, host) => Promise.resolve(countingTask(id.partition, host)),
+    openTask: (id, host) => Promise.resolve(countingTask(id.partition, host, setup.paceRecords)),
     globals: { topics: [], add: () => {} },
     recordTopics: () => Promise.resolve(),
     label: setup.label,
@@ -111,6 +112,6 @@ export async function counted(log: Log, words: number): Promise<void> {
   for (;;) {
     const lines = await output(log);
     if (lines.flat().length >= words) return;
-    await log.env.timers.sleep(20);
+    await log.env.timers.sleep(100);
   }
 }

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { parameters } from '../../../../test/flow/generators.ts';
 import { countingTopology } from '../../../../test/stream/worker/counting-task.ts';
-import { MillraceError } from '../../../core/errors.ts';
+import type { MillraceError } from '../../../core/errors.ts';
 import {
   dealOut,
   decodeAssignment,

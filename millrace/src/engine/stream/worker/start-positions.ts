@@ -3,6 +3,7 @@ import type { CommittedOffset, Log, TopicPartition } from '../../../client/log.t
 import { MillraceError } from '../../../core/errors.ts';
 import type { Topology } from '../topology.ts';
 import { inputTopics } from './member-data.ts';
+import { partitionKey } from './task-run.ts';
 import type { StartFrom } from './worker-types.ts';
 
 const RESET_HINT =
@@ -22,14 +23,36 @@ export async function checkPositions(
     log.offsets(partitions, 'beginning'),
     log.offsets(partitions, 'end'),
   ]);
+  const news = partitions.filter((_, index) => committed[index] === undefined);
+  const starts = await timedStarts(log, news, options.startOf);
   return partitions.map(({ topic, partition }, index) => {
     const first = beginnings[index] ?? 0;
     const end = ends[index] ?? first;
     const offset = committed[index]?.offset;
-    if (offset === undefined) return options.startOf(topic) === 'latest' ? end : first;
+    if (offset === undefined) {
+      const from = options.startOf(topic);
+      if (from === 'beginning') return first;
+      return from === 'latest' ? end : (starts.get(partitionKey(topic, partition)) ?? end);
+    }
     if (offset >= first && offset <= end) return offset;
     throw outOfRange(options.flow, { topic, partition, offset, first, end });
   });
+}
+
+/** The first records that are not older than the flow wants; a partition that has none is left out. */
+async function timedStarts(
+  log: Log,
+  partitions: readonly TopicPartition[],
+  startOf: (topic: string) => StartFrom,
+): Promise<ReadonlyMap<string, number>> {
+  const starts = new Map<string, number>();
+  for (const at of partitions) {
+    const from = startOf(at.topic);
+    if (typeof from !== 'object') continue;
+    const [offset] = await log.offsets([at], from);
+    if (offset !== undefined) starts.set(partitionKey(at.topic, at.partition), offset);
+  }
+  return starts;
 }
 
 /** What a reader says whose records were deleted while it was on its way to them, in the words of the flow. */

@@ -4,8 +4,8 @@ import type { StreamTask, TaskMetrics, TaskOutput } from '../task.ts';
 import type { TaskId, Topology } from '../topology.ts';
 import type { AssignmentData } from './member-data.ts';
 
-/** Where a flow begins to read a topic of which it has committed nothing. */
-export type StartFrom = 'beginning' | 'latest';
+/** Where a flow begins to read a topic of which it has committed nothing; a time: with the first record that is not older. */
+export type StartFrom = 'beginning' | 'latest' | { readonly timestamp: number };
 
 /** The global tables that all tasks of a worker share. */
 export interface GlobalState {
