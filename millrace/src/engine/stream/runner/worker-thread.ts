@@ -7,7 +7,7 @@ import { connectKafka } from '../../../client/kafka/kafka-log.ts';
 import type { Log } from '../../../client/log.ts';
 import { connectPort } from '../../../client/port-log.ts';
 import { assert } from '../../../core/errors.ts';
-import { STREAM_STATUS_MS } from '../../../core/limits.ts';
+import { STREAM_STATUS_MS } from '../../../core/stream-limits.ts';
 import { realEnv } from '../../../core/real-env.ts';
 import { buildPlan, loadProgram } from '../../batch/program/load-program.ts';
 import { programChanged } from '../../batch/workers/fingerprint.ts';
@@ -32,6 +32,8 @@ async function work(start: ThreadStart): Promise<void> {
       topology,
       settings: start.worker,
       onEvent: (event) => {
+        // Tasks that are closed now take their numbers with them.
+        if (event.kind === 'committed') tellStatus(worker);
         send({ kind: 'event', event: packEvent(event) });
       },
       atStep: undefined,
