@@ -21,7 +21,7 @@ test('whatever is done to it, the state is that of the model, and that of the la
       }
       await life.end();
     }),
-    { numRuns: 300 },
+    { numRuns: 600 },
   );
   expect(steps).toBeGreaterThan(1000);
 });

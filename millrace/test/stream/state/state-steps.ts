@@ -16,19 +16,24 @@ export type Step =
       readonly kind: 'put';
       readonly store: number;
       readonly key: unknown;
+      readonly pick?: number | undefined;
       readonly sub: number;
+      /** Other subs, of the same key, that get the same. */
+      readonly more: readonly number[];
       readonly value: unknown;
     }
   | {
       readonly kind: 'change' | 'spoil' | 'get' | 'delete' | 'floor';
       readonly store: number;
       readonly key: unknown;
+      readonly pick?: number | undefined;
       readonly sub: number;
     }
   | {
       readonly kind: 'scan';
       readonly store: number;
       readonly key: unknown;
+      readonly pick?: number | undefined;
       readonly from: number;
       readonly to: number;
       readonly how: How;
@@ -59,6 +64,7 @@ export type Step =
 type How = 'look' | 'delete' | 'change' | 'stop';
 
 const anyKey = fc.oneof(
+  { weight: 8, arbitrary: fc.constant<unknown>('a') },
   {
     weight: 4,
     arbitrary: fc.constantFrom<unknown>('a', 'b', 'ab', '', 'a\0', '\uffff', '\u{10000}', 'é'),
@@ -107,6 +113,8 @@ const anyValue = fc.oneof(
 );
 const how = fc.constantFrom<How>('look', 'delete', 'change', 'stop');
 const store = fc.nat(1);
+/** Which of the entries that there are is meant, instead of the key and sub of the step; undefined: none. */
+const pick = fc.option(fc.nat(50), { nil: undefined, freq: 4 });
 
 export const anyStep: fc.Arbitrary<Step> = fc.oneof(
   {
@@ -115,7 +123,9 @@ export const anyStep: fc.Arbitrary<Step> = fc.oneof(
       kind: fc.constant('put' as const),
       store,
       key: anyKey,
+      pick,
       sub: anySub,
+      more: fc.array(anySub, { maxLength: 3 }),
       value: anyValue,
     }),
   },
@@ -131,6 +141,7 @@ export const anyStep: fc.Arbitrary<Step> = fc.oneof(
       ),
       store,
       key: anyKey,
+      pick,
       sub: anySub,
     }),
   },
@@ -140,6 +151,7 @@ export const anyStep: fc.Arbitrary<Step> = fc.oneof(
       kind: fc.constant('scan' as const),
       store,
       key: anyKey,
+      pick,
       from: anySub,
       to: anySub,
       how,
@@ -306,17 +318,20 @@ export class Life {
   }
 
   private touch(
-    step: Exclude<
+    given: Exclude<
       Step,
       { readonly kind: 'flush' | 'commit' | 'abort' | 'reopen' | 'crash' | 'lose' | 'idle' }
     >,
   ): void {
+    const step = this.aimed(given);
     const store = this.stores[step.store] as Store;
     const model = this.models[step.store] as StoreModel;
     switch (step.kind) {
       case 'put':
-        store.put(step.key, step.sub, structuredClone(step.value), 1);
-        model.put(step.key, step.sub, step.value);
+        for (const sub of [step.sub, ...step.more]) {
+          store.put(step.key, sub, structuredClone(step.value), 1);
+          model.put(step.key, sub, step.value);
+        }
         return;
       case 'get':
         same(store.get(step.key, step.sub), model.get(step.key, step.sub));
@@ -383,6 +398,14 @@ export class Life {
         }
       }
     }
+  }
+
+  /** The step, at an entry that there is. */
+  private aimed<S extends Step>(step: S): S {
+    if (!('pick' in step) || step.pick === undefined) return step;
+    const { now } = this.models[step.store] as StoreModel;
+    const entry = now[step.pick % now.length];
+    return entry === undefined ? step : { ...step, key: entry.key, sub: entry.sub };
   }
 
   private walk(

@@ -1,5 +1,5 @@
 /** A Map without its limit of 2^24 entries: a full one is put behind, and asked when the newest does not know. */
-import { STATE_MAP_ENTRIES_MAX } from '../../../core/limits.ts';
+import { STATE_MAP_ENTRIES_MAX } from '../../../core/stream-limits.ts';
 
 export class BigMap<K, V> {
   private newest = new Map<K, V>();

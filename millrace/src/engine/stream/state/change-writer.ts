@@ -1,7 +1,7 @@
 /** Changes as records of a changelog. Many share one buffer, which is never written to again where something of it was handed out. */
 import { ByteWriter } from '../../../core/byte-writer.ts';
 import { MillraceError } from '../../../core/errors.ts';
-import { STATE_FLUSH_BYTES } from '../../../core/limits.ts';
+import { STATE_FLUSH_BYTES } from '../../../core/stream-limits.ts';
 import { encodeValue } from '../../../core/value-codec.ts';
 import type { Entry } from './entry.ts';
 import { encodeEntryKey } from './entry-key.ts';

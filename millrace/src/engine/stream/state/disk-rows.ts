@@ -14,10 +14,16 @@ import { ByteWriter } from '../../../core/byte-writer.ts';
 import type { Env } from '../../../core/env.ts';
 import { MillraceError } from '../../../core/errors.ts';
 import { decodeKey, encodeKey } from '../../../core/key-codec.ts';
-import { STATE_KEY_BYTES_MAX } from '../../../core/limits.ts';
+import { STATE_KEY_BYTES_MAX } from '../../../core/stream-limits.ts';
 import { decodeValue, encodeValue } from '../../../core/value-codec.ts';
 import { decodeEntryKey, encodeEntryKey, SUB_BYTES } from './entry-key.ts';
-import { type LmdbEnvironment, lmdbError, openLmdb, stateDamaged } from './lmdb-environment.ts';
+import {
+  type LmdbEnvironment,
+  lmdbError,
+  openLmdb,
+  stateDamaged,
+  writeError,
+} from './lmdb-environment.ts';
 
 const FORMAT = 1;
 const FORMAT_KEY = Buffer.from([0, 0]);
@@ -51,9 +57,12 @@ export class TaskDisk {
   private readonly environment: LmdbEnvironment;
   private readonly sections = new Map<string, DiskSection>();
   private numberNext = NUMBER_MIN;
+  private readonly env: Env;
   private isClosed = false;
+  private hasFailed = false;
 
-  private constructor(environment: LmdbEnvironment, rowsAtOnce: number) {
+  private constructor(env: Env, environment: LmdbEnvironment, rowsAtOnce: number) {
+    this.env = env;
     this.environment = environment;
     this.rowsAtOnce = rowsAtOnce;
     this.path = environment.path;
@@ -61,7 +70,7 @@ export class TaskDisk {
 
   /** @throws {MillraceError} as `openLmdb`, and ML_DATA_NEWER */
   static async open(env: Env, path: string, rowsAtOnce: number): Promise<TaskDisk> {
-    const disk = new TaskDisk(await openLmdb(env, path), rowsAtOnce);
+    const disk = new TaskDisk(env, await openLmdb(env, path), rowsAtOnce);
     try {
       await disk.begin();
       return disk;
@@ -79,22 +88,27 @@ export class TaskDisk {
     return this.addSection(name, { number: this.numberNext, checkpoint: undefined, entries: 0 });
   }
 
-  /** Writes in one transaction; rejects when nothing of it was written. */
+  /**
+   * Writes in one transaction.
+   * @throws {MillraceError} ML_DISK_FULL and so on: then nothing of it was written
+   */
   async write(fill: (row: WriteRow) => void): Promise<void> {
     const { rows } = this.environment;
+    let seen: Promise<boolean> | undefined;
     try {
       await rows.batch(() => {
         fill((key, value) => {
-          const written =
+          const told =
             value === undefined
               ? rows.remove(asBuffer(key))
               : rows.put(asBuffer(key), asBuffer(value));
-          // The promise of the batch says the same.
-          written.catch(() => undefined);
+          // Of many rows it is the same promise, and says no more than that of the batch.
+          if (told !== seen) told.catch(() => undefined);
+          seen = told;
         });
       });
     } catch (error) {
-      throw lmdbError(error, `write the state in ${this.path}`, this.path);
+      throw await this.failed(error, 'write');
     }
   }
 
@@ -103,7 +117,7 @@ export class TaskDisk {
     try {
       await this.environment.rows.clearAsync();
     } catch (error) {
-      throw lmdbError(error, `clear the state in ${this.path}`, this.path);
+      throw await this.failed(error, 'clear');
     }
     for (const section of this.sections.values()) section.forget();
     await this.begin();
@@ -114,13 +128,19 @@ export class TaskDisk {
     if (this.isClosed) return;
     this.isClosed = true;
     try {
-      await this.environment.rows.flushed;
+      // After a failure nobody would tell.
+      if (!this.hasFailed) await this.environment.rows.flushed;
       await this.environment.rows.close();
     } catch (error) {
       throw lmdbError(error, `close the state in ${this.path}`, this.path);
     } finally {
       this.environment.lock.release();
     }
+  }
+
+  private async failed(error: unknown, doing: string): Promise<MillraceError> {
+    this.hasFailed = true;
+    return await writeError(this.env, error, `${doing} the state in ${this.path}`, this.path);
   }
 
   private async begin(): Promise<void> {

@@ -11,7 +11,7 @@ import {
   STATE_SAVE_ENTRIES,
   STATE_SAVE_MS,
   STATE_UNSAVED_ENTRIES_MAX,
-} from '../../../core/limits.ts';
+} from '../../../core/stream-limits.ts';
 import { TaskDisk } from './disk-rows.ts';
 import { DiskStore } from './disk-store.ts';
 import { lmdbError } from './lmdb-environment.ts';

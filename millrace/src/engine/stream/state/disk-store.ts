@@ -7,7 +7,7 @@
  * newer than its row, or the same. An entry that is on its way to the disk stays.
  */
 import { ByteWriter } from '../../../core/byte-writer.ts';
-import { STATE_FLUSH_BYTES } from '../../../core/limits.ts';
+import { STATE_FLUSH_BYTES } from '../../../core/stream-limits.ts';
 import { decodeValue, encodeValue } from '../../../core/value-codec.ts';
 import { baseOf, entryOf } from './committed-view.ts';
 import type { DiskRow, DiskSection, WriteRow } from './disk-rows.ts';

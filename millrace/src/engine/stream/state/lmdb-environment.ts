@@ -7,7 +7,8 @@
 import type * as Lmdb from 'lmdb';
 import type { DirectoryLock, Env } from '../../../core/env.ts';
 import { type ErrorCode, MillraceError } from '../../../core/errors.ts';
-import { readFully } from '../../../core/files.ts';
+import { readFully, writeFully } from '../../../core/files.ts';
+import { systemError } from '../../../core/system-error.ts';
 
 export type Rows = Lmdb.RootDatabase<Buffer, Buffer>;
 
@@ -18,6 +19,8 @@ export interface LmdbEnvironment {
 }
 
 const DATA_FILE = 'data.mdb';
+const PROBE_FILE = 'probe';
+const PROBE_BYTES = 64 * 1024;
 const MAGIC = 0xbeefc0de;
 const DATA_VERSION = 2;
 const PAGE_HEADER_BYTES = 24;
@@ -36,12 +39,57 @@ export async function openLmdb(env: Env, path: string): Promise<LmdbEnvironment>
   try {
     checkFile(env, path);
     const { open } = await loadLmdb();
-    // One value is one row, which is decoded here; a commit is told as soon as readers see it, and synced behind.
-    const rows = open<Buffer, Buffer>({ path, keyEncoding: 'binary', encoding: 'binary' });
+    // A commit is told as soon as readers see it, and synced behind. Nothing is written but in batches: gathering by turns of the event loop
+    // would only add promises that nobody looks at when they are rejected.
+    const rows = open<Buffer, Buffer>({
+      path,
+      keyEncoding: 'binary',
+      encoding: 'binary',
+      eventTurnBatching: false,
+    });
     return { path, rows, lock };
   } catch (error) {
     lock.release();
     throw lmdbError(error, `open the state in ${path}`, path);
+  }
+}
+
+/** What a failed write rejects with. LMDB says EIO when the system takes less than it was given, as a disk does that gets full. */
+export async function writeError(
+  env: Env,
+  error: unknown,
+  doing: string,
+  path: string,
+): Promise<MillraceError> {
+  // The error says that there is another, as a promise, which must not stay alone.
+  const inner = fieldOf(error, 'commitError');
+  const cause: unknown =
+    inner instanceof Promise ? await inner.catch((reason: unknown) => reason) : error;
+  const known = lmdbError(cause, doing, path);
+  return known.code === 'ML_IO' ? ((await noRoom(env, doing, path)) ?? known) : known;
+}
+
+/** Why the file cannot grow, if it cannot. */
+async function noRoom(env: Env, doing: string, path: string): Promise<MillraceError | undefined> {
+  const probePath = `${path}/${PROBE_FILE}`;
+  try {
+    const at = env.fs.stat(`${path}/${DATA_FILE}`)?.sizeBytes ?? 0;
+    const probe = env.fs.open(probePath, 'open');
+    try {
+      writeFully(probe, Buffer.alloc(PROBE_BYTES), 0, PROBE_BYTES, at);
+    } finally {
+      probe.close();
+    }
+    return undefined;
+  } catch (error) {
+    const { code, message } = systemError(error, `write ${probePath}`);
+    if (code !== 'ML_DISK_FULL') return undefined;
+    return new MillraceError(code, `cannot ${doing}: ${message}`, {
+      cause: error,
+      fields: { path },
+    });
+  } finally {
+    await env.fs.remove(probePath);
   }
 }
 
@@ -75,19 +123,20 @@ function deleteHint(path: string): string {
 }
 
 /** Errors of LMDB are below 0, those of the system are its errno. */
-function codeOf(text: string, numbers: readonly unknown[]): ErrorCode {
-  const has = (...known: readonly number[]): boolean =>
-    known.some((number) => numbers.includes(number));
-  if (has(28, 122, 27) || /no space left|disk quota|file too large/i.test(text))
-    return 'ML_DISK_FULL';
-  if (has(13, 1) || /permission denied|not permitted/i.test(text)) return 'ML_PERMISSION';
-  if (has(30) || /read-only file system/i.test(text)) return 'ML_READ_ONLY';
-  if (
-    has(-30797, -30796, -30795, -30794, -30793) ||
-    /MDB_(PAGE_NOTFOUND|CORRUPTED|PANIC|VERSION_MISMATCH|INVALID)/.test(text)
-  )
-    return 'ML_TASK_STATE_DAMAGED';
-  return 'ML_IO';
+const CODES: ReadonlyMap<unknown, ErrorCode> = new Map<unknown, ErrorCode>([
+  [1, 'ML_PERMISSION'],
+  [13, 'ML_PERMISSION'],
+  [23, 'ML_TOO_MANY_FILES'],
+  [24, 'ML_TOO_MANY_FILES'],
+  [27, 'ML_DISK_FULL'],
+  [28, 'ML_DISK_FULL'],
+  [30, 'ML_READ_ONLY'],
+  [122, 'ML_DISK_FULL'],
+]);
+const DAMAGED = /MDB_(?:PAGE_NOTFOUND|CORRUPTED|PANIC|VERSION_MISMATCH|INVALID)/;
+
+function codeOf(text: string, code: unknown): ErrorCode {
+  return CODES.get(code) ?? (DAMAGED.test(text) ? 'ML_TASK_STATE_DAMAGED' : 'ML_IO');
 }
 
 function fieldOf(value: unknown, name: string): unknown {

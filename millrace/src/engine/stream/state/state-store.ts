@@ -13,7 +13,7 @@
  * @hot
  */
 import { assert } from '../../../core/errors.ts';
-import { STATE_ENTRY_BYTES } from '../../../core/limits.ts';
+import { STATE_ENTRY_BYTES } from '../../../core/stream-limits.ts';
 import { decodeValue } from '../../../core/value-codec.ts';
 import { type Append, ChangeWriter, notStorable } from './change-writer.ts';
 import { CommittedView } from './committed-view.ts';
