@@ -1,5 +1,6 @@
 /** `pattern(…)`: builds the description of a pattern, step by step. Each method gives a new pattern; none changes. */
-import { PATTERN_STEPS_MAX, PATTERN_TIMES_MAX } from '../core/limits.ts';
+import { PATTERN_TIMES_MAX } from '../core/limits.ts';
+import { PATTERN_STEPS_MAX } from '../core/stream-limits.ts';
 import { flowError, isName, type Operator } from './draft.ts';
 import type { Duration } from './durations.ts';
 import { described, durationOf, functionOf, requireInteger } from './operator-builder.ts';

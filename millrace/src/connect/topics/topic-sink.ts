@@ -29,7 +29,7 @@ export function openTimedTopicPart(port: TopicPort, context: WriteContext): Sink
   const writer = new PartWriter(port, context);
   const { clock } = context.env;
   return writer.taking((record, key) => {
-    const { t, v } = record as unknown as { readonly t: number; readonly v: unknown };
+    const { t, v } = record as { readonly t: number; readonly v: unknown };
     writer.append(t >= 0 ? t : clock.nowMs(), v, key);
   });
 }
@@ -134,7 +134,7 @@ async function publishPart(
   file: File,
   part: Part,
   keyless: number,
-  { partitions, append, drained }: PublishContext,
+  context: PublishContext,
 ): Promise<void> {
   let buffer = Buffer.allocUnsafe(SINK_BUFFER_BYTES);
   let [start, end] = [0, 0];
@@ -162,8 +162,9 @@ async function publishPart(
     fill(Math.max(keyBytes, 0) + Math.max(valueBytes, 0));
     const key = keyBytes < 0 ? null : buffer.subarray(start, (start += keyBytes));
     const value = valueBytes < 0 ? null : buffer.subarray(start, (start += valueBytes));
-    append(key === null ? keyless : partitionOf(key, partitions), time, key, value);
-    const waiting = drained();
+    const partition = key === null ? keyless : partitionOf(key, context.partitions);
+    context.append(partition, time, key, value);
+    const waiting = context.drained();
     if (waiting !== undefined) await waiting;
   }
 }

@@ -9,7 +9,7 @@ import { connectKafka } from '../../../client/kafka/kafka-log.ts';
 import type { Log, LogProducer } from '../../../client/log.ts';
 import type { Env } from '../../../core/env.ts';
 import { assert } from '../../../core/errors.ts';
-import { PUBLISH_TRANSACTION_MS, PUBLISH_UNSENT_BYTES } from '../../../core/limits.ts';
+import { PUBLISH_TRANSACTION_MS, PUBLISH_UNSENT_BYTES } from '../../../core/stream-limits.ts';
 import type { Part, Sink } from '../../../flow/sink.ts';
 import type { TopicPort } from '../../../flow/topic-port.ts';
 

@@ -7,11 +7,8 @@
  */
 import { MillraceError } from '../../../core/errors.ts';
 import type { Timer } from '../../../core/env.ts';
-import {
-  ASYNC_RETRY_PAUSE_MS,
-  ASYNC_RETRY_PAUSE_MS_MAX,
-  TIMER_DELAY_MS_MAX,
-} from '../../../core/limits.ts';
+import { TIMER_DELAY_MS_MAX } from '../../../core/limits.ts';
+import { ASYNC_RETRY_PAUSE_MS, ASYNC_RETRY_PAUSE_MS_MAX } from '../../../core/stream-limits.ts';
 import { isThenable } from '../../../core/thenable.ts';
 import type { AsyncMapNode } from '../../../flow/stream-nodes.ts';
 import type { Operator, OperatorContext, Receiver } from '../operators/operator.ts';

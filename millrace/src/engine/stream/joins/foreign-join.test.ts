@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { ForeignJoinWorld } from '../../../../test/stream/foreign-join-world.ts';
 import { foreignJoin, TestTable } from '../../../../test/stream/join-tables.ts';
 import { OperatorHarness } from '../../../../test/stream/operator-harness.ts';
-import { FOREIGN_JOIN_FORGET_MS } from '../../../core/limits.ts';
+import { FOREIGN_JOIN_FORGET_MS } from '../../../core/stream-limits.ts';
 import type { ForeignJoinNode } from '../../../flow/stream-nodes.ts';
 import type { OperatorContext } from '../operators/operator.ts';
 import { createForeignJoin } from './foreign-join.ts';

@@ -29,7 +29,7 @@
  *
  * The function fails: the change goes to the dead letters, and the result stays what it was. The foreign key fails: the row is as if it were not there.
  */
-import { FOREIGN_JOIN_FORGET_MS } from '../../../core/limits.ts';
+import { FOREIGN_JOIN_FORGET_MS } from '../../../core/stream-limits.ts';
 import type { ForeignJoinNode } from '../../../flow/stream-nodes.ts';
 import type { Operator, OperatorContext, ReadableTable, Receiver } from '../operators/operator.ts';
 import { QuietOperator } from '../operators/quiet-operator.ts';

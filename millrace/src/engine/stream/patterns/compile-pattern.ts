@@ -5,7 +5,7 @@
  * to each step behind it up to the first that is not optional, or to the end. Negated steps are passed over, and watched on the way.
  */
 import { MillraceError } from '../../../core/errors.ts';
-import { PATTERN_STEPS_MAX } from '../../../core/limits.ts';
+import { PATTERN_STEPS_MAX } from '../../../core/stream-limits.ts';
 import type { PatternSpec, PatternStep, SkipStrategy } from '../../../flow/patterns.ts';
 
 export interface CompiledPattern {

@@ -14,7 +14,7 @@
  * Source: Flink's NFA, whose tests are ours (`matcher.test.ts`); Agrawal et al., "Efficient Pattern Matching over Event Streams" (2008).
  */
 import { MillraceError } from '../../../core/errors.ts';
-import { PATTERN_PARTIALS_MAX } from '../../../core/limits.ts';
+import { PATTERN_PARTIALS_MAX } from '../../../core/stream-limits.ts';
 import type { PatternStep } from '../../../flow/patterns.ts';
 import { preview } from '../../batch/operators/preview.ts';
 import {

@@ -11,7 +11,7 @@ import {
   step,
 } from '../../../../test/stream/pattern-steps.ts';
 import { OperatorHarness } from '../../../../test/stream/operator-harness.ts';
-import { PATTERN_STEPS_MAX } from '../../../core/limits.ts';
+import { PATTERN_STEPS_MAX } from '../../../core/stream-limits.ts';
 import type { PatternStep } from '../../../flow/patterns.ts';
 import { createPattern } from './pattern-operator.ts';
 

@@ -11,7 +11,7 @@
 import type { DirectoryLock, Env } from '../../../core/env.ts';
 import { MillraceError } from '../../../core/errors.ts';
 import { readWholeFile, replaceFile } from '../../../core/files.ts';
-import { STREAM_INSTANCES_MAX } from '../../../core/limits.ts';
+import { STREAM_INSTANCES_MAX } from '../../../core/stream-limits.ts';
 
 const ID_BYTES = 4;
 const INSTANCE_FILE = 'instance';

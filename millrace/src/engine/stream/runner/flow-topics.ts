@@ -1,7 +1,7 @@
 /** The topics of a flow: waits for those it reads, makes those it writes and its own, and watches that they stay what they were. */
 import type { Log, TopicDescription } from '../../../client/log.ts';
 import { MillraceError } from '../../../core/errors.ts';
-import { STREAM_TOPIC_WAIT_MS } from '../../../core/limits.ts';
+import { STREAM_TOPIC_WAIT_MS } from '../../../core/stream-limits.ts';
 import type { Topology } from '../topology.ts';
 
 /**

@@ -11,7 +11,7 @@ import {
   STREAM_TRANSACTION_MS,
   STREAM_USED_MS,
   STREAM_WORKERS_MAX,
-} from '../../../core/limits.ts';
+} from '../../../core/stream-limits.ts';
 import type { TaskId } from '../topology.ts';
 import { taskName } from '../worker/assign-tasks.ts';
 import type { AssignmentData } from '../worker/member-data.ts';

@@ -9,7 +9,7 @@
 import type { Log, LogRecords, TopicDescription } from '../../../client/log.ts';
 import { visibleBatches } from '../../../client/kafka/fetched-records.ts';
 import { MillraceError } from '../../../core/errors.ts';
-import { STREAM_IDLE_MS } from '../../../core/limits.ts';
+import { STREAM_IDLE_MS } from '../../../core/stream-limits.ts';
 
 const NODE = 'node:';
 const SOURCE = 'source:';

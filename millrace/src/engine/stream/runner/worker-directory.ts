@@ -9,7 +9,7 @@
  */
 import type { Env } from '../../../core/env.ts';
 import { readWholeFile, replaceFile, writeFully } from '../../../core/files.ts';
-import { STREAM_STATE_AGE_MS } from '../../../core/limits.ts';
+import { STREAM_STATE_AGE_MS } from '../../../core/stream-limits.ts';
 import type { TaskId } from '../topology.ts';
 
 const EPOCH_FILE = 'epoch';

@@ -1,6 +1,6 @@
 /** Notices functions of the program that were called and never call back: a flow that is stuck says so. */
 import { MillraceError } from '../../../core/errors.ts';
-import { STREAM_CALL_MS_MAX } from '../../../core/limits.ts';
+import { STREAM_CALL_MS_MAX } from '../../../core/stream-limits.ts';
 import type { Operator } from '../operators/operator.ts';
 
 interface Named {

@@ -1,7 +1,7 @@
 /** Makes a task of a stage: inputs, operators and exits, connected. */
 import { assert } from '../../../core/errors.ts';
 import type { Env } from '../../../core/env.ts';
-import { CLOCK_WRITERS_MAX } from '../../../core/limits.ts';
+import { CLOCK_WRITERS_MAX } from '../../../core/stream-limits.ts';
 import type { TopicPartition } from '../../../client/log.ts';
 import { createOperator } from '../operators/create-operator.ts';
 import type { TaskState } from '../state/store.ts';
@@ -241,6 +241,7 @@ class Connecting {
           failures,
           nowMs: () => env.clock.nowMs(),
           time: () => operators.timeBehind(exchange.from),
+          until: () => operators.until(exchange.from),
         });
         operators.exit(exchange.from, made);
         exchanges.push(made);

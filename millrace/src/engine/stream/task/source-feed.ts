@@ -5,7 +5,7 @@
  */
 import type { Clock } from '../../../core/env.ts';
 import { MillraceError } from '../../../core/errors.ts';
-import { TIMESTAMP_AHEAD_MS_MAX } from '../../../core/limits.ts';
+import { TIMESTAMP_AHEAD_MS_MAX } from '../../../core/stream-limits.ts';
 import { decodeText } from '../../../core/text-escape.ts';
 import type { TopicPort } from '../../../flow/topic-port.ts';
 import type { Receiver } from '../operators/operator.ts';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { MillraceError } from '../../../core/errors.ts';
-import { CLOCK_WRITERS_MAX, OFFSET_METADATA_BYTES_MAX } from '../../../core/limits.ts';
+import { CLOCK_WRITERS_MAX, OFFSET_METADATA_BYTES_MAX } from '../../../core/stream-limits.ts';
 import { decodeClock, encodeClock, type SavedClock } from './clock-metadata.ts';
 
 const time = fc.oneof(
@@ -9,10 +9,12 @@ const time = fc.oneof(
   fc.integer({ min: -4e12, max: 2 ** 50 - 1 }),
   fc.integer({ min: 1.7e12, max: 1.8e12 }),
 );
-const writer = fc.record({
-  time,
-  counting: fc.constantFrom('counts' as const, 'absent' as const, 'clock' as const),
-});
+const counting = fc.constantFrom('counts' as const, 'absent' as const, 'clock' as const);
+const writer = fc.tuple(time, counting, time).map(([at, counts, until]) => ({
+  time: at,
+  counting: counts,
+  until: counts === 'clock' && until > -Infinity ? until : Infinity,
+}));
 const clock: fc.Arbitrary<SavedClock> = fc.record({
   now: time,
   inputs: fc.array(fc.record({ seen: time, writers: fc.array(writer, { maxLength: 20 }) }), {
@@ -32,6 +34,7 @@ test('the times of all writers fit into what a broker takes, however far apart t
   const writers = Array.from({ length: CLOCK_WRITERS_MAX }, (_, index) => ({
     time: index % 2 === 0 ? -4e12 : 2 ** 50 - 1,
     counting: 'clock' as const,
+    until: 2 ** 50 - 1,
   }));
   const text = encodeClock({ now: 2 ** 50 - 1, inputs: [{ seen: 2 ** 50 - 1, writers }] });
   expect(text.length).toBeLessThanOrEqual(OFFSET_METADATA_BYTES_MAX);
@@ -42,6 +45,7 @@ test('more writers than fit are left to a store', () => {
   const writers = Array.from({ length: CLOCK_WRITERS_MAX + 1 }, () => ({
     time: 5,
     counting: 'counts' as const,
+    until: Infinity,
   }));
   const text = encodeClock({ now: 5, inputs: [{ seen: 5, writers }] });
   expect(decodeClock(text)).toEqual({ now: 5, inputs: [{ seen: 5, writers: [] }] });

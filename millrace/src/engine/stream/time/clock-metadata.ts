@@ -3,7 +3,7 @@
  * takes. One text for each input.
  *
  *   base64 of  version 01 │ T │ for each reader of the topic: latest timestamp seen │ writers n │ latest time of a writer │
- *                                                            n × (4 × (1 + how far behind that) + counting)
+ *                                                            n × (4 × (1 + how far behind that) + counting │ of clocks: until)
  *
  * Numbers have seven bits a byte, least significant first, the high bit set on all but the last byte. A time is 0 for none, else 1 + 2t
  * for t >= 0 and -2t for t < 0. A writer without a time has 0 for (1 + how far behind). counting: 0 counts, 1 absent, 2 clock.
@@ -12,7 +12,7 @@
  * Writers are as many as the tasks of the stage before; above CLOCK_WRITERS_MAX their times are in a store (`clock-store.ts`).
  */
 import { MillraceError } from '../../../core/errors.ts';
-import { CLOCK_WRITERS_MAX } from '../../../core/limits.ts';
+import { CLOCK_WRITERS_MAX } from '../../../core/stream-limits.ts';
 import type { Counting, InputTime, WriterTime } from './time-tracker.ts';
 
 const VERSION = 1;
@@ -41,9 +41,10 @@ function writeWriters(bytes: number[], writers: readonly WriterTime[]): void {
   if (writers.length === 0) return;
   const base = baseOf(writers);
   writeTime(bytes, base);
-  for (const { time, counting } of writers) {
+  for (const { time, counting, until } of writers) {
     const behind = time === Number.NEGATIVE_INFINITY ? 0 : base - time + 1;
     writeNumber(bytes, behind * COUNTING_CODES + COUNTINGS.indexOf(counting));
+    if (counting === 'clock') writeUntil(bytes, until);
   }
 }
 
@@ -73,7 +74,9 @@ function readWriters(cursor: Cursor): readonly WriterTime[] {
     const counting = COUNTINGS[coded % COUNTING_CODES];
     const isPossible = behind === 0 || base !== Number.NEGATIVE_INFINITY;
     if (counting === undefined || !isPossible) throw unreadable();
-    writers.push({ time: behind === 0 ? Number.NEGATIVE_INFINITY : base - behind + 1, counting });
+    const time = behind === 0 ? Number.NEGATIVE_INFINITY : base - behind + 1;
+    const until = counting === 'clock' ? cursor.until() : Number.POSITIVE_INFINITY;
+    writers.push({ time, counting, until });
   }
   return writers;
 }
@@ -83,6 +86,11 @@ function baseOf(writers: readonly WriterTime[]): number {
   let base = Number.NEGATIVE_INFINITY;
   for (const { time } of writers) if (time > base) base = time;
   return base;
+}
+
+/** NOTE: as a time, with the other infinity. */
+function writeUntil(bytes: number[], until: number): void {
+  writeTime(bytes, until === Number.POSITIVE_INFINITY ? Number.NEGATIVE_INFINITY : until);
 }
 
 function writeTime(bytes: number[], time: number): void {
@@ -125,6 +133,11 @@ class Cursor {
       if (!Number.isSafeInteger(value)) throw unreadable();
       if (byte < 128) return value;
     }
+  }
+
+  until(): number {
+    const time = this.time();
+    return time === Number.NEGATIVE_INFINITY ? Number.POSITIVE_INFINITY : time;
   }
 
   time(): number {

@@ -1,6 +1,6 @@
 /** Feeds the global tables of a worker: all of their topics before anything is processed, and from then on what comes. */
 import type { Log, LogReader, LogRecords, TopicPartition } from '../../../client/log.ts';
-import { STREAM_IDLE_MS } from '../../../core/limits.ts';
+import { STREAM_IDLE_MS } from '../../../core/stream-limits.ts';
 import { partitionKey } from './task-run.ts';
 import type { GlobalState } from './worker-types.ts';
 

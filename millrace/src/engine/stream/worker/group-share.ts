@@ -7,7 +7,7 @@
  */
 import type { GroupIdentity, GroupMembership } from '../../../client/log.ts';
 import { MillraceError } from '../../../core/errors.ts';
-import { STREAM_JOINS_MAX } from '../../../core/limits.ts';
+import { STREAM_JOINS_MAX } from '../../../core/stream-limits.ts';
 import type { TaskId } from '../topology.ts';
 import {
   type AssignmentData,

@@ -25,7 +25,7 @@ import {
   STREAM_SLICE_MS,
   STREAM_TURN_WAIT_MS,
   STREAM_UNSENT_BYTES_MAX,
-} from '../../../core/limits.ts';
+} from '../../../core/stream-limits.ts';
 import type { TaskOutput } from '../task.ts';
 import type { TaskId } from '../topology.ts';
 import { GroupShare } from './group-share.ts';

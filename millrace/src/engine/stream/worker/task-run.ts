@@ -1,7 +1,7 @@
 /** One open task, with where its inputs stand. */
 import type { LogRecords, TopicPartition } from '../../../client/log.ts';
 import type { StreamTask } from '../task.ts';
-import { STREAM_TURN_RECORDS_MAX, STREAM_TURN_RECORDS_MIN } from '../../../core/limits.ts';
+import { STREAM_TURN_RECORDS_MAX, STREAM_TURN_RECORDS_MIN } from '../../../core/stream-limits.ts';
 import { taskName } from './assign-tasks.ts';
 import type { TaskStatus } from './worker-types.ts';
 

@@ -12,7 +12,7 @@ import type {
 } from '../../../client/log.ts';
 import { Background } from '../../../core/background.ts';
 import { MillraceError } from '../../../core/errors.ts';
-import { STREAM_PURGE_MS } from '../../../core/limits.ts';
+import { STREAM_PURGE_MS } from '../../../core/stream-limits.ts';
 import type { TaskId } from '../topology.ts';
 import { taskName } from './assign-tasks.ts';
 import { GlobalFeed } from './global-feed.ts';
