@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import { openBroker } from './broker/open-broker.ts';
 import { type BrokerSettings, parseSettings } from './broker/settings.ts';
+import { describeKafka } from './core/directory-lock.ts';
 import type { Connection, Env } from './core/env.ts';
 import { MillraceError } from './core/errors.ts';
 import { type Logger, silentLogger } from './core/log.ts';
@@ -58,6 +59,7 @@ export async function openServedBroker(options: ServedBrokerOptions): Promise<Se
       ...(kafka === undefined ? {} : { listen: { host: kafka.host, port: kafka.port } }),
       ...(kafka?.advertised === undefined ? {} : { advertised: kafka.advertised }),
     });
+    tellAddress(env, broker.dataDir, server.address, logger);
     let closing: Promise<void> | undefined;
     return {
       dataDir: broker.dataDir,
@@ -69,6 +71,23 @@ export async function openServedBroker(options: ServedBrokerOptions): Promise<Se
   } catch (error) {
     await broker.close();
     throw error;
+  }
+}
+
+/** Who finds the directory in use is told where its log can be reached. */
+function tellAddress(
+  env: Env,
+  directory: string,
+  address: Advertised | undefined,
+  logger: Logger,
+): void {
+  if (address === undefined) return;
+  const { host, port } = address;
+  try {
+    describeKafka(env.fs, directory, `${host.includes(':') ? `[${host}]` : host}:${port}`);
+  } catch (error) {
+    // As where there is no space: others have to be told by somebody.
+    logger.warn('where it listens could not be noted for others', { error });
   }
 }
 

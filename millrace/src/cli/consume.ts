@@ -7,8 +7,8 @@ import { brokersOption, withCluster } from './brokers.ts';
 import { DataOutput, say } from './io.ts';
 import { Cluster, type Topic } from '../client/kafka/cluster.ts';
 import { visibleBatches, type FetchedRecords } from '../client/kafka/fetched-records.ts';
-import { Fetcher } from '../client/kafka/fetcher.ts';
 import { GroupMember } from '../client/kafka/group-member.ts';
+import { KafkaLogReader } from '../client/kafka/log-reader.ts';
 import { wholeNumber } from './numbers.ts';
 import { partitionsOf, rangesOf, type Reading } from '../client/kafka/offset-ranges.ts';
 import { offsetsAt } from './offsets.ts';
@@ -40,6 +40,7 @@ interface Ask {
   readonly uncommitted: boolean;
 }
 
+const POLL_MS = 1000;
 /** How often a group member commits what it has printed. */
 const COMMIT_INTERVAL_MS = 1000;
 /** Up to this many records are asked for in small portions. */
@@ -178,7 +179,11 @@ async function readAlone(
   const stops = await stopsOf(cluster, reading, ask.until);
   const reader = new PartitionReader(cluster, ask, { topic: reading.topic, start, stops });
   interrupt.wake = () => reader.wake();
-  while (!reader.isDone && !printer.isDone && !interrupt.happened) await reader.step(printer);
+  try {
+    while (!reader.isDone && !printer.isDone && !interrupt.happened) await reader.step(printer);
+  } finally {
+    reader.close();
+  }
 }
 
 /** @param groups has connections of its own: joining waits for others, and heartbeats must not wait for records. */
@@ -201,16 +206,20 @@ async function readAsMember(
       const start = await startOf(cluster, member, { ...reading, partitions: mine });
       const reader = new PartitionReader(cluster, ask, { topic: reading.topic, start, stops });
       interrupt.wake = () => reader.wake();
-      for (let committedMs = clock.monotonicMs(); ; await reader.step(printer)) {
-        const isAtEnd = ask.until !== undefined && reader.isDone;
-        const isOver = isAtEnd || printer.isDone || interrupt.happened;
-        const isDue = clock.monotonicMs() - committedMs >= COMMIT_INTERVAL_MS;
-        if (isOver || isDue || member.isRebalancing) {
-          await member.commit(reader.takePrinted());
-          committedMs = clock.monotonicMs();
+      try {
+        for (let committedMs = clock.monotonicMs(); ; await reader.step(printer)) {
+          const isAtEnd = ask.until !== undefined && reader.isDone;
+          const isOver = isAtEnd || printer.isDone || interrupt.happened;
+          const isDue = clock.monotonicMs() - committedMs >= COMMIT_INTERVAL_MS;
+          if (isOver || isDue || member.isRebalancing) {
+            await member.commit(reader.takePrinted());
+            committedMs = clock.monotonicMs();
+          }
+          if (isOver) return;
+          if (member.isRebalancing) break;
         }
-        if (isOver) return;
-        if (member.isRebalancing) break;
+      } finally {
+        reader.close();
       }
     }
   } finally {
@@ -257,7 +266,8 @@ async function startOf(
 
 /** Reads partitions from where each starts to where each stops. */
 class PartitionReader {
-  readonly #fetcher: Fetcher;
+  readonly #topic: string;
+  readonly #reader: KafkaLogReader;
   readonly #next: Map<number, number>;
   readonly #stops: ReadonlyMap<number, number> | undefined;
   readonly #printed = new Map<number, number>();
@@ -276,11 +286,15 @@ class PartitionReader {
     this.#stops = plan.stops;
     this.#next = new Map(plan.start);
     this.#open = new Set(plan.start.keys());
-    this.#fetcher = new Fetcher(cluster, plan.topic, plan.start, {
-      topic: ask.topic,
+    this.#topic = plan.topic.name;
+    const few = { bytesMax: CLI_FETCH_FEW_BYTES, partitionBytesMax: CLI_FETCH_FEW_BYTES };
+    this.#reader = new KafkaLogReader(cluster, {
       uncommitted: ask.uncommitted,
-      ...(ask.count <= FEW_RECORDS ? { bytesMax: CLI_FETCH_FEW_BYTES } : {}),
+      ...(ask.count <= FEW_RECORDS ? few : {}),
     });
+    this.#reader.assign(
+      [...plan.start].map(([partition, offset]) => ({ topic: this.#topic, partition, offset })),
+    );
     for (const partition of plan.start.keys()) this.#closeIfDone(partition);
   }
 
@@ -290,14 +304,19 @@ class PartitionReader {
 
   /** Makes a `step` that waits return. */
   wake(): void {
-    this.#fetcher.wake();
+    this.#reader.wake();
+  }
+
+  close(): void {
+    this.#reader.close();
   }
 
   /** Prints what arrives next. */
   async step(printer: Printer): Promise<void> {
-    for (const fetched of await this.#fetcher.poll()) {
+    for (const fetched of await this.#reader.poll(POLL_MS)) {
       const { partition } = fetched;
-      if (!this.#open.has(partition) || printer.isDone) continue;
+      const isEmpty = fetched.next === fetched.from;
+      if (isEmpty || !this.#open.has(partition) || printer.isDone) continue;
       const next = await printer.print(fetched, this.#stops?.get(partition) ?? Infinity);
       this.#next.set(partition, next);
       this.#printed.set(partition, next);
@@ -317,6 +336,6 @@ class PartitionReader {
     const stop = this.#stops?.get(partition);
     if (stop === undefined || (this.#next.get(partition) ?? 0) < stop) return;
     this.#open.delete(partition);
-    this.#fetcher.drop(partition);
+    this.#reader.unassign([{ topic: this.#topic, partition }]);
   }
 }

@@ -169,16 +169,41 @@ function addPrograms(program: Command): void {
     .command('run <program>')
     .description('run a program: a TypeScript file that exports a flow')
     .option('-w, --watch', 'run it again whenever a file of the program changes')
-    .option('--workers <count>', 'worker processes (default: one per core; 0: none)')
+    .option(
+      '--until <position>',
+      'run a flow that reads topics up to there, and end: now, a time, an age, topic:partition=offset,...',
+    )
+    .option(
+      '--workers <count>',
+      'worker processes (default: one per core; 0: none); without end, threads (default: 0, none)',
+    )
     .option('--memory <size>', 'what they may hold together (default: 512MB)')
     .option('--overwrite', 'replace outputs that exist')
     .addOption(setOption())
     .option('--flow <name>', 'which flow, when the program exports several')
     .option('--partitions <count>', 'partitions between stages (default: from the input)')
     .option('--split-size <size>', 'input of a task, about (default: from the input)')
-    .option(DATA, DATA_HELP)
-    .option(BROKERS, BROKERS_HELP)
-    .option('--json', 'print the summary as JSON')
+    .option(
+      '--from <position>',
+      'without end, where the first start begins: beginning, latest, a time or an age (default: beginning)',
+    )
+    .option(
+      '--commit-interval <time>',
+      'without end, how often results are committed (default: 100ms)',
+    )
+    .addOption(
+      new Option(
+        '--state <kind>',
+        'without end, where state is while it runs (default: disk)',
+      ).choices(['disk', 'memory']),
+    )
+    .option(
+      '--kafka <host:port>',
+      'without end, let Kafka clients reach the log of --data meanwhile',
+    )
+    .option(DATA, PROGRAM_DATA_HELP)
+    .option(BROKERS, PROGRAM_BROKERS_HELP)
+    .option('--json', 'print the summary as JSON; without end, a line for each event')
     .option('-q, --quiet', 'no progress and no summary')
     .addOption(new Option('--watched').hideHelp())
     .action(async (path, options) => {
@@ -197,6 +222,10 @@ function addPrograms(program: Command): void {
     .action(async (path, options) => (await import('./plan.ts')).plan(path, options));
 }
 
+const PROGRAM_BROKERS_HELP =
+  'the broker with the topics (default: MILLRACE_BROKERS, else the log of --data, in this process)';
+const PROGRAM_DATA_HELP =
+  'the log with the topics, state of flows and records of jobs (default: MILLRACE_DATA, else ./millrace-data)';
 const DATA = '-d, --data <directory>';
 const DATA_HELP = 'where jobs keep their records (default: MILLRACE_DATA, else ./millrace-data)';
 

@@ -14,6 +14,11 @@ export interface RunFlags {
   readonly data?: string;
   readonly brokers?: string;
   readonly flow?: string;
+  readonly until?: string;
+  readonly from?: string;
+  readonly commitInterval?: string;
+  readonly state?: string;
+  readonly kafka?: string;
   readonly watch?: boolean;
   readonly json?: boolean;
   readonly quiet?: boolean;
@@ -51,7 +56,8 @@ export function parseParameters(assignments: readonly string[]): Record<string, 
   return settings;
 }
 
-function within(
+/** @throws {MillraceError} ML_USAGE */
+export function within(
   option: string,
   text: string | undefined,
   min: number,

@@ -1,106 +1,146 @@
-/** `millrace run`: a program over bounded inputs, to its end. */
-import { Console } from 'node:console';
-import { availableParallelism } from 'node:os';
+/** `millrace run`: a program, to its end or without one. */
 import { resolve } from 'node:path';
-import { openParentPipe, realLauncher } from '../core/child-process.ts';
 import type { Env } from '../core/env.ts';
 import { MillraceError } from '../core/errors.ts';
-import { endWhenStuck } from '../core/processes.ts';
 import { realEnv } from '../core/real-env.ts';
-import { systemError } from '../core/system-error.ts';
-import { runJob } from '../engine/batch/job/driver.ts';
 import type { JobEvent } from '../engine/batch/job/job-events.ts';
 import type { JobSummary } from '../engine/batch/job/job-summary.ts';
-import { loadedModules } from '../engine/batch/program/load-program.ts';
-import { errorToMessage } from '../engine/batch/workers/messages.ts';
+import { buildPlan, loadProgram } from '../engine/batch/program/load-program.ts';
 import { exitProcess } from '../engine/batch/program/process-exit.ts';
-import { onUnwatchedStray, strayError } from '../engine/batch/workers/stray-errors.ts';
+import type { ProgramRef } from '../engine/batch/program/program.ts';
+import { errorToMessage } from '../engine/batch/workers/messages.ts';
+import { sourceTopics } from '../engine/stream/runner/prepare-flow.ts';
 import type { Plan } from '../flow/plan.ts';
+import type { Until } from '../flow/source.ts';
+import { hasTopics } from '../flow/stream-faults.ts';
 import { dataDirectory } from './data-directory.ts';
-import { EXIT, OutputClosed, report, say } from './io.ts';
+import { EXIT, report, say } from './io.ts';
 import { formatJobError, formatSummary } from './job-report.ts';
+import {
+  columns,
+  type Ending,
+  openProgramProcess,
+  type ParentTold,
+  type ProgramProcess,
+  reasonOf,
+  tellParent,
+} from './program-process.ts';
+import { runBounded } from './run-job.ts';
 import { parseLimits, parseParameters, type RunFlags } from './run-options.ts';
 import { RunProgress } from './run-progress.ts';
+import { runStream } from './run-stream.ts';
+import { checkBounded, checkUntil, parseStream, parseUntil } from './stream-options.ts';
+import type { StreamProgress } from './stream-progress.ts';
 import { watchProgram } from './watch.ts';
-
-/** Where there is no terminal. */
-const COLUMNS = 100;
-/** Ctrl-C reaches `npm` and its child, which passes it on: the second one of these is the same. */
-const SAME_SIGNAL_MS = 500;
-/** For so long a job may put away what it has, when an error that nobody waits for ends it. */
-const STRAY_MS = 2_000;
-/** A program that is in a loop is given up so long after Ctrl-C. */
-const STUCK_SECONDS = 3;
-const STUCK =
-  'cancelled: the program was in the middle of something, and was ended. No output was changed; the next job removes what is left';
 
 /** Sets the exit code. @throws {MillraceError} ML_USAGE */
 export async function run(program: string, flags: RunFlags): Promise<void> {
-  const path = resolve(program);
-  const limits = parseLimits(flags);
-  const settings = parseParameters(flags.set ?? []);
   const env = realEnv();
+  const asked = {
+    path: resolve(program),
+    until: flags.until === undefined ? undefined : parseUntil(flags.until, env.clock),
+    settings: parseParameters(flags.set ?? []),
+  };
+  parseLimits(flags);
   if (flags.watch === true) {
-    await watchProgram(env, path);
+    await watchProgram(env, asked.path);
     return;
   }
-  const tellModules = flags.watched === true ? tellParent() : undefined;
-  const stdout = keepStdout();
+  const parent = flags.watched === true ? tellParent() : undefined;
   const outcome = new Outcome(env, flags);
-  const stuck = isAtTerminal() ? endWhenStuck(STUCK_SECONDS, STUCK) : undefined;
-  const cancel = new AbortController();
-  cancelOnSignal(env, () => {
-    // Who hears of it is not stuck.
-    stuck?.close();
-    cancel.abort();
-  });
-  expectEnd(env, outcome, cancel);
-  onUnwatchedStray((error) => {
-    const stray = strayError(error);
-    cancel.abort(stray);
-    // A program that is still loading does not hear of it.
-    env.timers.after(STRAY_MS, () => exitProcess(outcome.fail(stray)));
-  });
+  const ownProcess = openProgramProcess(env, outcome);
   try {
-    const summary = await runJob({
-      env,
-      launcher: realLauncher,
-      program: { path, flow: flags.flow, settings },
-      directory: process.cwd(),
-      dataDirectory: dataDirectory(flags.data),
-      ...limits,
-      cores: availableParallelism(),
-      overwrite: flags.overwrite,
-      brokers: flags.brokers ?? process.env['MILLRACE_BROKERS'],
-      node: process.execPath,
-      environment: process.env,
-      writeStdout: stdout,
-      onEvent: (event) => {
-        outcome.take(event);
-      },
-      signal: cancel.signal,
-    });
+    await runProgram({ env, flags, ...asked }, { outcome, ownProcess, parent });
     process.exitCode = EXIT.ok;
-    if (flags.quiet !== true && flags.json !== true) outcome.say(formatSummary(summary, columns()));
   } catch (error) {
     process.exitCode = outcome.fail(error);
   }
-  if (flags.json === true) await outcome.printJson(stdout);
-  await tellModules?.();
-  stuck?.close();
-  // Whatever the program still has open: the job has ended.
+  if (flags.json === true) await outcome.printJson(ownProcess.stdout);
+  await parent?.end();
+  ownProcess.close();
+  // Whatever the program still has open: the run has ended.
   exitProcess();
 }
 
-/** Somebody may press Ctrl-C, which goes to the whole process group. */
-function isAtTerminal(): boolean {
-  return process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
+interface Asked {
+  readonly env: Env;
+  readonly flags: RunFlags;
+  readonly path: string;
+  readonly settings: ProgramRef['settings'];
+  readonly until: Until | undefined;
+}
+
+interface Surroundings {
+  readonly outcome: Outcome;
+  readonly ownProcess: ProgramProcess;
+  readonly parent: ParentTold | undefined;
+}
+
+async function runProgram(
+  { env, flags, path, settings, until }: Asked,
+  { outcome, ownProcess, parent }: Surroundings,
+): Promise<void> {
+  const program: ProgramRef = { path, flow: flags.flow, settings };
+  const { flow } = await unlessCancelled(loadProgram(program, env.fs), ownProcess.signal);
+  const plan = buildPlan(flow, settings);
+  const common = {
+    env,
+    plan,
+    program,
+    flags,
+    dataDirectory: dataDirectory(flags.data),
+    process: ownProcess,
+  };
+  const readsTopics = hasTopics(plan);
+  if (readsTopics && until === undefined) {
+    const options = parseStream(flags, env.clock);
+    outcome.isStream = true;
+    // It may go on for long: what it was made of is watched meanwhile.
+    parent?.tell();
+    const onProgress = (progress: StreamProgress): void => {
+      outcome.showStream(progress);
+    };
+    await runStream({ ...common, options, onProgress });
+    outcome.isSettled = true;
+    return;
+  }
+  checkBounded(flags, plan, readsTopics);
+  if (until !== undefined) checkUntil(until, sourceTopics(plan));
+  const summary = await runBounded({
+    ...common,
+    until,
+    onEvent: (event) => {
+      outcome.take(event);
+    },
+    say: (line) => {
+      outcome.say(`${line}\n`);
+    },
+  });
+  if (flags.quiet !== true && flags.json !== true) outcome.say(formatSummary(summary, columns()));
+}
+
+/** A program may take long to load. */
+async function unlessCancelled<Result>(
+  work: Promise<Result>,
+  signal: AbortSignal,
+): Promise<Result> {
+  const cancelled = new Promise<never>((_resolve, reject) => {
+    const fail = (): void => {
+      reject(reasonOf(signal) ?? new MillraceError('ML_ABORTED', 'the run was cancelled'));
+    };
+    if (signal.aborted) fail();
+    signal.addEventListener('abort', fail);
+  });
+  return Promise.race([work, cancelled]);
 }
 
 /** What there is to say of a run. */
-class Outcome {
+class Outcome implements Ending {
   isSettled = false;
+  /** It has no end, and JSON is a line for each event. */
+  isStream = false;
   readonly #progress: RunProgress;
+  #stream: StreamProgress | undefined;
   #plan: Plan | undefined;
   #summary: JobSummary | undefined;
   #error: unknown;
@@ -117,6 +157,10 @@ class Outcome {
     });
   }
 
+  showStream(progress: StreamProgress): void {
+    this.#stream = progress;
+  }
+
   take(event: JobEvent): void {
     if (event.kind === 'built') this.#plan = event.plan;
     if (event.kind === 'ended') {
@@ -131,11 +175,12 @@ class Outcome {
     process.stderr.write(text);
   }
 
-  /** Says why the job has failed; returns the exit code. */
+  /** Says why the run has failed; returns the exit code. */
   fail(error: unknown): number {
     this.isSettled = true;
     this.#error = error;
     this.#progress.stop();
+    this.#stream?.close();
     if (!(error instanceof MillraceError)) return report(error);
     if (error.code === 'ML_ABORTED') {
       say('cancelled; no output was changed');
@@ -147,92 +192,19 @@ class Outcome {
       : EXIT.failed;
   }
 
-  /** One document, on stdout unless that is where the records go. */
+  /** One document, on stdout unless that is where the records go; of a run without end the last event, when it has failed. */
   async printJson(stdout: (text: string) => Promise<void>): Promise<void> {
-    const failed = { status: 'failed', error: errorToMessage(this.#error) };
-    const text = `${JSON.stringify(this.#summary ?? failed)}\n`;
+    const error = errorToMessage(this.#error);
+    if (this.isStream) {
+      if (this.#error !== undefined)
+        await stdout(`${JSON.stringify({ event: 'failed', error })}\n`);
+      return;
+    }
+    const text = `${JSON.stringify(this.#summary ?? { status: 'failed', error })}\n`;
     const isTaken = this.#plan?.nodes.some(
       (node) => node.kind === 'write' && node.sink.target.kind === 'stdout',
     );
     if (isTaken === true) process.stderr.write(text);
     else await stdout(text);
   }
-}
-
-function columns(): number {
-  // A terminal that nobody has given a size says 0.
-  return process.stderr.isTTY && process.stderr.columns > 0 ? process.stderr.columns : COLUMNS;
-}
-
-/**
- * Standard output is for data: whatever a program prints while it runs in this process goes to standard error from here on.
- * Returns what writes data.
- */
-function keepStdout(): (chunk: string | Uint8Array) => Promise<void> {
-  const { stdout, stderr } = process;
-  const write = stdout.write.bind(stdout);
-  stdout.write = stderr.write.bind(stderr);
-  globalThis.console = new Console({ stdout: stderr, stderr });
-  return (chunk) =>
-    new Promise((done, fail) => {
-      write(chunk, (error) => {
-        if (error === null || error === undefined) done();
-        else if ((error as NodeJS.ErrnoException).code === 'EPIPE') fail(new OutputClosed());
-        else fail(stdoutError(error));
-      });
-    });
-}
-
-/** By then everything else has taken its place. */
-function stdoutError(cause: Error): MillraceError {
-  const { code, message } = systemError(cause, 'write to stdout');
-  return new MillraceError(code, message, {
-    cause,
-    hint: 'What was to be written to files is in its place; make room where stdout leads, then run it again with --overwrite',
-    fields: { path: '-' },
-  });
-}
-
-/** Fires at the first SIGINT or SIGTERM; a second one ends the process there and then. What it leaves the next job removes. */
-function cancelOnSignal(env: Env, cancel: () => void): void {
-  let sinceMs: number | undefined;
-  // Not SIGHUP: who started it with nohup wants it to go on.
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(signal, () => {
-      const nowMs = env.clock.monotonicMs();
-      if (sinceMs === undefined) {
-        sinceMs = nowMs;
-        cancel();
-      } else if (nowMs - sinceMs > SAME_SIGNAL_MS) exitProcess(EXIT.interrupted);
-    });
-  }
-}
-
-/** A program may wait for something that never happens: then Node has nothing left to do, and ends, and nobody knows why. */
-function expectEnd(env: Env, outcome: Outcome, cancel: AbortController): void {
-  const error = new MillraceError(
-    'ML_PROGRAM_INVALID',
-    'the program waits for something that never happens',
-    {
-      hint: 'Look for a promise that is never resolved, where the program is loaded or in a function',
-    },
-  );
-  // The job puts away what it has; when that waits, too, nothing more can be done.
-  process.on('beforeExit', () => {
-    if (outcome.isSettled || cancel.signal.aborted) return;
-    cancel.abort(error);
-    void env.timers.sleep(STRAY_MS);
-  });
-  process.on('exit', () => {
-    if (!outcome.isSettled) process.exitCode = outcome.fail(error);
-  });
-}
-
-/** Tells the watching parent which modules were loaded; ends with it. */
-function tellParent(): () => Promise<void> {
-  const pipe = openParentPipe(
-    () => {},
-    () => exitProcess(EXIT.interrupted),
-  );
-  return () => pipe.end(Buffer.from(JSON.stringify(loadedModules())));
 }

@@ -25,44 +25,30 @@ export async function watchProgram(env: Env, path: string): Promise<void> {
   for (;;) {
     // What changes while it is loaded counts as changed.
     let marks = markFiles(env.fs, modules);
-    let told = '';
+    const told = new Told();
     const run = new Promise<void>((resolve) => {
-      child = realLauncher.launch(
-        {
-          command: [
-            process.execPath,
-            ...process.execArgv,
-            ...childArguments(process.argv.slice(1)),
-          ],
-          directory: process.cwd(),
-          environment: process.env,
-          output: 'inherit',
-        },
-        {
-          data: (chunk) => {
-            told += chunk.toString('utf8');
-          },
-          output: () => {},
-          closed: () => {
-            child = undefined;
-            resolve();
-          },
-        },
-      );
+      child = launchRun(told, () => {
+        child = undefined;
+        resolve();
+      });
     });
     ended = run;
-    const watching = new AbortController();
-    const first = await Promise.race([
-      run.then(() => undefined),
-      whenChanged(env, marks, watching.signal).catch(() => undefined),
-    ]);
-    watching.abort();
-    if (first === undefined) {
-      modules = parseModules(told, path);
+    /** Watches what the run has told of: those that were watched before keep their marks. */
+    const widen = (): void => {
+      modules = parseModules(told.text, path);
       const known = new Map(marks);
       marks = new Map(
         [...markFiles(env.fs, modules)].map(([name, mark]) => [name, known.get(name) ?? mark]),
       );
+    };
+    let first = await firstChange(env, marks, [run, told.once]);
+    if (first === undefined && child !== undefined) {
+      // It has no end, and has said what it is made of.
+      widen();
+      first = await firstChange(env, marks, [run]);
+    }
+    if (first === undefined) {
+      widen();
       say(`watching ${formatCount(modules.length, 'file')}; Ctrl-C ends it`);
       const changed = await whenChanged(env, marks, new AbortController().signal);
       say(`${changed} has changed`);
@@ -71,6 +57,58 @@ export async function watchProgram(env: Env, path: string): Promise<void> {
       await stop(env, child, run);
     }
   }
+}
+
+/** What a run says of its modules. */
+class Told {
+  text = '';
+  /** Resolves when it has said something. */
+  readonly once: Promise<void>;
+  #resolve: () => void = () => {};
+
+  constructor() {
+    this.once = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+  }
+
+  take(chunk: Buffer): void {
+    this.text += chunk.toString('utf8');
+    if (this.text.endsWith('\n')) this.#resolve();
+  }
+}
+
+function launchRun(told: Told, onEnd: () => void): ChildProcess {
+  return realLauncher.launch(
+    {
+      command: [process.execPath, ...process.execArgv, ...childArguments(process.argv.slice(1))],
+      directory: process.cwd(),
+      environment: process.env,
+      output: 'inherit',
+    },
+    {
+      data: (chunk) => {
+        told.take(chunk);
+      },
+      output: () => {},
+      closed: onEnd,
+    },
+  );
+}
+
+/** The file that has changed; undefined: something else came first. */
+async function firstChange(
+  env: Env,
+  marks: Parameters<typeof whenChanged>[1],
+  others: readonly Promise<void>[],
+): Promise<string | undefined> {
+  const watching = new AbortController();
+  const first = await Promise.race([
+    ...others.map((other) => other.then(() => undefined)),
+    whenChanged(env, marks, watching.signal).catch(() => undefined),
+  ]);
+  watching.abort();
+  return first;
 }
 
 /** Lets a run clean up; one that is stuck in a loop does not hear that it should. */
@@ -90,9 +128,11 @@ function childArguments(args: readonly string[]): string[] {
   return [...args.filter((arg) => arg !== '--watch' && arg !== '-w'), '--overwrite', '--watched'];
 }
 
+/** Of the last line that is whole. */
 function parseModules(told: string, path: string): readonly string[] {
   try {
-    const value: unknown = JSON.parse(told);
+    const end = told.lastIndexOf('\n');
+    const value: unknown = JSON.parse(told.slice(told.lastIndexOf('\n', end - 1) + 1, end));
     const names = Array.isArray(value) ? value.filter((each) => typeof each === 'string') : [];
     return [...new Set([path, ...names])];
   } catch {

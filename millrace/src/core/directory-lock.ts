@@ -3,7 +3,9 @@
  * same on a real and a simulated machine.
  */
 
+import type { FileSystem } from './env.ts';
 import { MillraceError } from './errors.ts';
+import { readWholeFile, writeFully } from './files.ts';
 
 /** NOTE: read by people and scripts. The lock itself is the system's; this file only explains it. */
 export const LOCK_DESCRIPTION_FILE = 'lock.json';
@@ -14,6 +16,29 @@ export interface LockHolder {
   readonly host: string;
   /** ISO 8601, UTC. */
   readonly startedAt: string;
+  /** `host:port` where Kafka clients reach it; undefined: nowhere, or not yet. */
+  readonly kafka?: string;
+}
+
+/**
+ * Adds the port to the description, for who has the lock. It goes with the lock. It only serves an error message, and need not survive
+ * anything.
+ */
+export function describeKafka(fs: FileSystem, directory: string, kafka: string): void {
+  const path = `${directory}/${LOCK_DESCRIPTION_FILE}`;
+  if (fs.stat(path) === undefined) return;
+  const holder = parseLockHolder(readWholeFile(fs, path).toString('utf8'));
+  if (holder === undefined) return;
+  const bytes = Buffer.from(`${JSON.stringify({ ...holder, kafka })}\n`);
+  const prepared = `${path}.new`;
+  const file = fs.open(prepared, 'open');
+  try {
+    file.truncate(0);
+    writeFully(file, bytes, 0, bytes.length, 0);
+  } finally {
+    file.close();
+  }
+  fs.rename(prepared, path);
 }
 
 /** @param holder undefined when it has not described itself (yet) */
@@ -27,13 +52,13 @@ export function lockedError(path: string, holder: LockHolder | undefined): Millr
         fields: { path },
       },
     );
-  const { pid, host, startedAt } = holder;
+  const { pid, host, startedAt, kafka } = holder;
   return new MillraceError(
     'ML_DIR_LOCKED',
     `the data directory ${path} is in use by process ${pid} on ${host}, started at ${startedAt}`,
     {
       hint: `Stop that process (\`kill ${pid}\` on ${host}), or choose another directory`,
-      fields: { path, pid, host, startedAt },
+      fields: { path, pid, host, startedAt, ...(kafka === undefined ? {} : { kafka }) },
     },
   );
 }
@@ -47,8 +72,8 @@ export function parseLockHolder(text: string): LockHolder | undefined {
     return undefined;
   }
   if (typeof value !== 'object' || value === null) return undefined;
-  const { pid, host, startedAt } = value as Partial<Record<string, unknown>>;
+  const { pid, host, startedAt, kafka } = value as Partial<Record<string, unknown>>;
   if (typeof pid !== 'number' || typeof host !== 'string' || typeof startedAt !== 'string')
     return undefined;
-  return { pid, host, startedAt };
+  return { pid, host, startedAt, ...(typeof kafka === 'string' ? { kafka } : {}) };
 }
