@@ -176,12 +176,12 @@ describe('process', () => {
 
   test('it must not be async, and its context is of no use afterwards', async () => {
     let kept: Context | undefined;
-    const onRecord = async (_value: unknown, context: Context): Promise<void> => {
+    const onRecord: (value: unknown, context: Context) => unknown = async (_value, context) => {
       kept = context;
       await Promise.resolve();
       context.emit('too late');
     };
-    const harness = open({ onRecord: onRecord as unknown as ProcessNode['onRecord'] });
+    const harness = open({ onRecord });
     harness.send('a', 1, 1);
     await Promise.resolve();
     await Promise.resolve();

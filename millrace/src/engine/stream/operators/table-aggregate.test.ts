@@ -112,6 +112,15 @@ describe('aggregate over a table', () => {
     expect(world.aggregate.operator.table?.timeOf?.('a')).toBe(10);
   });
 
+  test('results that were told stay as they were when accumulators are changed in place', () => {
+    const world = new World({ ...sums, finish: undefined });
+    world.put('k', ['a', 1], 1);
+    const [, [second]] = world.put('l', ['a', 2], 2);
+    const [, [third]] = world.put('k', undefined, 3);
+    expect([second?.old, second?.value]).toEqual([{ sum: 1 }, { sum: 3 }]);
+    expect([third?.old, third?.value]).toEqual([{ sum: 3 }, { sum: 2 }]);
+  });
+
   test('a row whose group cannot be told is in none, and said once', () => {
     const by = (row: unknown): unknown => {
       const [group] = row as Row;
