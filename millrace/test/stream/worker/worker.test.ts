@@ -114,10 +114,11 @@ describe.each(STEPS)('at the step "%s" of a commit', (at) => {
       const asleep = gate();
       const sleeping = gate();
       let isAsleep = false;
+      let mayHang = false;
       const zombie = countingWorker(log, {
         label: 'a-0',
         atStep: async (step) => {
-          if (step !== at || isAsleep || zombie.status.commits < 1) return;
+          if (step !== at || isAsleep || !mayHang) return;
           isAsleep = true;
           sleeping.open();
           await asleep.wait();
@@ -126,6 +127,7 @@ describe.each(STEPS)('at the step "%s" of a commit', (at) => {
       const zombieDone = zombie.run().catch((error: unknown) => error);
       await produce(log, 0, 100);
       await counted(log, 100);
+      mayHang = true;
       await produce(log, 100, 200);
       await sleeping.wait();
       const heir = countingWorker(log, { label: 'a-0' });

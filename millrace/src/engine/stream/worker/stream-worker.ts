@@ -57,6 +57,8 @@ export class StreamWorker {
   #isDirty = false;
   #announced = false;
   #commitDueMs = 0;
+  /** When the last commit began. */
+  #committedMs = 0;
   #records = 0;
   #commits = 0;
   #commitMs = 0;
@@ -182,10 +184,11 @@ export class StreamWorker {
     return next;
   }
 
+  /** The next commit is due one interval after the last one: at once, when nothing was there for so long. */
   #dirty(): void {
     if (this.#isDirty) return;
     this.#isDirty = true;
-    this.#commitDueMs = this.#env.clock.monotonicMs() + this.#options.commitIntervalMs;
+    this.#commitDueMs = this.#committedMs + this.#options.commitIntervalMs;
   }
 
   #mustCommit(): boolean {
@@ -250,6 +253,7 @@ export class StreamWorker {
   /** All or nothing of what the tasks did since the last commit. */
   async #commit(): Promise<void> {
     const started = this.#env.clock.monotonicMs();
+    this.#committedMs = started;
     await this.#drain();
     // A disk that is slower than the commits holds them up, rather than having them pile up in memory.
     await this.#settling;
