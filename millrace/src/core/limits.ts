@@ -215,10 +215,7 @@ export const CLI_BATCH_BYTES = 512 * 1024;
 export const CLI_PRODUCE_BYTES_MAX = 8 * 1024 * 1024;
 /** `produce` reads no further while this much waits to be acknowledged. */
 export const CLI_UNSENT_BYTES_MAX = 16 * 1024 * 1024;
-/** What `consume` asks for at once, of all partitions and of each. */
-export const CLI_FETCH_BYTES = 8 * 1024 * 1024;
-export const CLI_FETCH_PARTITION_BYTES = 1024 * 1024;
-/** The same for a few records (`--count`). */
+/** What `consume` asks for at once when few records are wanted (`--count`). */
 export const CLI_FETCH_FEW_BYTES = 64 * 1024;
 /** Output that is collected before it is written, while more is at hand. */
 export const CLI_OUTPUT_BYTES = 64 * 1024;

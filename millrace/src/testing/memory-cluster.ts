@@ -151,6 +151,16 @@ export class MemoryCluster {
     return true;
   }
 
+  /** A commit that fails when everything of it has been sent: the worker goes back to the last one. */
+  async failCommit(worker: ClusterWorker): Promise<void> {
+    await this.drain(worker);
+    for (const { task } of worker.tasks) {
+      task.prepareCommit();
+      task.offsets();
+    }
+    this.abort(worker);
+  }
+
   /** Waits for promises of the program. */
   async drain(worker: ClusterWorker): Promise<void> {
     for (let round = 0; worker.tasks.some(({ task }) => task.pending > 0); round++) {

@@ -82,13 +82,15 @@ async function playFlow(
     workers,
   });
   send(cluster, 'events', records);
-  await play(cluster, new Choices(choices));
+  const half = choices.length >> 1;
+  await play(cluster, new Choices(choices.slice(0, half)));
   const last = Array.from({ length: partitions }, (_, partition) => ({
     value: { user: 'end', n: 0 },
     time: END,
     partition,
   }));
   send(cluster, 'events', last);
+  await play(cluster, new Choices(choices.slice(half)));
   await cluster.run();
   return cluster;
 }

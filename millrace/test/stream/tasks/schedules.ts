@@ -32,7 +32,8 @@ export async function play(
     if (action < 4) step(worker, cluster, choices);
     else if (action < 8) process(worker, cluster, choices);
     else if (action < 11) await cluster.commit(worker);
-    else if (action === 11) cluster.abort(worker);
+    else if (action === 11)
+      await (choices.below(2) === 0 ? cluster.abort(worker) : cluster.failCommit(worker));
     else if (action === 12) await cluster.crash(worker);
     else if (action === 13) await cluster.deal((n) => choices.below(n));
     else if (action === 14) cluster.clock.advance(choices.below(100));

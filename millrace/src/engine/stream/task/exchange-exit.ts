@@ -8,7 +8,7 @@ import { partitionOfKey } from '../../../core/key-partition.ts';
 import type { TopicPort } from '../../../flow/topic-port.ts';
 import type { Receiver } from '../operators/operator.ts';
 import type { TaskOutput } from '../task.ts';
-import type { Counting } from '../time/time-tracker.ts';
+import type { Counting, WriterTime } from '../time/time-tracker.ts';
 import type { Exchange } from '../topology.ts';
 import { encodeMarker, MARKER_HEADERS, RepartitionEncoder } from './repartition-record.ts';
 import { KeyBytes } from './sink-exit.ts';
@@ -27,6 +27,8 @@ export interface ExchangeExitOptions {
   readonly nowMs: () => number;
   /** T of what it carries. */
   readonly time: () => number;
+  /** What that T will be when more comes without more input; Infinity: nothing will. */
+  readonly until: () => number;
 }
 
 export class ExchangeExit implements Receiver {
@@ -38,8 +40,8 @@ export class ExchangeExit implements Receiver {
   private readonly encoder = new RepartitionEncoder();
   private readonly keyBytes = new KeyBytes();
   /** What the last marker said; undefined: none was written. */
-  private told: { readonly time: number; readonly counting: Counting } | undefined;
-  private committed: { readonly time: number; readonly counting: Counting } | undefined;
+  private told: Readonly<WriterTime> | undefined;
+  private committed: Readonly<WriterTime> | undefined;
 
   constructor(options: ExchangeExitOptions) {
     this.options = options;
@@ -71,19 +73,22 @@ export class ExchangeExit implements Receiver {
     }
   }
 
-  /** Whether the next stage does not know this yet. A clock that goes on by itself there is no news. */
+  /** Whether the next stage does not know this yet. A clock that goes on there by itself is no news. */
   isNews(counting: Counting): boolean {
     const { told } = this;
     if (told === undefined || told.counting !== counting) return true;
-    return counting === 'counts' && this.options.time() > told.time;
+    if (counting === 'counts') return this.options.time() > told.time;
+    return counting === 'clock' && this.options.until() !== told.until;
   }
 
   /** Tells the next stage the time of this one. */
   mark(counting: Counting): void {
-    const time = this.options.time();
-    this.told = { time, counting };
-    const value = encodeMarker({ writer: this.options.partition, time, counting });
-    const now = this.options.nowMs();
+    const { options } = this;
+    const until = counting === 'clock' ? options.until() : Number.POSITIVE_INFINITY;
+    const told = { time: options.time(), counting, until };
+    this.told = told;
+    const value = encodeMarker({ ...told, writer: options.partition });
+    const now = options.nowMs();
     for (let partition = 0; partition < this.partitions; partition++)
       this.output.append(this.topic, partition, now, null, value, MARKER_HEADERS);
   }

@@ -150,9 +150,11 @@ export class GlobalTables {
       failures: this.failures,
       clock: env.clock,
       timestampAheadMsMax,
+      isWaiting: () => made().isWaiting,
       settled: (isReady, failure) => {
         this.failure ??= failure;
-        if (made().settle(isReady)) this.drain(made());
+        made().settle(isReady);
+        this.resume();
       },
     });
   }

@@ -15,7 +15,7 @@ import type { GlobalTables } from './global-tables.ts';
 import { SeveralFeeds } from './several-feeds.ts';
 import { isSilent } from './silent-inputs.ts';
 import { SinkExit } from './sink-exit.ts';
-import { SourceFeed } from './source-feed.ts';
+import { SourceFeed, type SourceFeedOptions } from './source-feed.ts';
 import { type CreateOperator, StageOperators } from './stage-operators.ts';
 import { StageTask, type TaskParts } from './stage-task.ts';
 import { TaskFailures } from './task-failures.ts';
@@ -149,24 +149,29 @@ class Connecting {
       for (const [number, input] of stage.inputs.entries()) {
         if (input.topic !== topic) continue;
         clocks.push(number);
+        const feed = feeds.length;
         feeds.push(
           this.feed(input, number, {
             operators,
             tracker,
+            isWaiting: () => made.isWaiting,
             settled: (isReady, failure) => {
-              if (made.settle(isReady)) {
-                task.wake(failure);
-                this.options.wake();
-              }
+              const decoded = several?.settle(feed, isReady) ?? (isReady ? 'ready' : 'skipped');
+              if (decoded !== 'waits') made.settle(decoded === 'ready');
+              task.wake(failure);
+              this.options.wake();
             },
           }),
         );
       }
       const [only] = feeds;
+      const several = feeds.length === 1 ? undefined : new SeveralFeeds(feeds);
+      const feed = several ?? only;
+      assert(feed !== undefined, 'an input of a stage is read');
       const made: TaskInput = new TaskInput(
         { topic, partition },
         {
-          feed: feeds.length === 1 && only !== undefined ? only : new SeveralFeeds(feeds),
+          feed,
           clocks,
           onRecord: (at, offset) => {
             failures.input = at;
@@ -184,12 +189,11 @@ class Connecting {
     parts: {
       readonly operators: StageOperators;
       readonly tracker: TimeTracker;
-      readonly settled: (isReady: boolean, failure?: { readonly error: unknown }) => void;
-    },
+    } & Pick<SourceFeedOptions, 'isWaiting' | 'settled'>,
   ): Feed {
     const { failures } = this;
     const { env, topology, timestampAheadMsMax } = this.options;
-    const { tracker, settled } = parts;
+    const { tracker, settled, isWaiting } = parts;
     const receiver = parts.operators.receiverOf(from);
     const { clock } = env;
     if (from.kind === 'exchange')
@@ -205,6 +209,7 @@ class Connecting {
       failures,
       clock,
       timestampAheadMsMax,
+      isWaiting,
       settled,
     });
   }

@@ -35,6 +35,7 @@ test('markers come back', () => {
     writer: fc.nat(0xffff_ffff),
     time: fc.oneof(fc.constant(Number.NEGATIVE_INFINITY), fc.integer()),
     counting: fc.constantFrom('counts' as const, 'absent' as const, 'clock' as const),
+    until: fc.oneof(fc.constant(Number.POSITIVE_INFINITY), fc.integer()),
   });
   fc.assert(
     fc.property(markers, (marker) => {

@@ -3,7 +3,7 @@
  *
  *   record   key: the key as `core/key-codec` writes it · value: the value as `core/value-codec` writes it, then, where there is one, the
  *            one before it in the same way · timestamp: its time · no headers
- *   marker   key: none · one header, `millrace-time` · value, little-endian: writer u32 │ T float64 │ counting u8
+ *   marker   key: none · one header, `millrace-time` · value, little-endian: writer u32 │ counting u8 │ T float64 │ until float64
  *
  * @hot
  */
@@ -12,18 +12,15 @@ import { MillraceError } from '../../../core/errors.ts';
 import { encodeKey } from '../../../core/key-codec.ts';
 import { encodeValue } from '../../../core/value-codec.ts';
 import type { RecordHeader } from '../../../client/log.ts';
-import type { Counting } from '../time/time-tracker.ts';
+import type { Counting, WriterTime } from '../time/time-tracker.ts';
 
-/** How a writer tells its time. */
-export interface Marker {
+/** How a writer tells its time: it will send nothing from before `time`; -Infinity: it cannot say. */
+export interface Marker extends Readonly<WriterTime> {
   readonly writer: number;
-  /** It will send nothing from before; -Infinity: it cannot say. */
-  readonly time: number;
-  readonly counting: Counting;
 }
 
 export const MARKER_HEADERS: readonly RecordHeader[] = [{ key: 'millrace-time', value: null }];
-const MARKER_BYTES = 13;
+const MARKER_BYTES = 21;
 const COUNTINGS: readonly Counting[] = ['counts', 'absent', 'clock'];
 
 /** Encodes one record after the other into the same memory: [0, keyEnd) is the key, [keyEnd, end) the value. */
@@ -42,19 +39,22 @@ export class RepartitionEncoder {
   }
 }
 
-export function encodeMarker({ writer, time, counting }: Marker): Buffer {
+export function encodeMarker({ writer, time, counting, until }: Marker): Buffer {
   const bytes = Buffer.alloc(MARKER_BYTES);
   bytes.writeUInt32LE(writer, 0);
-  bytes.writeDoubleLE(time, 4);
-  bytes.writeUInt8(COUNTINGS.indexOf(counting), 12);
+  bytes.writeUInt8(COUNTINGS.indexOf(counting), 4);
+  bytes.writeDoubleLE(time, 5);
+  bytes.writeDoubleLE(until, 13);
   return bytes;
 }
 
 /** @throws {MillraceError} ML_INPUT_MALFORMED */
 export function decodeMarker(bytes: Buffer, start: number, end: number): Marker {
-  const counting = end - start === MARKER_BYTES ? COUNTINGS[bytes[start + 12] ?? 255] : undefined;
-  const time = counting === undefined ? Number.NaN : bytes.readDoubleLE(start + 4);
-  if (counting === undefined || Number.isNaN(time) || time === Number.POSITIVE_INFINITY)
+  const counting = end - start === MARKER_BYTES ? COUNTINGS[bytes[start + 4] ?? 255] : undefined;
+  const time = counting === undefined ? Number.NaN : bytes.readDoubleLE(start + 5);
+  const until = counting === undefined ? Number.NaN : bytes.readDoubleLE(start + 13);
+  const isTime = time < Number.POSITIVE_INFINITY && !Number.isNaN(until);
+  if (counting === undefined || !isTime)
     throw new MillraceError('ML_INPUT_MALFORMED', 'it is no marker of a repartition topic');
-  return { writer: bytes.readUInt32LE(start), time, counting };
+  return { writer: bytes.readUInt32LE(start), time, counting, until };
 }

@@ -29,7 +29,9 @@ export interface SourceFeedOptions {
   readonly clock: Clock;
   /** Default TIMESTAMP_AHEAD_MS_MAX; Infinity: no bound. */
   readonly timestampAheadMsMax: number | undefined;
-  /** A promise of a serde has been settled: the record is there, or was refused; or what stops the flow. */
+  /** Whether somebody still waits for a promise of a serde: not when the task has gone back to its last commit. */
+  readonly isWaiting: () => boolean;
+  /** It has been settled: the record is there, or was refused; or what stops the flow. */
   readonly settled: (isReady: boolean, failure?: { readonly error: unknown }) => void;
 }
 
@@ -149,7 +151,8 @@ export class SourceFeed implements Feed {
 
   /** In a turn of a promise: what throws there stops the task in its next turn. */
   private later(origin: unknown, timestamp: number, settle: () => boolean): void {
-    const { failures, settled } = this.options;
+    const { failures, settled, isWaiting } = this.options;
+    if (!isWaiting()) return;
     failures.setOrigin(origin);
     failures.time = timestamp;
     try {

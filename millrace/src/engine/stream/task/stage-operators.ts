@@ -105,6 +105,13 @@ export class StageOperators {
     return Math.min(known.level.now, behind) - known.delayMs;
   }
 
+  /** What that will be when what waits comes out by itself; Infinity: nothing does. */
+  until(from: StageNode): number {
+    const known = this.#byName.get(nameOf(from));
+    const delayMs = known === undefined ? 0 : known.level.delayMs + known.delayMs;
+    return this.time.wanted - delayMs;
+  }
+
   get isFull(): boolean {
     for (const operator of this.#waiting) if (operator.isFull) return true;
     return false;

@@ -213,7 +213,7 @@ export class StageTask implements StreamTask {
   async close(): Promise<void> {
     if (this.isClosed) return;
     this.isClosed = true;
-    this.parts.operators.close();
+    this.leave();
     await this.state.close();
   }
 
@@ -332,7 +332,7 @@ export class StageTask implements StreamTask {
 
   /** Everything as at the last commit; inputs are to be read from there. */
   private connectAnew(): void {
-    this.parts.operators.close();
+    this.leave();
     this.failure = undefined;
     this.isWoken = false;
     this.hasChanged = false;
@@ -353,6 +353,12 @@ export class StageTask implements StreamTask {
       tracker.restore(clock.input, clock.read(), tracker.now);
     operators.time.restore(tracker.now);
     this.calls.reset();
+  }
+
+  /** Nothing that was waited for comes any more. */
+  private leave(): void {
+    this.parts.operators.close();
+    for (const input of this.parts.inputs) input.reset(undefined);
   }
 
   private throwFailure(): void {

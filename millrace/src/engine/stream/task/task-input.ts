@@ -106,13 +106,16 @@ export class TaskInput implements TopicPartition {
     return this.#isCaughtUp ? 'empty' : 'unknown';
   }
 
-  /** The promise of the head is settled. @returns false when nobody waits for it any more */
-  settle(isReady: boolean): boolean {
-    if (this.#head !== 'waits') return false;
+  /** For a promise of a serde. */
+  get isWaiting(): boolean {
+    return this.#head === 'waits';
+  }
+
+  /** The promise of the head is settled. */
+  settle(isReady: boolean): void {
     this.#head = isReady ? 'ready' : 'none';
     this.headTime = this.feed.time;
     if (!isReady) this.next = this.headOffset + 1;
-    return true;
   }
 
   /** The head is processed from now on: `feed.deliver` hands it over. */

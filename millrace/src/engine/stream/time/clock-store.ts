@@ -3,7 +3,7 @@ import type { Store } from '../state/store.ts';
 import type { Counting, InputTime, WriterTime } from './time-tracker.ts';
 
 /** What is kept of a writer. */
-export type StoredTime = readonly [time: number, counting: Counting];
+export type StoredTime = readonly [time: number, counting: Counting, until: number];
 
 export class ClockStore {
   /** Its number in the tracker. */
@@ -19,19 +19,21 @@ export class ClockStore {
 
   /** Before a commit: what has changed. */
   save({ writers }: InputTime): void {
-    for (const [writer, { time, counting }] of writers.entries()) {
+    for (const [writer, { time, counting, until }] of writers.entries()) {
       const saved = this.store.get(writer, 0);
-      if (saved !== undefined && saved[0] === time && saved[1] === counting) continue;
-      this.store.put(writer, 0, [time, counting], 0);
+      const isSaved = saved?.[0] === time && saved[1] === counting && saved[2] === until;
+      if (!isSaved) this.store.put(writer, 0, [time, counting, until], 0);
     }
   }
 
   /** As of the last commit. */
   read(): InputTime {
     const writers = Array.from({ length: this.writers }, (_, writer): WriterTime => {
-      const [time, counting] = this.store.get(writer, 0) ?? [Number.NEGATIVE_INFINITY, 'counts'];
-      return { time, counting };
+      const [time, counting, until] = this.store.get(writer, 0) ?? NOTHING;
+      return { time, counting, until };
     });
     return { seen: Number.NEGATIVE_INFINITY, writers };
   }
 }
+
+const NOTHING: StoredTime = [Number.NEGATIVE_INFINITY, 'counts', Number.POSITIVE_INFINITY];

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type Counting, type TimeInput, TimeTracker } from './time-tracker.ts';
+import { type Counting, type TimeInput, TimeTracker, type WriterTime } from './time-tracker.ts';
 
 const TOPIC: TimeInput = { outOfOrderMs: 0, idleMs: undefined, writers: 0, isSilent: false };
 const NEVER = Number.POSITIVE_INFINITY;
@@ -11,8 +11,8 @@ function tracker(...inputs: readonly Partial<TimeInput>[]): TimeTracker {
   );
 }
 
-function told(time: number, counting: Counting = 'counts'): { time: number; counting: Counting } {
-  return { time, counting };
+function told(time: number, counting: Counting = 'counts', until = NEVER): WriterTime {
+  return { time, counting, until };
 }
 
 describe('topics', () => {
@@ -130,6 +130,22 @@ describe('exchanges', () => {
     times.marker(0, 1, told(60), 1_012);
     times.tick(2_000, NEVER);
     expect(times.now).toBe(110);
+  });
+
+  test('the clock goes on no further than what a writer still has to say', () => {
+    const times = tracker({ writers: 2 });
+    times.marker(0, 0, told(100, 'clock', 130), 0);
+    times.marker(0, 1, told(90, 'clock'), 0);
+    expect(times.tick(20, 125)).toBe(25);
+    expect(times.now).toBe(120);
+    expect(times.tick(500, 140)).toBe(NEVER);
+    expect(times.now).toBe(130);
+    times.marker(0, 0, told(135, 'clock'), 510);
+    times.tick(520, NEVER);
+    expect(times.now).toBe(145);
+    times.marker(0, 1, told(200), 530);
+    times.marker(0, 0, told(135, 'clock', 150), 540);
+    expect(times.now).toBe(200);
   });
 
   test('a marker from further back does not turn time back', () => {

@@ -23,7 +23,10 @@ export interface TimeInput {
   readonly isSilent: boolean;
 }
 
-/** `absent`: it has no time of its own and does not count. `clock`: nor does it, and time may go on with the wall clock. */
+/**
+ * `absent`: it has no time of its own and does not count. `clock`: it is idle; time goes on without it, with the wall clock if need be, but
+ * only up to what it still has to say (`until`).
+ */
 export type Counting = 'counts' | 'absent' | 'clock';
 
 /** What is kept of one input. */
@@ -36,14 +39,16 @@ export interface WriterTime {
   /** T as it said last; -Infinity: nothing yet. */
   time: number;
   counting: Counting;
+  /** Of `clock`: time at which it has something to say, such as the result of a window that is open; Infinity: nothing. */
+  until: number;
 }
 
 const NOTHING: InputTime = { seen: Number.NEGATIVE_INFINITY, writers: [] };
 
 class InputClock implements InputTime {
   seen = Number.NEGATIVE_INFINITY;
-  readonly writers: readonly { time: number; counting: Counting }[];
-  /** What it adds to T; Infinity while it does not count. */
+  readonly writers: readonly WriterTime[];
+  /** What T may be; Infinity while it does not count. */
   value = Number.NEGATIVE_INFINITY;
   isAtEnd = false;
   /** Silent for its `idleMs`. */
@@ -58,6 +63,7 @@ class InputClock implements InputTime {
     this.writers = Array.from({ length: spec.writers }, () => ({
       time: Number.NEGATIVE_INFINITY,
       counting: 'counts' as const,
+      until: Number.POSITIVE_INFINITY,
     }));
   }
 
@@ -75,12 +81,14 @@ class InputClock implements InputTime {
   }
 
   update(): void {
-    if (this.counting !== 'counts') this.value = Number.POSITIVE_INFINITY;
-    else if (this.writers.length === 0) this.value = this.seen - this.spec.outOfOrderMs;
-    else {
-      this.value = Number.POSITIVE_INFINITY;
-      for (const { time, counting } of this.writers)
-        if (counting === 'counts' && time < this.value) this.value = time;
+    this.value = Number.POSITIVE_INFINITY;
+    if (this.writers.length === 0) {
+      if (this.counting === 'counts') this.value = this.seen - this.spec.outOfOrderMs;
+      return;
+    }
+    for (const { time, counting, until } of this.writers) {
+      const limit = counting === 'counts' ? time : until;
+      if (counting !== 'absent' && limit < this.value) this.value = limit;
     }
   }
 
@@ -112,6 +120,7 @@ export class TimeTracker {
     if (clock === undefined || (time <= clock.seen && !clock.isIdle)) return;
     if (time > clock.seen) clock.seen = time;
     clock.isIdle = false;
+    if (clock.spec.isSilent && this.#counted !== this.#all) return;
     const value = clock.seen - clock.spec.outOfOrderMs;
     const before = clock.value;
     clock.value = value;
@@ -126,9 +135,10 @@ export class TimeTracker {
     if (clock === undefined || known === undefined) return;
     if (at.time > known.time) known.time = at.time;
     known.counting = at.counting;
+    known.until = at.until;
     clock.activeMs = nowMs;
     clock.update();
-    this.#raise();
+    this.#update();
   }
 
   /** Records of an input have been processed since this was called last. */
@@ -146,7 +156,7 @@ export class TimeTracker {
     if (isAtEnd && clock.writers.length === 0 && nowMs > clock.activeMs) clock.activeMs = nowMs;
     // What was idle comes back with a record that has a time, not with the news that there is one.
     clock.update();
-    this.#raise();
+    this.#update();
   }
 
   /** Whether T counts for who reads what this task writes. */
@@ -178,13 +188,16 @@ export class TimeTracker {
       clock.isIdle = true;
       clock.update();
     }
-    this.#raise();
+    this.#update();
     if (this.counting !== 'clock') return next;
     let time = this.now;
     for (const clock of this.#counted)
       if (clock.counting === 'clock') time = Math.max(time, clock.clockTime(nowMs));
+    const limit = this.#limit();
+    if (time > limit) time = limit;
     if (time > this.now) this.now = time;
-    return Number.isFinite(wanted) ? Math.min(next, nowMs + Math.max(wanted - time, 1)) : next;
+    const isReachable = wanted <= limit && Number.isFinite(wanted);
+    return isReachable ? Math.min(next, nowMs + Math.max(wanted - time, 1)) : next;
   }
 
   /** What a commit keeps of an input. */
@@ -203,13 +216,25 @@ export class TimeTracker {
       if (last === undefined) continue;
       writer.time = last.time;
       writer.counting = last.counting;
+      writer.until = last.until;
     }
     clock.update();
   }
 
+  /** An input has told something. When none counts, what those that are idle still have to say is a bound, and no time. */
+  #update(): void {
+    if (this.counting === 'counts') this.#raise();
+  }
+
+  /** Some input counts. */
   #raise(): void {
-    let time = Number.POSITIVE_INFINITY;
-    for (const clock of this.#counted) if (clock.value < time) time = clock.value;
+    const time = this.#limit();
     if (time !== Number.POSITIVE_INFINITY && time > this.now) this.now = time;
+  }
+
+  #limit(): number {
+    let limit = Number.POSITIVE_INFINITY;
+    for (const clock of this.#counted) if (clock.value < limit) limit = clock.value;
+    return limit;
   }
 }
