@@ -10,7 +10,7 @@ export type Merge = (left: unknown, right: unknown) => unknown;
  * @returns undefined: there are none
  */
 export function mergePanes(
-  store: Store<WindowState>,
+  store: Pick<Store<WindowState>, 'scan'>,
   merge: Merge,
   key: unknown,
   from: number,
