@@ -7,6 +7,7 @@ import { connectLog } from './client/kafka/kafka-log.ts';
 import type { Log } from './client/log.ts';
 import { IN_PROCESS_ADDRESS } from './client/port-log.ts';
 import type { Connection, Env } from './core/env.ts';
+import { TIMER_DELAY_MS_MAX } from './core/limits.ts';
 import { connectionPair } from './core/pipe.ts';
 import { acceptFromPort } from './core/port-connections.ts';
 import { openServedBroker, type ServedBroker, type ServedBrokerOptions } from './served-broker.ts';
@@ -31,6 +32,7 @@ export async function openEmbedded(env: Env, options: EmbeddedLogOptions): Promi
   const broker = await openServedBroker({ ...options, env });
   const serve = (connection: Connection): void => broker.serve(connection, IN_PROCESS_ADDRESS);
   const closePorts: (() => void)[] = [];
+  const staysAlive = new AbortController();
   try {
     const log = await connectLog(env, {
       label: options.dataDir,
@@ -41,10 +43,12 @@ export async function openEmbedded(env: Env, options: EmbeddedLogOptions): Promi
         return client;
       },
       onClosed: async () => {
+        staysAlive.abort();
         for (const close of closePorts) close();
         await broker.close();
       },
     });
+    keepAlive(env, staysAlive.signal);
     const { dataDir, clusterId, address } = broker;
     const port = (): MessagePort => {
       const accepting = acceptFromPort(env.timers, 'thread', serve);
@@ -56,4 +60,9 @@ export async function openEmbedded(env: Env, options: EmbeddedLogOptions): Promi
     await broker.close();
     throw error;
   }
+}
+
+/** As a socket would: who waits for records, and for nothing else, is not to end. */
+function keepAlive(env: Env, signal: AbortSignal): void {
+  env.timers.sleep(TIMER_DELAY_MS_MAX, signal).catch(() => {});
 }

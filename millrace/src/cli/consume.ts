@@ -1,5 +1,5 @@
 /** `millrace consume`: records become lines of stdout. */
-import type { Env } from '../core/env.ts';
+import type { Clock, Env } from '../core/env.ts';
 import { MillraceError } from '../core/errors.ts';
 import { CLI_FETCH_FEW_BYTES } from '../core/limits.ts';
 import { realEnv } from '../core/real-env.ts';
@@ -193,8 +193,7 @@ async function readAsMember(
   ask: Ask & { readonly group: string },
   parts: { readonly printer: Printer; readonly interrupt: Interrupt },
 ): Promise<void> {
-  const { printer, interrupt } = parts;
-  const { clock } = cluster.env;
+  const { interrupt } = parts;
   const reading = await readingOf(cluster, ask);
   const stops = await stopsOf(cluster, reading, ask.until);
   const onChange = (): void => interrupt.wake();
@@ -207,23 +206,39 @@ async function readAsMember(
       const reader = new PartitionReader(cluster, ask, { topic: reading.topic, start, stops });
       interrupt.wake = () => reader.wake();
       try {
-        for (let committedMs = clock.monotonicMs(); ; await reader.step(printer)) {
-          const isAtEnd = ask.until !== undefined && reader.isDone;
-          const isOver = isAtEnd || printer.isDone || interrupt.happened;
-          const isDue = clock.monotonicMs() - committedMs >= COMMIT_INTERVAL_MS;
-          if (isOver || isDue || member.isRebalancing) {
-            await member.commit(reader.takePrinted());
-            committedMs = clock.monotonicMs();
-          }
-          if (isOver) return;
-          if (member.isRebalancing) break;
-        }
+        if (await readGeneration(reader, member, { ...parts, ask, clock: cluster.env.clock }))
+          return;
       } finally {
         reader.close();
       }
     }
   } finally {
     await member.leave();
+  }
+}
+
+/** Reads, and commits what was printed. @returns false when the group deals out anew */
+async function readGeneration(
+  reader: PartitionReader,
+  member: GroupMember,
+  parts: {
+    readonly ask: Ask;
+    readonly clock: Clock;
+    readonly printer: Printer;
+    readonly interrupt: Interrupt;
+  },
+): Promise<boolean> {
+  const { ask, clock, printer, interrupt } = parts;
+  for (let committedMs = clock.monotonicMs(); ; await reader.step(printer)) {
+    const isAtEnd = ask.until !== undefined && reader.isDone;
+    const isOver = isAtEnd || printer.isDone || interrupt.happened;
+    const isDue = clock.monotonicMs() - committedMs >= COMMIT_INTERVAL_MS;
+    if (isOver || isDue || member.isRebalancing) {
+      await member.commit(reader.takePrinted());
+      committedMs = clock.monotonicMs();
+    }
+    if (isOver) return true;
+    if (member.isRebalancing) return false;
   }
 }
 

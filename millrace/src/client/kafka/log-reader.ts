@@ -78,7 +78,7 @@ export class KafkaLogReader implements LogReader {
   #isClosed = false;
   #onArrival: () => void = () => {};
 
-  constructor(cluster: Cluster, options: ReaderOptions, onClose: () => void) {
+  constructor(cluster: Cluster, options: ReaderOptions, onClose: () => void = () => {}) {
     this.#lanes = Array.from({ length: LOG_FETCHES_MAX }, () => cluster.another());
     this.#leaders = new PartitionLeaders(this.#lane(0));
     this.#options = options;
@@ -295,27 +295,30 @@ export class KafkaLogReader implements LogReader {
   #refresh(partitions: readonly Assigned[]): void {
     if (this.#isRefreshing || this.#isClosed) return;
     this.#isRefreshing = true;
+    this.#findLeaders(partitions).then(
+      () => {
+        this.#isRefreshing = false;
+        this.#ask();
+      },
+      (error: unknown) => {
+        this.#isRefreshing = false;
+        this.#failed(error, partitions);
+      },
+    );
+  }
+
+  async #findLeaders(partitions: readonly Assigned[]): Promise<void> {
     const { timers, clock } = this.#lane(0).env;
-    const delayMs = this.#isCautious ? RETRY_MS : 0;
-    timers.after(delayMs, () => {
-      if (this.#isClosed) return;
-      this.#isCautious = false;
-      this.#leaders.refresh(partitions.map(({ topic }) => topic)).then(
-        () => {
-          this.#isRefreshing = false;
-          const nowMs = clock.monotonicMs();
-          for (const each of partitions) {
-            if (this.#leaders.leaderOf(each.topic, each.partition) === undefined)
-              this.#missing(each, nowMs);
-          }
-          this.#ask();
-        },
-        (error: unknown) => {
-          this.#isRefreshing = false;
-          this.#failed(error, partitions);
-        },
-      );
-    });
+    // It keeps the process alive, which a connection that is lost does not.
+    if (this.#isCautious) await timers.sleep(RETRY_MS);
+    if (this.#isClosed) return;
+    this.#isCautious = false;
+    await this.#leaders.refresh(partitions.map(({ topic }) => topic));
+    const nowMs = clock.monotonicMs();
+    for (const each of partitions) {
+      if (this.#leaders.leaderOf(each.topic, each.partition) === undefined)
+        this.#missing(each, nowMs);
+    }
   }
 
   #missing(assigned: Assigned, nowMs: number): void {

@@ -6,7 +6,7 @@
 import { DEFAULT_BROKERS, parseAddresses } from '../../client/kafka/addresses.ts';
 import { Cluster } from '../../client/kafka/cluster.ts';
 import { type FetchedRecords, visibleBatches } from '../../client/kafka/fetched-records.ts';
-import { Fetcher } from '../../client/kafka/fetcher.ts';
+import { KafkaLogReader } from '../../client/kafka/log-reader.ts';
 import { MillraceError } from '../../core/errors.ts';
 import { CLI_REQUEST_MS } from '../../core/limits.ts';
 import { decodeText } from '../../core/text-escape.ts';
@@ -24,6 +24,7 @@ type Batches = ReturnType<typeof visibleBatches>;
 type Batch = Batches extends Generator<infer Reader> ? Reader : never;
 type Emit<Value, Key> = (value: Value, key: Key) => boolean;
 
+const POLL_MS = 1000;
 /** Of a record that is malformed, so much is told. */
 const RAW_BYTES_MAX = 1024;
 
@@ -36,7 +37,7 @@ export class TopicReader<Value, Key> implements SplitReader<Value, Key> {
   private readonly context: ReadContext;
   private readonly serdes: { readonly value: Serde<Value>; readonly key: Serde<Key> };
   private cluster: Cluster | undefined;
-  private fetcher: Fetcher | undefined;
+  private reader: KafkaLogReader | undefined;
   /** Batches of what was fetched last, and the one that is being read. */
   private batches: Batches | undefined;
   private batch: Batch | undefined;
@@ -95,6 +96,7 @@ export class TopicReader<Value, Key> implements SplitReader<Value, Key> {
   }
 
   async close(): Promise<void> {
+    this.reader?.close();
     await this.cluster?.close();
   }
 
@@ -108,16 +110,14 @@ export class TopicReader<Value, Key> implements SplitReader<Value, Key> {
     const { topic, partition } = this.split;
     const { env, brokers } = this.context;
     this.cluster ??= await Cluster.connect(env, parseAddresses(brokers ?? DEFAULT_BROKERS));
-    this.fetcher ??= new Fetcher(
-      this.cluster,
-      await this.cluster.topic(topic),
-      new Map([[partition, this.next]]),
-      { topic, uncommitted: false },
-    );
+    if (this.reader === undefined) {
+      this.reader = new KafkaLogReader(this.cluster, { uncommitted: false });
+      this.reader.assign([{ topic, partition, offset: this.next }]);
+    }
     const startMs = env.clock.monotonicMs();
     while (env.clock.monotonicMs() - startMs < CLI_REQUEST_MS) {
-      const [fetched] = await this.fetcher.poll();
-      if (fetched !== undefined) return fetched;
+      const [fetched] = await this.reader.poll(POLL_MS);
+      if (fetched !== undefined && fetched.next > fetched.from) return fetched;
     }
     throw new MillraceError(
       'ML_BROKER_REFUSED',
