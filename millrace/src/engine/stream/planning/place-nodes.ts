@@ -171,7 +171,8 @@ export class Placing {
     const isKeyed = inputs.every((input) => input.isKeyed);
     const widest = inputs.filter(({ group }) => group.partitions === partitions);
     const common = isKeyed ? commonScheme(widest) : undefined;
-    const partitioner = isKeyed ? (common?.partitioner ?? 'key-codec') : 'spread';
+    // What is not partitioned by its key need not be so behind a union.
+    const partitioner = common?.partitioner ?? 'spread';
     const group = bringTogether(
       this.graph,
       { node: node.id },

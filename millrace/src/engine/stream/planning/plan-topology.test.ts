@@ -164,7 +164,7 @@ describe('an exchange', () => {
       },
       { a: 2, b: 5 },
     );
-    expect(exchangesOf(streams)).toEqual(['0 j-left 5 key-codec > j.0']);
+    expect(exchangesOf(streams)).toEqual(['0 j-left 5 text > j.0']);
     const tables = plan(
       (f) => {
         f.table(a)
@@ -173,7 +173,7 @@ describe('an exchange', () => {
       },
       { a: 5, b: 2 },
     );
-    expect(exchangesOf(tables)).toEqual(['0 j-right 5 key-codec > j.1']);
+    expect(exchangesOf(tables)).toEqual(['0 j-right 5 text > j.1']);
     expect(
       tables.stages[1]?.inputs.find(({ from }) => from.kind === 'exchange')?.from,
     ).toMatchObject({
@@ -191,10 +191,7 @@ describe('an exchange', () => {
       },
       { a: 4 },
     );
-    expect(exchangesOf(topology)).toEqual([
-      '0 j-left 4 key-codec > j.0',
-      '0 j-right 4 key-codec > j.1',
-    ]);
+    expect(exchangesOf(topology)).toEqual(['0 j-left 4 text > j.0', '0 j-right 4 text > j.1']);
     const union = plan(
       (f) => {
         const rows = f.readKeyed(a);
@@ -211,7 +208,7 @@ describe('an exchange', () => {
     );
     expect(exchangesOf(union)).toEqual([
       '0 c 4 key-codec > c.0',
-      expect.stringMatching(/^0 union-\d-0 4 key-codec > union-\d\.0$/),
+      expect.stringMatching(/^0 union-\d-0 4 text > union-\d\.0$/),
     ]);
   });
 

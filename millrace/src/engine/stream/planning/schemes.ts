@@ -6,10 +6,10 @@ import type { Placed, Scheme } from './stage-graph.ts';
 /** Keys that are strings and bytes are where `key-codec` puts them, too. */
 const LIKE_KEY_CODEC: ReadonlySet<string> = new Set(['string', 'bytes', 'text']);
 
+/** Records without a key are anywhere. */
 export function schemeOfTopic(key: TopicPort['key'], partitions: number): Scheme {
-  return LIKE_KEY_CODEC.has(key.name)
-    ? schemeOfKeys(partitions)
-    : { partitions, id: `serde ${key.name}`, partitioner: { serde: key } };
+  const id = LIKE_KEY_CODEC.has(key.name) ? 'key-codec' : `serde ${key.name}`;
+  return { partitions, id, partitioner: { serde: key } };
 }
 
 export function schemeOfKeys(partitions: number): Scheme {
