@@ -368,6 +368,28 @@ describe('records that fail', () => {
     await toExchange.close();
   });
 
+  test('are counted once, whatever is aborted', async () => {
+    const cluster = await openFlow(doubled, { topics: { hits: 1 }, flow: skipping });
+    three(cluster);
+    await cluster.run();
+    three(cluster);
+    const [running] = cluster.tasks;
+    const [worker] = cluster.workers;
+    if (running === undefined || worker === undefined) throw new Error('nothing runs');
+    cluster.turn(running);
+    expect(running.task.metrics).toMatchObject({ recordsIn: 6, recordsOut: 4, skipped: 4 });
+    await cluster.failCommit(worker);
+    expect(running.task.metrics).toMatchObject({ recordsIn: 3, recordsOut: 2, skipped: 2 });
+    await cluster.run();
+    expect(running.task.metrics).toMatchObject({ recordsIn: 6, recordsOut: 4, skipped: 4 });
+    expect(written(cluster, 'failed')).toHaveLength(4);
+    expect(running.task.details()).toMatchObject({
+      nodes: [{ name: 'map-1', recordsOut: 2, failed: 1 }],
+      inputs: [{ topic: 'hits', partition: 0, lagRecords: 0, bufferedBytes: 0 }],
+    });
+    await cluster.close();
+  });
+
   test('more than may be skipped stop the flow', async () => {
     const cluster = await openFlow(doubled, {
       topics: { hits: 1 },

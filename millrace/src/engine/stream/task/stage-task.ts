@@ -68,6 +68,7 @@ export class StageTask implements StreamTask {
   /** What was counted by parts that are gone: up to the last commit. */
   private counted: TaskMetrics = { recordsIn: 0, recordsOut: 0, lateDropped: 0, skipped: 0 };
   private committedMetrics: TaskMetrics = this.counted;
+  private committedLetters = 0;
 
   constructor(options: StageTaskOptions) {
     this.options = options;
@@ -199,14 +200,18 @@ export class StageTask implements StreamTask {
     this.state.committed(checkpoints);
     for (const exit of this.parts.exchanges) exit.commit();
     this.committedMetrics = this.metrics;
+    this.committedLetters = this.options.failures.letters;
     this.isPrepared = false;
     this.hasChanged = false;
   }
 
   abort(): void {
     this.state.abort();
-    this.counted = this.committedMetrics;
-    this.options.failures.letters = 0;
+    const { failures } = this.options;
+    failures.letters = this.committedLetters;
+    // Those are counted where they are.
+    const { skipped } = this.committedMetrics;
+    this.counted = { ...this.committedMetrics, skipped: skipped - failures.letters };
     this.connectAnew();
   }
 
