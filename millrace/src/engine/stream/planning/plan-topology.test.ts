@@ -4,7 +4,7 @@ import { topic } from '../../../connect/topics/topic.ts';
 import { files } from '../../../connect/files/files.ts';
 import type { FlowBuilder } from '../../../flow/builder.ts';
 import { flow, type FlowOptions, skipTo } from '../../../flow/flow.ts';
-import { tumbling } from '../../../flow/window-specs.ts';
+import { hopping, tumbling } from '../../../flow/window-specs.ts';
 import type { Topology } from '../topology.ts';
 import { explainTopology } from './explain-topology.ts';
 import { planTopology } from './plan-topology.ts';
@@ -264,6 +264,28 @@ test('what saved state depends on is told by node', () => {
   expect(other['c']).not.toBe(one['c']);
   expect(other['f-c-repartition']).toBe(one['f-c-repartition']);
   expect(wider['f-c-repartition']).not.toBe(one['f-c-repartition']);
+});
+
+test('windows that share panes are kept otherwise than those that do not', () => {
+  const build =
+    (everyMs: number, merge?: (left: number, right: number) => number) =>
+    (f: FlowBuilder): void => {
+      f.read(a)
+        .keyBy((row) => row.other)
+        .window(hopping(10, { every: everyMs }))
+        .aggregate('sum', {
+          init: () => 0,
+          add: (sum: number, row) => sum + row.n,
+          ...(merge && { merge }),
+        })
+        .write(out);
+    };
+  const keptOf = (everyMs: number, merge?: (left: number, right: number) => number): unknown =>
+    plan(build(everyMs, merge), { a: 2 }).stateFingerprint['sum'];
+  const plus = (left: number, right: number): number => left + right;
+  expect(keptOf(5, plus)).not.toBe(keptOf(5));
+  // Where there is nothing to share, a function more is no other state.
+  expect(keptOf(10, plus)).toBe(keptOf(10));
 });
 
 test('a topology is told in words', () => {

@@ -1,5 +1,6 @@
 /** What saved state depends on, as text by node: kind, settings that are data, partitions, and how keys choose them. */
 import type { PlanNode } from '../../../flow/plan.ts';
+import { panesOf } from '../operators/windows/create-window-aggregate.ts';
 import type { StreamStage } from '../topology.ts';
 import { partitionerText } from './partitioner-text.ts';
 
@@ -46,7 +47,11 @@ export function stateFingerprintOf(
 const NOT_SETTINGS: ReadonlySet<string> = new Set(['id', 'name', 'inputs', 'kind', 'isTable']);
 
 function settingsOf(node: PlanNode): string {
-  const settings = Object.entries(node).filter(([name]) => !NOT_SETTINGS.has(name));
+  const settings: [string, unknown][] = Object.entries(node).filter(
+    ([name]) => !NOT_SETTINGS.has(name),
+  );
+  // With a function that merges windows may share panes: then what is kept is another thing.
+  if (node.kind === 'windowAggregate') settings.push(['panes', panesOf(node)?.paneMs]);
   return JSON.stringify(Object.fromEntries(settings), (_key, value: unknown) => dataOf(value));
 }
 
