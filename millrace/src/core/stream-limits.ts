@@ -10,6 +10,8 @@ export const STREAM_COMMIT_INTERVAL_MS_MAX = 10_000;
 export const STREAM_SESSION_MS = 10_000;
 /** The broker aborts what a lost worker has open after so long: whoever takes over its tasks may have to wait for that. */
 export const STREAM_TRANSACTION_MS = 20_000;
+/** Calls of the program that take long make it longer, up to what Apache Kafka allows by itself. */
+export const STREAM_TRANSACTION_MS_MAX = 900_000;
 /** Records that wait in all inputs of a worker; one input has its share of it, within these bounds. */
 export const STREAM_BUFFER_BYTES = 64 * 1024 * 1024;
 export const STREAM_INPUT_BYTES_MIN = 256 * 1024;
@@ -25,6 +27,8 @@ export const STREAM_TURN_RECORDS_MAX = 8_192;
 export const STREAM_SLICE_MS = 20;
 /** A worker that restores some of its tasks, and has nothing to do in the others, waits so long for changelogs. */
 export const STREAM_TURN_WAIT_MS = 5;
+/** Timers of tasks by the wall clock are looked at no more often than this. */
+export const STREAM_TICK_MS = 10;
 /** The longest a worker without work sleeps. */
 export const STREAM_IDLE_MS = 1_000;
 /** Pauses between tries after a failure that can pass, doubling, and how long a flow goes on trying. */

@@ -139,14 +139,14 @@ async function settled(reader: ShopReader, prefix: string, count: number): Promi
   }
 }
 
-/** Runs two processes under `disturb`, and returns what is wrong with the results. */
+/** Runs a process for each of `workers` under `disturb`, and returns what is wrong with the results. */
 async function run(
-  workers: number,
+  workers: readonly number[],
   disturb: (processes: readonly FlowProcess[]) => Promise<void>,
 ): Promise<string[]> {
   const prefix = uniqueName('shop');
   await openShop(log, prefix);
-  const processes = ['a', 'b'].map((name) => new FlowProcess(prefix, name, workers));
+  const processes = workers.map((threads, at) => new FlowProcess(prefix, `p${at}`, threads));
   for (const each of processes) each.start();
   await Promise.all(processes.map(({ ready }) => ready));
   const feed = new Feed(prefix);
@@ -164,8 +164,8 @@ async function run(
   return wrong;
 }
 
-test('processes that are killed at random count, sum and join every order once', async () => {
-  const wrong = await run(0, async (processes) => {
+test('processes, of one thread or of several, that are killed at random count, sum and join every order once', async () => {
+  const wrong = await run([0, 2], async (processes) => {
     for (let kills = 0; kills < 4 * TIMES; kills++) {
       const victim = processes[kills % processes.length];
       await victim?.ready;
@@ -177,19 +177,8 @@ test('processes that are killed at random count, sum and join every order once',
   expect(wrong).toEqual([]);
 }, 300_000);
 
-test('threads share the work of a process, which is killed, too', async () => {
-  const wrong = await run(2, async (processes) => {
-    const [victim] = processes;
-    await env.timers.sleep(env.random.next() * 400);
-    await victim?.end('SIGKILL');
-    victim?.start();
-    await victim?.ready;
-  });
-  expect(wrong).toEqual([]);
-}, 300_000);
-
 test('a process that was stopped for longer than its session writes nothing when it wakes up', async () => {
-  const wrong = await run(0, async (processes) => {
+  const wrong = await run([0, 0], async (processes) => {
     const [zombie, other] = processes;
     await env.timers.sleep(env.random.next() * 200);
     zombie?.signal('SIGSTOP');

@@ -124,6 +124,10 @@ test('threads share the tasks, answer for them, and end when they are told to', 
     said += text;
   });
   const [code] = (await once(child, 'exit')) as [number | null];
-  expect(said).toBe('tasks 6 and 6, state of 50 customers, 0 faults\n');
+  const [first, second] = said.split('\n');
+  expect(first).toBe('tasks 6 and 6, state of 50 customers, 0 faults');
+  expect(second).toMatch(/^ML_USER_FUNCTION .*unlucky/);
+  // The fourth order of its partition.
+  expect(second).toMatch(/partition 1\b.*offset 3\b/);
   expect(code).toBe(0);
 });

@@ -207,6 +207,85 @@ test('a topic that goes, or grows, under a running flow stops it with its name',
   });
 });
 
+test('a topic that is made anew under a running flow stops it, too', async () => {
+  await onBroker(async ({ log, start }) => {
+    await createViews(log);
+    const first = start(hits);
+    await first.ready;
+    await log.deleteTopics(['views']);
+    await createViews(log);
+    expect(await errorOf(first.done)).toMatch(
+      /^ML_TOPIC_(?:CHANGED|MISSING) .*views|^ML_OFFSET_OUT_OF_RANGE .*views/,
+    );
+  });
+});
+
+test('records of repartition topics are deleted when they were read', async () => {
+  await onBroker(async ({ log, start, view, output }) => {
+    await createViews(log);
+    const running = start(hits);
+    await view(['a', 'b', 'c', 'd']);
+    await output(4);
+    const repartition = [0, 1].map((partition) => ({
+      topic: 'hits-per-page-repartition',
+      partition,
+    }));
+    expect(await log.offsets(repartition, 'beginning')).toEqual([0, 0]);
+    await log.env.timers.sleep(40_000);
+    await view(['a', 'b', 'c', 'd']);
+    await output(8);
+    await log.env.timers.sleep(1_000);
+    for (const beginning of await log.offsets(repartition, 'beginning'))
+      expect(beginning).toBeGreaterThan(0);
+    await running.stop();
+    const again = start(hits);
+    await view(['a', 'b', 'c', 'd']);
+    expect(await output(12)).toContain('d 3');
+    await again.stop();
+  });
+});
+
+test('commits wait for the calls of the program, in order', async () => {
+  await onBroker(async ({ log, start, view, output }) => {
+    const asking = flow('hits', (f) => {
+      f.read(topic('views', { value: json<{ page: string }>() }))
+        .mapAsync(
+          'ask',
+          async (seen) => {
+            await log.env.timers.sleep(seen.page === 'slow' ? 700 : 30);
+            return seen.page;
+          },
+          { concurrency: 4 },
+        )
+        .keyBy((page) => page)
+        .count('per-page')
+        .write(topic('hits', { value: json<number>(), create: { partitions: PARTITIONS } }));
+    });
+    await createViews(log);
+    const running = start(asking);
+    await view(['a', 'slow', 'a', 'b', 'slow', 'a', 'b', 'b']);
+    expect(await output(8)).toEqual(['a 1', 'a 2', 'a 3', 'b 1', 'b 2', 'b 3', 'slow 1', 'slow 2']);
+    await running.stop();
+    await running.done;
+  });
+});
+
+test('a call that never comes back stops the flow, and says which', async () => {
+  const waiting = flow('hits', (f) => {
+    f.read(topic('views', { value: json<{ page: string }>() }))
+      .map((seen) =>
+        seen.page === 'never' ? new Promise<string>(() => {}) : Promise.resolve(seen.page),
+      )
+      .write(topic('hits', { value: json<string>(), create: { partitions: PARTITIONS } }));
+  });
+  await onBroker(async ({ log, start, view }) => {
+    await createViews(log);
+    const running = start(waiting);
+    await view(['a', 'b', 'never', 'c']);
+    expect(await errorOf(running.done)).toMatch(/^ML_USER_FUNCTION .*have not come back/);
+  });
+});
+
 test('records that are gone before they were read stop the flow, and say how to go on', async () => {
   await onBroker(async ({ log, start, view, output }) => {
     await createViews(log);

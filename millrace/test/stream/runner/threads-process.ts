@@ -1,4 +1,5 @@
 /** `node threads-process.ts PROGRAM DIRECTORY`: a log in this process and a flow in two threads of it, which is fed, asked and audited. */
+import { fileURLToPath } from 'node:url';
 import { MillraceError } from '../../../src/core/errors.ts';
 import { realEnv } from '../../../src/core/real-env.ts';
 import { openEmbedded } from '../../../src/embedded-log.ts';
@@ -46,12 +47,33 @@ async function customers(): Promise<number> {
   return count;
 }
 
+/** What stops a flow in a thread is told with its class, its code and its place. */
+async function failure(): Promise<string> {
+  const failing = { path: fileURLToPath(new URL('./failing.ts', import.meta.url)), settings: {} };
+  const loaded = await loadProgram(failing, env.fs);
+  const flow = runFlow({
+    log,
+    plan: buildPlan(loaded.flow, {}),
+    program: failing,
+    dataDirectory: `${directory}/threads-state`,
+    workers: 2,
+    connection: { kind: 'port', port: () => log.port() },
+  });
+  try {
+    await flow.done;
+    return 'nothing';
+  } catch (error) {
+    return error instanceof MillraceError ? `${error.code} ${error.message}` : String(error);
+  }
+}
+
 const tasks = running.assignment()?.members.map((member) => member.tasks.length) ?? [];
 const known = await customers();
 await running.stop();
 await running.done;
+const failed = await failure();
 const faults = await audit(reader, 'shop', ORDERS);
 await log.close();
 process.stdout.write(
-  `tasks ${tasks.join(' and ')}, state of ${known} customers, ${faults.length} faults\n`,
+  `tasks ${tasks.join(' and ')}, state of ${known} customers, ${faults.length} faults\n${failed}\n`,
 );

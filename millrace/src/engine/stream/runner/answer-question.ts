@@ -4,8 +4,11 @@
  */
 import type { TopicPartition } from '../../../client/log.ts';
 import { MillraceError } from '../../../core/errors.ts';
-import type { StoredEntry } from '../state/store.ts';
-import type { TaskRun } from '../worker/task-run.ts';
+import type { ReadableStore, StoredEntry } from '../state/store.ts';
+import { readView } from '../views/read-view.ts';
+import type { ViewPage, ViewQuestion } from '../views/view-row.ts';
+import type { ViewSpec } from '../views/view-specs.ts';
+import { partitionKey, type TaskRun } from '../worker/task-run.ts';
 
 export type TaskQuestion =
   /** The value of a key. */
@@ -22,28 +25,75 @@ export type TaskQuestion =
       readonly from: unknown;
       readonly to: unknown;
       readonly limit: number;
-    };
+    }
+  | ViewQuestion;
 
 export interface TaskAnswer {
   readonly entries: readonly StoredEntry[];
   /** Of each input of the task: records before this offset are part of the answer, those from it on are not. */
   readonly reflects: readonly (TopicPartition & { readonly offset: number })[];
+  /** To questions about views; `entries` is empty then. */
+  readonly page?: ViewPage;
 }
 
-/** @throws {MillraceError} ML_USAGE: there is no such store */
-export function answerQuestion(run: TaskRun, question: TaskQuestion): TaskAnswer {
-  const view = run.task.state.committedView(question.store);
-  if (view === undefined) {
-    const names = run.task.state.stores.map(({ name }) => name).join(', ');
-    throw new MillraceError('ML_USAGE', `there is no store '${question.store}' in this task`, {
-      hint: names === '' ? 'The task has no state' : `It has ${names}`,
-      fields: { store: question.store },
-    });
-  }
+/** @throws {MillraceError} ML_USAGE: there is no such store; ML_VIEW_UNKNOWN, and what the functions of a view throw */
+export function answerQuestion(
+  run: TaskRun,
+  views: ReadonlyMap<string, ViewSpec>,
+  question: TaskQuestion,
+): TaskAnswer {
+  if (question.kind === 'view') return answerView(run, views, question);
+  const view = committed(run, question.store);
   const reflects = run.positions();
   if (question.kind === 'range')
     return { entries: view.range(question.from, question.to, question.limit), reflects };
   const { key, sub } = question;
   const value = view.get(key, sub);
   return { entries: value === undefined ? [] : [{ key, sub, value }], reflects };
+}
+
+function answerView(
+  run: TaskRun,
+  views: ReadonlyMap<string, ViewSpec>,
+  question: ViewQuestion,
+): TaskAnswer {
+  const spec = views.get(question.view);
+  if (spec === undefined) throw unknownView(question.view, [...views.keys()]);
+  const { rows, next } = readView(spec, committed(run, spec.store), question);
+  const changelog = run.task.changelogs.find(({ store }) => store === spec.store);
+  const position =
+    changelog === undefined
+      ? undefined
+      : run.changelogEnds.get(partitionKey(changelog.topic, changelog.partition));
+  return {
+    entries: [],
+    reflects: run.positions(),
+    page: {
+      rows,
+      next,
+      position: position ?? 0,
+      watermark: run.committedTime,
+      committedAt: run.committedAt,
+    },
+  };
+}
+
+export function unknownView(view: string, names: readonly string[]): MillraceError {
+  return new MillraceError('ML_VIEW_UNKNOWN', `the flow has no view '${view}'`, {
+    hint:
+      names.length === 0
+        ? 'It has no tables and no windows, so there is nothing to show'
+        : `It has ${names.join(', ')}`,
+    fields: { view },
+  });
+}
+
+function committed(run: TaskRun, store: string): ReadableStore {
+  const view = run.task.state.committedView(store);
+  if (view !== undefined) return view;
+  const names = run.task.state.stores.map(({ name }) => name).join(', ');
+  throw new MillraceError('ML_USAGE', `there is no store '${store}' in this task`, {
+    hint: names === '' ? 'The task has no state' : `It has ${names}`,
+    fields: { store },
+  });
 }

@@ -2,6 +2,7 @@
 import type { Log } from '../../../client/log.ts';
 import { MillraceError } from '../../../core/errors.ts';
 import type { TaskId, Topology } from '../topology.ts';
+import { viewsOf } from '../views/view-specs.ts';
 import { taskName } from '../worker/assign-tasks.ts';
 import { StreamWorker } from '../worker/stream-worker.ts';
 import type { CommitStep, WorkerEvent } from '../worker/worker-types.ts';
@@ -22,6 +23,7 @@ export interface LocalWorkerOptions {
 export function startLocalWorker(options: LocalWorkerOptions): WorkerHandle {
   const { log, topology, settings, onEvent, atStep } = options;
   const flow = topology.plan.name;
+  const views = viewsOf(topology);
   const opener = new TaskOpener(log.env, topology, settings);
   const worker = new StreamWorker({
     log,
@@ -56,7 +58,7 @@ export function startLocalWorker(options: LocalWorkerOptions): WorkerHandle {
       const run = worker.task(id);
       if (run?.isRestored !== true) return Promise.reject(elsewhere(flow, id));
       return new Promise((resolve) => {
-        resolve(answerQuestion(run, question));
+        resolve(answerQuestion(run, views, question));
       });
     },
   };

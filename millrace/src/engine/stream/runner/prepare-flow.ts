@@ -64,7 +64,7 @@ export function sourceTopics(plan: Plan): string[] {
   );
 }
 
-function sinkTopics(plan: Plan): string[] {
+export function sinkTopics(plan: Plan): string[] {
   const { onError } = plan;
   return unique([
     ...plan.nodes.map((node) => (node.kind === 'write' ? node.sink.topic?.name : undefined)),

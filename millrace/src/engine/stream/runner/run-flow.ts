@@ -9,6 +9,7 @@ import {
   STREAM_SESSION_MS,
   STREAM_TOPIC_CHECK_MS,
   STREAM_TRANSACTION_MS,
+  STREAM_TRANSACTION_MS_MAX,
   STREAM_USED_MS,
   STREAM_WORKERS_MAX,
 } from '../../../core/stream-limits.ts';
@@ -191,7 +192,7 @@ class FlowRun implements RunningFlow {
       from: from ?? 'beginning',
       commitIntervalMs: commitIntervalMs ?? STREAM_COMMIT_INTERVAL_MS,
       sessionMs: sessionMs ?? STREAM_SESSION_MS,
-      transactionMs: STREAM_TRANSACTION_MS + longestCallMs(plan),
+      transactionMs: transactionMs(plan),
       partitions,
     };
   }
@@ -250,10 +251,10 @@ async function passing(work: Promise<void>): Promise<void> {
   }
 }
 
-/** A transaction may have to wait for calls of the program that wait themselves. */
-function longestCallMs(plan: RunFlowOptions['plan']): number {
+/** A transaction may have to wait for calls of the program that wait themselves; brokers allow no more than a bound. */
+function transactionMs(plan: RunFlowOptions['plan']): number {
   let longest = 0;
   for (const node of plan.nodes)
     if (node.kind === 'asyncMap') longest = Math.max(longest, node.timeoutMs * node.attempts);
-  return Number.isFinite(longest) ? longest : 0;
+  return Math.min(STREAM_TRANSACTION_MS + longest, STREAM_TRANSACTION_MS_MAX);
 }

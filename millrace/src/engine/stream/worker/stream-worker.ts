@@ -10,7 +10,7 @@
  * Source: KIP-447 (one transaction per thread, fenced by the generation of the group), KIP-345 (static members).
  */
 import { refusedWith } from '../../../client/kafka/refusal.ts';
-import type { LogProducer, LogReader } from '../../../client/log.ts';
+import type { LogProducer, LogReader, TopicPartition } from '../../../client/log.ts';
 import type { Env } from '../../../core/env.ts';
 import { MillraceError } from '../../../core/errors.ts';
 import {
@@ -23,6 +23,7 @@ import {
   STREAM_RETRY_MS_MIN,
   STREAM_RETRY_MS_TOTAL,
   STREAM_SLICE_MS,
+  STREAM_TICK_MS,
   STREAM_TURN_WAIT_MS,
   STREAM_UNSENT_BYTES_MAX,
 } from '../../../core/stream-limits.ts';
@@ -210,7 +211,7 @@ export class StreamWorker {
     const untilCommit = this.#isDirty
       ? this.#commitDueMs - this.#env.clock.monotonicMs()
       : STREAM_IDLE_MS;
-    const untilTick = nextTickMs - this.#env.clock.nowMs();
+    const untilTick = Math.max(STREAM_TICK_MS, nextTickMs - this.#env.clock.nowMs());
     return Math.max(0, Math.min(untilCommit, untilTick, STREAM_IDLE_MS));
   }
 
@@ -270,11 +271,11 @@ export class StreamWorker {
       all.length === 0 ? undefined : { group: this.#share.identity, offsets: all },
     );
     await this.#step('committed');
-    for (const [index, run] of runs.entries()) {
-      run.committed(offsets[index] ?? [], ({ topic, partition }) =>
-        producer.nextOffset(topic, partition),
-      );
-    }
+    const nowMs = this.#env.clock.nowMs();
+    const nextOffset = ({ topic, partition }: TopicPartition): number | undefined =>
+      producer.nextOffset(topic, partition);
+    for (const [index, run] of runs.entries())
+      run.committed(offsets[index] ?? [], nextOffset, nowMs);
     this.#settling = Promise.all(runs.map((run) => run.task.state.settled()));
     // The next commit is told.
     this.#settling.catch(() => {});
@@ -292,13 +293,20 @@ export class StreamWorker {
     this.#tasks.purge();
   }
 
-  /** Waits for the promises of the program; nothing new is admitted meanwhile. */
+  /** Waits for the promises of the program, in all tasks; nothing new is admitted meanwhile. */
   async #drain(): Promise<void> {
-    for (const run of this.#tasks.running()) {
-      while (run.task.pending > 0) {
-        await this.#untilWoken();
-        run.task.process(0);
+    for (;;) {
+      let pending = 0;
+      for (const { task } of this.#tasks.running()) {
+        // What has come is put out.
+        task.process(0);
+        pending += task.pending;
       }
+      if (pending === 0) return;
+      await this.#untilWoken(STREAM_IDLE_MS);
+      // A call that never comes back is told there.
+      const nowMs = this.#env.clock.nowMs();
+      for (const { task } of this.#tasks.running()) if (task.pending > 0) task.tick(nowMs);
     }
   }
 
@@ -435,17 +443,20 @@ export class StreamWorker {
     this.#tasks.wake();
   }
 
-  #untilWoken(): Promise<void> {
+  #untilWoken(waitMs: number): Promise<void> {
     if (this.#woken) {
       this.#woken = false;
       return Promise.resolve();
     }
     return new Promise((resolve) => {
-      this.#onWake = () => {
+      const end = (): void => {
+        timer.cancel();
         this.#onWake = undefined;
         this.#woken = false;
         resolve();
       };
+      const timer = this.#env.timers.after(waitMs, end);
+      this.#onWake = end;
     });
   }
 

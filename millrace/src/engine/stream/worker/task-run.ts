@@ -34,6 +34,10 @@ export class TaskRun {
   readonly changelogEnds = new Map<string, number>();
   /** Of the state, at the last commit. */
   committedBytes = 0;
+  /** T at the last commit. */
+  committedTime = Number.NEGATIVE_INFINITY;
+  /** Of the last commit, by the wall clock; undefined: there was none yet. */
+  committedAt: number | undefined;
   #turnRecords = TURN_RECORDS_FIRST;
 
   constructor(task: StreamTask) {
@@ -89,6 +93,7 @@ export class TaskRun {
   committed(
     offsets: readonly (TopicPartition & { readonly offset: number })[],
     nextOffset: (changelog: TopicPartition) => number | undefined,
+    nowMs: number,
   ): void {
     for (const { topic, partition, offset } of offsets) {
       const input = this.inputs.get(partitionKey(topic, partition));
@@ -101,6 +106,8 @@ export class TaskRun {
       if (next !== undefined) this.changelogEnds.set(partitionKey(topic, partition), next);
     }
     this.task.committed(nextOffset);
+    this.committedTime = this.task.watermark;
+    this.committedAt = nowMs;
     this.committedBytes = this.task.state.bytes;
   }
 

@@ -294,6 +294,7 @@ export class WorkerTasks {
     }
     run.task.begin(known);
     run.isRestored = true;
+    run.committedTime = run.task.watermark;
     run.committedBytes = run.task.state.bytes;
   }
 
