@@ -4,7 +4,6 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Windowed } from '../../../src/core/key-order.ts';
 import { createOperator } from '../../../src/engine/stream/operators/create-operator.ts';
-import { storedRows } from '../../../src/engine/stream/operators/stored-rows.ts';
 import type { WindowSpec } from '../../../src/flow/windows.ts';
 import { listNode } from '../nodes.ts';
 import { memoryStores } from '../memory-stores.ts';
@@ -259,36 +258,6 @@ describe.each(CASES)('$name windows', ({ kind, listsOf }) => {
     );
   });
 });
-
-test.each(CASES)(
-  'what is stored of $name windows tells those that are open',
-  ({ kind, listsOf }) => {
-    const emits = fc.constantFrom('close' as const, 'changes' as const);
-    fc.assert(
-      fc.property(kind, inputs, emits, (spec, records, emit) => {
-        const node = listsOf(spec, emit);
-        const all = new OracleStores();
-        const harness = new OperatorHarness(node, createOperator, { stores: all });
-        const arrivals = arrivalsOf(records, 0);
-        for (const { key, value, time, watermark } of arrivals)
-          harness.jumpTo(watermark).send(key, value, time);
-        const found = ['a', 'b'].flatMap((key) => {
-          const entries: { readonly sub: number; readonly value: unknown }[] = [];
-          all.store({ name: node.name }).scan(key, -END, END, (sub, value) => {
-            entries.push({ sub, value });
-          });
-          return storedRows(node, key, entries) ?? [];
-        });
-        expect(found.map((row) => resultOf({ ...row, old: undefined })).sort(byWindow)).toEqual(
-          expected(spec, arrivals)
-            .filter(({ closesAt }) => closesAt > harness.watermark)
-            .map(({ at, values, time }) => ({ at, values, time })),
-        );
-      }),
-      RUNS,
-    );
-  },
-);
 
 test('sessions of records that are not late are runs without gaps', () => {
   fc.assert(

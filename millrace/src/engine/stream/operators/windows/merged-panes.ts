@@ -10,7 +10,7 @@ export type Merge = (left: unknown, right: unknown) => unknown;
  * @returns undefined: there are none
  */
 export function mergePanes(
-  store: Pick<Store<WindowState>, 'scan'>,
+  store: Store<WindowState>,
   merge: Merge,
   key: unknown,
   from: number,

@@ -14,8 +14,8 @@ import { type Merge, mergePanes } from './merged-panes.ts';
 import { WindowAggregate } from './window-aggregate.ts';
 import type { WindowState } from './window-state.ts';
 
-export const LEFT = 0;
-export const RIGHT = 1;
+const LEFT = 0;
+const RIGHT = 1;
 
 export class SlidingPanes extends WindowAggregate {
   private readonly sizeMs: number;
