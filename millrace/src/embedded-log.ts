@@ -16,6 +16,8 @@ export type EmbeddedLogOptions = Omit<ServedBrokerOptions, 'env'>;
 
 export interface EmbeddedLog extends Log {
   readonly broker: Pick<ServedBroker, 'dataDir' | 'clusterId' | 'address'>;
+  /** One more connection to the broker, for what speaks its protocol in this thread. */
+  connect(): Connection;
   /** For one thread, which makes a log of it with `connectPort`. The port ends with this log, or with the thread. */
   port(): MessagePort;
 }
@@ -31,17 +33,18 @@ export interface EmbeddedLog extends Log {
 export async function openEmbedded(env: Env, options: EmbeddedLogOptions): Promise<EmbeddedLog> {
   const broker = await openServedBroker({ ...options, env });
   const serve = (connection: Connection): void => broker.serve(connection, IN_PROCESS_ADDRESS);
+  const connect = (): Connection => {
+    const [client, server] = connectionPair(env.timers, 'in-process');
+    serve(server);
+    return client;
+  };
   const closePorts: (() => void)[] = [];
   const staysAlive = new AbortController();
   try {
     const log = await connectLog(env, {
       label: options.dataDir,
       bootstrap: [IN_PROCESS_ADDRESS],
-      connect: async () => {
-        const [client, server] = connectionPair(env.timers, 'in-process');
-        serve(server);
-        return client;
-      },
+      connect: async () => connect(),
       onClosed: async () => {
         staysAlive.abort();
         for (const close of closePorts) close();
@@ -55,7 +58,11 @@ export async function openEmbedded(env: Env, options: EmbeddedLogOptions): Promi
       closePorts.push(() => accepting.close());
       return accepting.port;
     };
-    return Object.assign(log, { broker: { dataDir, clusterId, address }, port });
+    return Object.assign(log, {
+      broker: { dataDir, clusterId, address },
+      connect,
+      port,
+    });
   } catch (error) {
     await broker.close();
     throw error;

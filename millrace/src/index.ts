@@ -1,5 +1,5 @@
 /**
- * `millrace`: the language of flows. A program exports a flow; `millrace run` runs it.
+ * `millrace`: the language of flows. A program exports a flow, which `millrace run` runs; or it opens a Millrace, and runs its flows itself.
  */
 export { files } from './connect/files/files.ts';
 export { avro } from './connect/topics/avro-serde.ts';
@@ -13,8 +13,22 @@ export {
   type TopicOptions,
   type TopicTime,
 } from './connect/topics/topic.ts';
+export type { Logger, LogFields } from './core/log.ts';
 export { desc, type Descending, type Key, type SortKey } from './core/key-order.ts';
 export { type ErrorCode, MillraceError } from './core/errors.ts';
+export type { ConsumeFrom, ConsumeOptions, Consumption } from './door/consumption.ts';
+export type { FlowHandle, FlowRunOptions, RunUntilOptions } from './door/flow-handle.ts';
+export type { Millrace } from './door/millrace.ts';
+export type {
+  ConsumedRecord,
+  NewRecord,
+  RecordHeaderField,
+  RecordPlace,
+  TopicGiven,
+} from './door/records.ts';
+export type { Admin, NewTopic, PartitionDetails, TopicDetails } from './door/topic-admin.ts';
+export type { JobSummary } from './engine/batch/job/job-summary.ts';
+export type { FlowEvent, FlowMetrics } from './engine/stream/runner/flow-types.ts';
 export type { Counter, FlowBuilder, IterateOptions } from './flow/builder.ts';
 export type { ColumnValue } from './flow/columns.ts';
 export {
@@ -90,6 +104,12 @@ export {
   type WindowOptions,
 } from './flow/window-specs.ts';
 export type { Windowed, WindowSpec } from './flow/windows.ts';
+export {
+  connectMillrace,
+  type ConnectMillraceOptions,
+  openMillrace,
+  type OpenMillraceOptions,
+} from './open-millrace.ts';
 export type { Document } from './connect/files/read-documents.ts';
 export {
   openTable,

@@ -20,6 +20,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   engine: ['core', 'flow', 'client'],
   connect: ['core', 'flow', 'client'],
   events: ['core', 'flow', 'client'],
+  // What a program holds that has opened a Millrace: it brings the log, the language and the engines together.
+  door: ['core', 'flow', 'client', 'engine', 'connect'],
   testing: [
     'core',
     'wire',
@@ -46,6 +48,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'engine',
     'connect',
     'events',
+    'door',
     'testing',
   ],
   cli: [

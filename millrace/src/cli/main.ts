@@ -217,9 +217,27 @@ function addPrograms(program: Command): void {
     .option('--flow <name>', 'which flow, when the program exports several')
     .option('--memory <size>', 'as for run: joins are chosen by it (default: 512MB)')
     .option('--partitions <count>', 'as for run')
-    .option(BROKERS, BROKERS_HELP)
+    .option('--until <position>', 'show the run with an end, as for run')
+    .option(DATA, PROGRAM_DATA_HELP)
+    .option(BROKERS, PROGRAM_BROKERS_HELP)
     .option('--json', 'print JSON')
     .action(async (path, options) => (await import('./plan.ts')).plan(path, options));
+  program
+    .command('reset <program>')
+    .description(
+      'let a flow over topics begin anew: deletes its offsets, its own topics and its state',
+    )
+    .option(
+      '-t, --to <position>',
+      'where it begins: beginning, latest, a time or an age (default: beginning)',
+    )
+    .option('-y, --yes', 'do not ask')
+    .addOption(setOption())
+    .option('--flow <name>', 'which flow, when the program exports several')
+    .option(DATA, PROGRAM_DATA_HELP)
+    .option(BROKERS, PROGRAM_BROKERS_HELP)
+    .option('--json', 'print what was deleted as JSON')
+    .action(async (path, options) => (await import('./reset.ts')).reset(path, options));
 }
 
 const PROGRAM_BROKERS_HELP =

@@ -220,6 +220,15 @@ export const CLI_FETCH_FEW_BYTES = 64 * 1024;
 /** Output that is collected before it is written, while more is at hand. */
 export const CLI_OUTPUT_BYTES = 64 * 1024;
 
+// door ------------------------------------------------------------------------------------------------------------
+
+/** How many partitions a topic has is asked again after so long: they may become more. */
+export const PRODUCE_TOPIC_MS = 10_000;
+/** How long a loop over records waits before it looks whether there is something else to do. */
+export const CONSUME_WAIT_MS = 500;
+/** A member of a group commits what it has taken so often, unless it says otherwise. */
+export const CONSUME_COMMIT_MS = 1_000;
+
 // broker/transactions ---------------------------------------------------------------------------------------------
 
 /** Transactional ids that are remembered at the same time; more are refused until old ones expire. */

@@ -1,0 +1,116 @@
+/** The front door of the library: a Millrace in this process, on a directory; or a connection to brokers. What is behind is loaded when it is called. */
+import { resolve } from 'node:path';
+import type { Connection, Env } from './core/env.ts';
+import { type Logger, silentLogger } from './core/log.ts';
+import { realEnv } from './core/real-env.ts';
+import type { Millrace } from './door/millrace.ts';
+
+export interface OpenMillraceOptions {
+  /** Everything is kept there; created when absent. Relative to the working directory of the process. */
+  readonly dir: string;
+  /** Where Kafka clients reach it, too: by default 127.0.0.1 and a port that the system chooses. Default false: nowhere. */
+  readonly kafka?: { readonly host?: string; readonly port?: number } | false;
+  /** Allows to listen beyond this machine although everybody who reaches the port may read and write. Default false. */
+  readonly insecure?: boolean;
+  /** Of the broker, by name, as in docs/reference/settings.md. */
+  readonly settings?: Readonly<Record<string, string | number | boolean>>;
+  /** Default: says nothing. */
+  readonly logger?: Logger;
+  /** The device failed and nothing more can be acknowledged: end the process. Default: throws, which ends it. */
+  readonly onFatal?: (error: unknown) => void;
+}
+
+export interface ConnectMillraceOptions {
+  /** `host:port`, several of them with commas between: a Millrace, or Apache Kafka. Default 127.0.0.1:9092. */
+  readonly brokers?: string;
+  /** Where flows keep their state on this machine. Default ./millrace-data. */
+  readonly dir?: string;
+  /** What the brokers call this program in their logs. Default `millrace`. */
+  readonly clientId?: string;
+  /** Default: says nothing. */
+  readonly logger?: Logger;
+}
+
+/**
+ * Opens a Millrace in this process, without sockets unless they are asked for. It is the only one on its directory, and keeps the process
+ * alive until it is closed. What was acknowledged survives whatever ends the process.
+ * @throws {MillraceError} ML_DIR_LOCKED, ML_CONFIG_INVALID, ML_INSECURE_BIND, ML_ADDRESS_IN_USE, ML_PERMISSION, ML_DISK_FULL,
+ * ML_STATE_DAMAGED, ML_DATA_NEWER
+ * @example
+ * await using millrace = await openMillrace({ dir: './data' });
+ * await millrace.produce('greetings', { key: 'en', value: 'hello' });
+ * for await (const { key, value } of millrace.consume('greetings', { until: 'now' })) process.stdout.write(`${key}: ${value}\n`);
+ */
+export async function openMillrace(options: OpenMillraceOptions): Promise<Millrace> {
+  const { kafka = false, insecure, settings, logger = silentLogger, onFatal } = options;
+  const [{ openEmbedded }, { makeMillrace }, { IN_PROCESS_ADDRESS }] = await Promise.all([
+    import('./embedded-log.ts'),
+    import('./door/millrace.ts'),
+    import('./client/port-log.ts'),
+  ]);
+  const env = realEnv();
+  const log = await openEmbedded(env, {
+    dataDir: options.dir,
+    logger,
+    ...(kafka === false ? {} : { kafka: { host: '127.0.0.1', port: 0, ...kafka } }),
+    ...(insecure === undefined ? {} : { insecure }),
+    ...(settings === undefined ? {} : { settings }),
+    ...(onFatal === undefined ? {} : { onFatal }),
+  });
+  const { address, dataDir } = log.broker;
+  return makeMillrace({
+    log,
+    logger,
+    kafka: address === undefined ? undefined : addressText(address),
+    dataDirectory: dataDir,
+    connection: { kind: 'port', port: () => log.port() },
+    batch: {
+      env: withoutSockets(env, () => log.connect()),
+      brokers: addressText(IN_PROCESS_ADDRESS),
+    },
+  });
+}
+
+/**
+ * Connects to brokers, of Millrace or of Apache Kafka (2.4 or newer): the same as `openMillrace`, with the log elsewhere.
+ * @throws {MillraceError} ML_CONNECT_FAILED, ML_USAGE for addresses that are none
+ * @example
+ * await using millrace = await connectMillrace({ brokers: '127.0.0.1:9092' });
+ * const names = await millrace.admin.topics();
+ */
+export async function connectMillrace(options: ConnectMillraceOptions = {}): Promise<Millrace> {
+  const { brokers = '127.0.0.1:9092', dir = './millrace-data', clientId } = options;
+  const [{ connectKafka }, { makeMillrace }] = await Promise.all([
+    import('./client/kafka/kafka-log.ts'),
+    import('./door/millrace.ts'),
+  ]);
+  const env = realEnv();
+  const log = await connectKafka(env, {
+    brokers,
+    ...(clientId === undefined ? {} : { clientId }),
+  });
+  return makeMillrace({
+    log,
+    logger: options.logger ?? silentLogger,
+    kafka: brokers,
+    dataDirectory: resolve(dir),
+    connection: { kind: 'brokers', brokers },
+    batch: { env, brokers },
+  });
+}
+
+/** A machine on which the log of this process is the only thing that can be connected to. */
+function withoutSockets(env: Env, connect: () => Connection): Env {
+  const { net } = env;
+  return {
+    ...env,
+    net: {
+      listen: (options, onConnection) => net.listen(options, onConnection),
+      connect: async () => connect(),
+    },
+  };
+}
+
+function addressText({ host, port }: { readonly host: string; readonly port: number }): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
