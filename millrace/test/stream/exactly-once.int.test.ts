@@ -190,3 +190,15 @@ test('a process that was stopped for longer than its session writes nothing when
   });
   expect(wrong).toEqual([]);
 }, 300_000);
+
+test('a broker that is killed and comes back is met again, and nothing is lost or done twice', async () => {
+  if (broker.kind !== 'millrace') return;
+  const wrong = await run([0, 0], async () => {
+    for (let kills = 0; kills < 2 * TIMES; kills++) {
+      await env.timers.sleep(300 + env.random.next() * 300);
+      await broker.kill('SIGKILL');
+      await broker.restart();
+    }
+  });
+  expect(wrong).toEqual([]);
+}, 300_000);
