@@ -300,7 +300,8 @@ export class DiskSection {
     if (whole > 0) return { rows: rows.slice(0, whole), next };
     const { key } = rows[0] as DiskRow;
     const all = this.readKey(key, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY);
-    return { rows: all, next: `${next}\0` };
+    // Behind the number that follows the key in all its rows.
+    return { rows: all, next: `${next}\xff` };
   }
 
   /** Shows what is due at from <= time <= until, in order. @returns the first time after that */

@@ -70,6 +70,7 @@ export class DiskState extends MemoryState {
     if (target === undefined) return super.restored(store, checkpoint);
     this.check();
     await this.saved();
+    if (!target.isRestoring && target.checkpoint === checkpoint) return undefined;
     await this.disk.write((row) => target.writeRestored(row, checkpoint));
     target.restored(checkpoint);
     return undefined;

@@ -75,6 +75,11 @@ export class DiskStore<V = unknown> extends StateStore<V> {
     return this.section.checkpoint;
   }
 
+  /** Something was restored that is not on disk. */
+  get isRestoring(): boolean {
+    return this.restoring.size > 0;
+  }
+
   /** Entries that the disk is to be told. */
   get unsavedEntries(): number {
     return this.unsaved.length;
