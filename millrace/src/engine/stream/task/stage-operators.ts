@@ -11,7 +11,7 @@ import type { Operator, OperatorContext, ReadableTable, Receiver } from '../oper
 import type { Exchange, StageNode, StreamStage } from '../topology.ts';
 import { NodeContext, type TaskHost } from './node-context.ts';
 import { Outlet } from './outlet.ts';
-import { resultDelayMs, StageTime, type TimeLevel } from './stage-time.ts';
+import { hasTimedResults, resultDelayMs, StageTime, type TimeLevel } from './stage-time.ts';
 
 export type CreateOperator = (context: OperatorContext, role: StageNode['role']) => Operator;
 
@@ -30,6 +30,8 @@ export interface StageOperator {
   readonly outlet: Outlet;
   readonly level: TimeLevel;
   readonly delayMs: number;
+  /** It puts something out when T comes. */
+  readonly hasTimed: boolean;
   readonly context: NodeContext;
 }
 
@@ -105,11 +107,14 @@ export class StageOperators {
     return Math.min(known.level.now, behind) - known.delayMs;
   }
 
-  /** What that will be when what waits comes out by itself; Infinity: nothing does. */
+  /**
+   * What that will be when what waits comes out by itself, and not more; Infinity: nothing does. Some is due one millisecond behind its
+   * time: until it is there, T must not come to the end of a window that has that time last.
+   */
   until(from: StageNode): number {
     const known = this.#byName.get(nameOf(from));
     const delayMs = known === undefined ? 0 : known.level.delayMs + known.delayMs;
-    return this.time.wanted - delayMs;
+    return this.time.wanted - delayMs - 1;
   }
 
   get isFull(): boolean {
@@ -168,7 +173,7 @@ export class StageOperators {
 
   #openTable(exchange: Exchange): void {
     if (exchange.table === undefined) return;
-    const level = this.time.level(0, []);
+    const level = this.time.level(0, 0, []);
     const node = exchange.table;
     this.#tables.set(
       exchange,
@@ -188,7 +193,8 @@ export class StageOperators {
         operator.resume === undefined ? level.holders : [...level.holders, operator],
       ),
     );
-    const level = this.time.level(delayMs, [...holders]);
+    const depths = before.map(({ level, hasTimed }) => level.depth + (hasTimed ? 1 : 0));
+    const level = this.time.level(delayMs, Math.max(0, ...depths), [...holders]);
     const tables = this.#tablesOf(node, at);
     const made = this.#make(node, { name: node.name, role: at.role, tables, level });
     this.#byName.set(nameOf(at), made);
@@ -215,7 +221,9 @@ export class StageOperators {
       host: this.#options.host,
     });
     const operator = this.#options.createOperator(context, role);
-    const entry = { name, operator, outlet, level, delayMs: resultDelayMs(node), context };
+    const delayMs = resultDelayMs(node);
+    const hasTimed = hasTimedResults(node);
+    const entry = { name, operator, outlet, level, delayMs, hasTimed, context };
     this.all.push(entry);
     if (!TIMELESS.has(node.kind)) level.timed.push(operator);
     return entry;

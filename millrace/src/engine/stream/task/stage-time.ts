@@ -1,9 +1,11 @@
 /**
- * T of each operator of a task. All would have the task's, but for two things:
+ * T of each operator of a task. All would have the task's, but for three things:
  *
+ * - T comes to what is behind after the results that it has brought about: those of a timer are from the time between the T before and
+ *   this one, and in time for a window behind it.
  * - Results of windows come late: one that is closed at T has the time of its last record. Whoever is behind has a T that is as much
  *   smaller as such results can be late, so that none of them is too late there (a window over windows, in the same task or behind an
- *   exchange). And T comes to what is behind after the results that it has brought about.
+ *   exchange).
  * - Behind records that wait for promises T stays where it was when they came (`Operator.timeBehind`).
  *
  * Operators with the same T share a level. Levels are in the order of the records.
@@ -19,13 +21,16 @@ export class TimeLevel {
   now = Number.NEGATIVE_INFINITY;
   /** How much later than at the inputs of the task. */
   readonly delayMs: number;
+  /** So many operators are before it, one behind the other, that put something out when T comes. */
+  readonly depth: number;
   /** What is before it, and may have records that wait. */
   readonly holders: readonly Operator[];
   /** What has something to do when T comes. */
   readonly timed: Operator[] = [];
 
-  constructor(delayMs: number, holders: readonly Operator[]) {
+  constructor(delayMs: number, depth: number, holders: readonly Operator[]) {
     this.delayMs = delayMs;
+    this.depth = depth;
     this.holders = holders;
   }
 
@@ -46,24 +51,25 @@ export class StageTime {
   /** Something was due since it was asked last. */
   hasAdvanced = false;
   readonly #levels: TimeLevel[] = [];
-  /** All but those of later windows. */
+  /** Those to which T comes with the record. */
   readonly #direct: TimeLevel[] = [];
-  /** Levels with a T of their own that comes behind the results. */
-  readonly #delayed: TimeLevel[] = [];
 
   /** Levels are asked for in the order of the records. */
-  level(delayMs: number, holders: readonly Operator[]): TimeLevel {
+  level(delayMs: number, depth: number, holders: readonly Operator[]): TimeLevel {
     const known = this.#levels.find(
       (level) =>
         level.delayMs === delayMs &&
+        level.depth === depth &&
         level.holders.length === holders.length &&
         level.holders.every((holder) => holders.includes(holder)),
     );
     if (known !== undefined) return known;
-    const level = new TimeLevel(delayMs, holders);
+    const level = new TimeLevel(delayMs, depth, holders);
     this.#levels.push(level);
-    this.#levels.sort((a, b) => a.delayMs - b.delayMs || a.holders.length - b.holders.length);
-    (delayMs === 0 ? this.#direct : this.#delayed).push(level);
+    this.#levels.sort(
+      (a, b) => a.delayMs - b.delayMs || a.depth - b.depth || a.holders.length - b.holders.length,
+    );
+    if (depth === 0) this.#direct.push(level);
     return level;
   }
 
@@ -85,7 +91,7 @@ export class StageTime {
   /** Behind a record, or whatever else has happened: does what is due, in the order of the records. */
   settle(): void {
     for (const level of this.#levels) {
-      if (this.isWaiting || level.delayMs > 0) {
+      if (this.isWaiting || level.depth > 0) {
         const target = level.target(this.now);
         if (target > level.now) level.now = target;
       }
@@ -116,5 +122,13 @@ export function resultDelayMs(node: PlanNode): number {
   }
   if (node.kind === 'windowJoin' && node.type !== 'inner')
     return Math.max(node.beforeMs, node.afterMs) + node.graceMs;
-  return node.kind === 'pattern' ? (node.pattern.withinMs ?? 0) : 0;
+  // What has a time waits until T has passed that.
+  return node.kind === 'pattern' ? Math.max(node.pattern.withinMs ?? 0, 1) : 0;
+}
+
+/** Whether a node puts something out when T comes to it. */
+export function hasTimedResults(node: PlanNode): boolean {
+  if (node.kind === 'process') return node.onTimer !== undefined;
+  if (node.kind === 'table') return node.ttlMs !== undefined;
+  return resultDelayMs(node) > 0;
 }
