@@ -150,6 +150,16 @@ export const ERRORS = {
     retriable: true,
     hint: 'Join the group again, and read from the offsets that it has committed',
   },
+  ML_HTTP_BUSY: {
+    summary: 'There are as many subscriptions as one process serves',
+    retriable: true,
+    hint: 'Ask another process of the flow, or close subscriptions that nobody needs',
+  },
+  ML_HTTP_REQUEST: {
+    summary: 'An HTTP request is none that is served here',
+    retriable: false,
+    hint: 'docs/reference/http.md lists the requests',
+  },
   ML_INPUT_MALFORMED: {
     summary: 'A record of the input cannot be decoded',
     retriable: false,
@@ -342,6 +352,36 @@ export const ERRORS = {
     summary: 'A value cannot go from one task to another',
     retriable: false,
     hint: 'Use plain data: objects, arrays, strings, numbers, bigints, booleans, dates, bytes, Map, Set, null, undefined',
+  },
+  ML_VIEW_MOVING: {
+    summary: 'What was asked for is moving to another process, or is being restored',
+    retriable: true,
+    hint: 'Ask again in a moment; `GET /flows/<flow>` shows how far it is',
+  },
+  ML_VIEW_REQUEST: {
+    summary: 'A question about a view cannot be understood',
+    retriable: false,
+    hint: 'The message says what is wrong with it; docs/how-to/query-views.md has examples of all questions',
+  },
+  ML_VIEW_SLOW: {
+    summary: 'A subscriber did not take what it was sent',
+    retriable: true,
+    hint: 'Read faster, or subscribe to fewer keys; then subscribe again behind the last event, with Last-Event-ID',
+  },
+  ML_VIEW_UNFOLLOWED: {
+    summary: 'The changes of this view cannot be followed',
+    retriable: false,
+    hint: 'Ask it by key or range; the message says what can be followed instead',
+  },
+  ML_VIEW_UNKNOWN: {
+    summary: 'There is no flow, or no view, of that name',
+    retriable: false,
+    hint: 'Look for the name with `GET /flows` and `GET /flows/<flow>/views`',
+  },
+  ML_VIEW_UNREACHABLE: {
+    summary: 'The process that has the answer cannot be asked',
+    retriable: true,
+    hint: 'Start every process of the flow with --http, on addresses that reach one another',
   },
   ML_WIRE_MALFORMED: {
     summary: 'Bytes that are not the message they claim to be',

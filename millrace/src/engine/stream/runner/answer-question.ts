@@ -7,7 +7,7 @@ import { MillraceError } from '../../../core/errors.ts';
 import type { ReadableStore, StoredEntry } from '../state/store.ts';
 import { readView } from '../views/read-view.ts';
 import type { ViewPage, ViewQuestion } from '../views/view-row.ts';
-import type { ViewSpec } from '../views/view-specs.ts';
+import type { ViewSpec } from '../views/view-spec.ts';
 import { partitionKey, type TaskRun } from '../worker/task-run.ts';
 
 export type TaskQuestion =

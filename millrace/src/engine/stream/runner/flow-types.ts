@@ -3,7 +3,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { Log } from '../../../client/log.ts';
 import type { Plan } from '../../../flow/plan.ts';
 import type { ProgramRef } from '../../batch/program/program.ts';
-import type { TaskId } from '../topology.ts';
+import type { TaskId, Topology } from '../topology.ts';
 import type { AssignmentData } from '../worker/member-data.ts';
 import type { TaskAnswer, TaskQuestion } from './answer-question.ts';
 import type { StateKind } from './task-opener.ts';
@@ -62,6 +62,8 @@ export interface RunningFlow {
   metrics(): FlowMetrics;
   /** Who runs which task, in all processes, as the group has dealt it out last; undefined: it has not yet. */
   assignment(): AssignmentData | undefined;
+  /** Stages and partitions; undefined: it waits for topics, or has only begun to start. */
+  topology(): Topology | undefined;
   /** Asks a task of this process. @throws {MillraceError} ML_TASK_ELSEWHERE, ML_USAGE */
   ask(task: TaskId, question: TaskQuestion): Promise<TaskAnswer>;
 }

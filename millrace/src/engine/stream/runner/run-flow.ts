@@ -13,7 +13,7 @@ import {
   STREAM_USED_MS,
   STREAM_WORKERS_MAX,
 } from '../../../core/stream-limits.ts';
-import type { TaskId } from '../topology.ts';
+import type { TaskId, Topology } from '../topology.ts';
 import { taskName } from '../worker/assign-tasks.ts';
 import type { AssignmentData } from '../worker/member-data.ts';
 import type { WorkerEvent } from '../worker/worker-types.ts';
@@ -55,6 +55,7 @@ class FlowRun implements RunningFlow {
   /** Of each worker whether it has processed. */
   readonly #isReady = new Set<number>();
   #becomeReady: () => void = () => {};
+  #topology: Topology | undefined;
   #assignment: AssignmentData | undefined;
   #generation = 0;
 
@@ -86,6 +87,10 @@ class FlowRun implements RunningFlow {
     return this.#assignment;
   }
 
+  topology(): Topology | undefined {
+    return this.#topology;
+  }
+
   ask(task: TaskId, question: TaskQuestion): Promise<TaskAnswer> {
     const name = taskName(task);
     const worker = this.#workers.find((handle) =>
@@ -115,6 +120,7 @@ class FlowRun implements RunningFlow {
               },
         signal,
       });
+      this.#topology = prepared.topology;
       const { directory } = instance;
       await adoptEpoch(log.env, directory, prepared.epoch, this.#workerCount);
       if (!signal.aborted) await this.#work(prepared, instance);

@@ -24,19 +24,40 @@ export class CommittedView implements ReadableStore {
   }
 
   range(from: unknown, to: unknown, limit: number): readonly StoredEntry[] {
+    const end = to === undefined ? undefined : orderOf(to);
+    return this.page(from === undefined ? '' : orderOf(from), NOTHING_BEFORE, end, limit);
+  }
+
+  ofKey(key: unknown): readonly StoredEntry[] {
+    const found: StoredEntry[] = [];
+    const head = this.table.get(key);
+    if (head !== undefined) collectGroup(head, NOTHING_BEFORE, found, Number.POSITIVE_INFINITY);
+    return found;
+  }
+
+  page(from: string, after: number, to: string | undefined, limit: number): readonly StoredEntry[] {
     const found: StoredEntry[] = [];
     if (limit <= 0) return found;
-    const start = from === undefined ? '' : orderOf(from);
-    this.table.walk(start, to === undefined ? undefined : orderOf(to), (head) => {
-      for (const entry of head.group ?? [head]) {
-        if (entry.base === undefined) continue;
-        found.push({ key: entry.key, sub: entry.sub, value: baseOf(entry) });
-        if (found.length >= limit) return false;
-      }
-      return true;
+    let isFirst = true;
+    this.table.walk(from, to, (head) => {
+      const isContinued = isFirst && after > NOTHING_BEFORE && orderOf(head.key) === from;
+      isFirst = false;
+      return collectGroup(head, isContinued ? after : NOTHING_BEFORE, found, limit);
     });
     return found;
   }
+}
+
+export const NOTHING_BEFORE = Number.NEGATIVE_INFINITY;
+
+/** What is committed of a key, behind `after`. @returns whether there is room for more */
+function collectGroup(head: Entry, after: number, found: StoredEntry[], limit: number): boolean {
+  for (const entry of head.group ?? [head]) {
+    if (entry.base === undefined || !(entry.sub > after || after === NOTHING_BEFORE)) continue;
+    found.push({ key: entry.key, sub: entry.sub, value: baseOf(entry) });
+    if (found.length >= limit) return false;
+  }
+  return true;
 }
 
 /** The entry, if it is in memory. */

@@ -54,6 +54,18 @@ export interface ReadableStore<V = unknown> {
   get(key: unknown, sub: number): V | undefined;
   /** At most `limit` entries of keys with from <= key < to (undefined: no bound), in order. */
   range(from: unknown, to: unknown, limit: number): readonly StoredEntry<V>[];
+  /** All entries of a key, by sub. */
+  ofKey(key: unknown): readonly StoredEntry<V>[];
+  /**
+   * As `range`, with what `orderOf` makes of keys, to go on where a page ended.
+   * @param after of the key whose order `from` is, only entries with a greater sub
+   */
+  page(
+    from: string,
+    after: number,
+    to: string | undefined,
+    limit: number,
+  ): readonly StoredEntry<V>[];
   /** Entries, about. */
   readonly size: number;
 }

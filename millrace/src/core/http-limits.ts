@@ -1,0 +1,50 @@
+/** Bounds of what is asked over HTTP: see `limits.ts`. */
+
+// engine/stream/views ---------------------------------------------------------------------------------------------
+
+/** Rows of one answer, and how many come when nobody says. */
+export const VIEW_ROWS_MAX = 1_000;
+export const VIEW_ROWS = 100;
+/** Rows of one answer of a task end with the one that goes beyond. */
+export const VIEW_PAGE_BYTES_MAX = 1024 * 1024;
+/** Entries that a task looks at for one question: it processes nothing meanwhile. */
+export const VIEW_SCAN_ENTRIES_MAX = 4_096;
+/** Of all tasks together: then the answer ends, and says where it goes on. */
+export const VIEW_ANSWER_BYTES_MAX = 4 * 1024 * 1024;
+/** While tasks move from one process to another: so long, and so often, an answer is tried before it is given up… */
+export const VIEW_MOVING_MS = 3_000;
+export const VIEW_RETRY_MS = 100;
+/** …and after this it is worth to ask again. */
+export const VIEW_RETRY_AFTER_SECONDS = 1;
+/** An answer of another process. */
+export const VIEW_FORWARD_MS = 5_000;
+export const VIEW_FORWARD_BYTES_MAX = 8 * 1024 * 1024;
+/** Rows of one step of a snapshot. */
+export const VIEW_SNAPSHOT_ROWS = 512;
+/** Changes are read from the log so many bytes at a time. */
+export const VIEW_CHANGES_BYTES = 1024 * 1024;
+/** Without changes, a subscription looks so often whether it is still wanted. */
+export const VIEW_CHANGES_WAIT_MS = 1_000;
+
+// server/http -----------------------------------------------------------------------------------------------------
+
+/** Path and query of a request; headers and this together are HTTP_HEADER_BYTES_MAX. */
+export const HTTP_URL_CHARS_MAX = 8_192;
+export const HTTP_HEADER_BYTES_MAX = 16 * 1024;
+/** A key, or a bound of a range, as text. */
+export const HTTP_KEY_CHARS_MAX = 2_048;
+export const HTTP_CONNECTIONS_MAX = 1_024;
+/** Subscriptions at a time: each reads the log by itself. */
+export const HTTP_SUBSCRIPTIONS_MAX = 128;
+/** A request must have come within this. */
+export const HTTP_REQUEST_MS = 10_000;
+/** A connection without a request is kept so long. */
+export const HTTP_IDLE_MS = 30_000;
+/** A comment is sent to subscribers when there was nothing for so long, so that everything between knows that both are alive. */
+export const HTTP_HEARTBEAT_MS = 15_000;
+/** Events that a subscriber has not taken; then nothing more is read for it… */
+export const HTTP_SUBSCRIBER_BYTES_MAX = 256 * 1024;
+/** …and when it takes nothing for so long it is disconnected. */
+export const HTTP_SUBSCRIBER_STALL_MS = 30_000;
+/** What was begun may end when the server is closed. */
+export const HTTP_CLOSE_MS = 2_000;
