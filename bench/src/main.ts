@@ -6,12 +6,14 @@ import { BenchFailure } from './failure.ts';
 import { HELP, type Options, parseOptions } from './options.ts';
 import { stopChildrenOnExit } from './process.ts';
 import { runProfile } from './profile.ts';
+import { runStreamsBench } from './streams/streams-bench.ts';
 
 async function main(args: readonly string[]): Promise<number> {
   stopChildrenOnExit();
   const options: Options = parseOptions(args);
   if (options.kind === 'broker') return runBrokerBench(options);
   if (options.kind === 'batch') return runBatchBench(options);
+  if (options.kind === 'streams') return runStreamsBench(options);
   if (options.kind === 'profile') return runProfile(options);
   if (options.kind === 'dump-log') return runDumpLog(options.directory);
   process.stdout.write(HELP);

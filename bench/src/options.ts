@@ -1,11 +1,16 @@
 /** The command line of the benchmarks. Pure: it reads arguments and says what was asked. */
 import { parseArgs } from 'node:util';
 import { BenchFailure } from './failure.ts';
+import { QUERIES } from './streams/queries.ts';
+import { SIDES as STREAM_SIDES, type SideName as StreamSideName } from './streams/side-names.ts';
 
 const SCENARIOS = ['start', 'memory', 'produce', 'consume', 'latency'] as const;
 export type ScenarioName = (typeof SCENARIOS)[number];
 
 const BATCH_SCENARIOS = ['top-urls', 'word-count', 'sort', 'join', 'shuffle'] as const;
+
+const STREAM_SCENARIOS = [...QUERIES, 'latency', 'state'] as const;
+const STREAM_SIDES_DEFAULT = ['embedded', 'embedded-2', 'tcp', 'kafka-streams'] as const;
 
 const SIDES = ['millrace', 'millrace-os', 'kafka', 'kafka-sync'] as const;
 export type SideName = (typeof SIDES)[number];
@@ -61,6 +66,26 @@ export interface BatchOptions {
   readonly build: boolean;
 }
 
+export interface StreamsOptions {
+  readonly kind: 'streams';
+  /** Queries, and `latency` and `state`. */
+  readonly scenarios: readonly string[];
+  readonly sides: readonly StreamSideName[];
+  readonly bids: number;
+  /** Of the state scenario. */
+  readonly keys: number;
+  /** Bids per second of the latency scenario. */
+  readonly rate: number;
+  readonly seconds: number;
+  readonly repeats: number;
+  readonly commitMs: number;
+  readonly state: 'disk' | 'memory';
+  readonly directory: string | undefined;
+  /** Where processor profiles of Millrace's sides go; undefined: none are made. */
+  readonly profile: string | undefined;
+  readonly build: boolean;
+}
+
 interface DumpLogOptions {
   readonly kind: 'dump-log';
   readonly directory: string;
@@ -70,7 +95,13 @@ interface HelpOptions {
   readonly kind: 'help';
 }
 
-export type Options = BrokerOptions | BatchOptions | ProfileOptions | DumpLogOptions | HelpOptions;
+export type Options =
+  | BrokerOptions
+  | BatchOptions
+  | StreamsOptions
+  | ProfileOptions
+  | DumpLogOptions
+  | HelpOptions;
 
 export const HELP = `usage: npm run bench -- <command> [options]
 
@@ -96,6 +127,19 @@ export const HELP = `usage: npm run bench -- <command> [options]
     --memory SIZE        of sorts and shuffles (default 256M)
     --directory PATH     for outputs and temporary files
     --no-build           measure what is in millrace/dist
+
+  streams                the stream engine beside Kafka Streams on the same log; results are compared with an oracle
+    --only LIST          of ${STREAM_SCENARIOS.join(', ')}
+    --sides LIST         of ${STREAM_SIDES.join(', ')}
+                         (default ${STREAM_SIDES_DEFAULT.join(',')})
+    --bids N             in the topics (default 2000000)
+    --keys N             of the state scenario (default 1000000)
+    --rate N --seconds N of the latency scenario (default 10000 and 10)
+    --repeats N          (default 3)
+    --commit MS          milliseconds between commits (default 100)
+    --state disk|memory  where state is (default disk)
+    --profile DIRECTORY  for processor profiles of the sides of Millrace
+    --directory PATH --no-build
 
   profile produce|consume    where Millrace spends its time under a load
     --partitions N --size N --seconds N --flush commit|os --top N --no-build
@@ -130,6 +174,7 @@ export function parseOptions(args: readonly string[]): Options {
   if (values.help === true || command === undefined || command === 'help') return { kind: 'help' };
   if (command === 'broker') return brokerOptions(values);
   if (command === 'batch') return batchOptions(values);
+  if (command === 'streams') return streamsOptions(values);
   if (command === 'profile') {
     return {
       kind: 'profile',
@@ -176,6 +221,12 @@ function readArguments(args: readonly string[]) {
         scale: { type: 'string' },
         memory: { type: 'string' },
         directory: { type: 'string' },
+        bids: { type: 'string' },
+        keys: { type: 'string' },
+        rate: { type: 'string' },
+        commit: { type: 'string' },
+        state: { type: 'string' },
+        profile: { type: 'string' },
         'no-build': { type: 'boolean' },
       },
     });
@@ -218,6 +269,24 @@ function batchOptions(values: Values): BatchOptions {
     repeats: positive('--repeats', values.repeats ?? '3'),
     memory: values.memory ?? '256M',
     directory: values.directory,
+    build: values['no-build'] !== true,
+  };
+}
+
+function streamsOptions(values: Values): StreamsOptions {
+  return {
+    kind: 'streams',
+    scenarios: listOf('--only', values.only, STREAM_SCENARIOS, STREAM_SCENARIOS),
+    sides: listOf('--sides', values.sides, STREAM_SIDES, STREAM_SIDES_DEFAULT),
+    bids: positive('--bids', values.bids ?? '2000000'),
+    keys: positive('--keys', values.keys ?? '1000000'),
+    rate: positive('--rate', values.rate ?? '10000'),
+    seconds: positive('--seconds', values.seconds ?? '10'),
+    repeats: positive('--repeats', values.repeats ?? '3'),
+    commitMs: positive('--commit', values.commit ?? '100'),
+    state: oneOf('--state', values.state ?? 'disk', ['disk', 'memory']),
+    directory: values.directory,
+    profile: values.profile,
     build: values['no-build'] !== true,
   };
 }

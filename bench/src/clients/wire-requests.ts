@@ -13,6 +13,7 @@ const CLIENT_ID = 'millrace-bench';
 const PRODUCE = { key: 0, version: 7 };
 const FETCH = { key: 1, version: 4 };
 const LIST_OFFSETS = { key: 2, version: 1 };
+const OFFSET_FETCH = { key: 9, version: 1 };
 const API_VERSIONS = { key: 18, version: 0 };
 const CREATE_TOPICS = { key: 19, version: 2 };
 const DELETE_TOPICS = { key: 20, version: 1 };
@@ -135,6 +136,31 @@ export async function listOffsets(
   return offsets;
 }
 
+/** What a group has committed, by partition; 0 where it has not. */
+export async function committedOffsets(
+  connection: WireConnection,
+  group: string,
+  topic: { readonly name: string; readonly partitionCount: number },
+): Promise<number[]> {
+  const partitions = Array.from({ length: topic.partitionCount }, (_, index) => index);
+  const body = new WireWriter().string(group);
+  body.array([topic.name], (name) => {
+    body.string(name).array(partitions, (index) => body.int32(index));
+  });
+  const reader = await call(connection, OFFSET_FETCH, body.finish());
+  const offsets: number[] = partitions.map(() => 0);
+  reader.array(() => {
+    reader.string();
+    reader.array(() => {
+      const index = reader.int32();
+      offsets[index] = Math.max(0, reader.int64());
+      reader.string();
+      check('OffsetFetch', reader.int16());
+    });
+  });
+  return offsets;
+}
+
 export interface PartitionBatch {
   readonly partition: number;
   readonly batch: Buffer;
@@ -172,6 +198,8 @@ export interface FetchRequest {
   readonly minBytes: number;
   readonly maxBytes: number;
   readonly partitionMaxBytes: number;
+  /** Only what is before the first open transaction. What was aborted is there, too. Default false. */
+  readonly committed?: boolean;
 }
 
 export interface FetchedPartition {
@@ -190,7 +218,7 @@ export async function fetchRecords(
     .int32(request.waitMs)
     .int32(request.minBytes)
     .int32(request.maxBytes)
-    .int8(0);
+    .int8(request.committed === true ? 1 : 0);
   body.array([request.topic], (name) => {
     body.string(name);
     body.array(request.partitions, ({ partition, offset }) =>

@@ -21,7 +21,10 @@ import { BenchFailure } from '../failure.ts';
 
 const run = promisify(execFile);
 
-const PEER_FOLDER = fileURLToPath(new URL('../../peers/kafka', import.meta.url));
+/** Below it, a folder for each peer, with its `pom.xml`. */
+const PEERS = fileURLToPath(new URL('../../peers', import.meta.url));
+/** Also what the JVM logs is said there. */
+const LOGGING = join(PEERS, 'kafka');
 const DOWNLOAD_TIMEOUT_MS = 10 * 60_000;
 const JAVA_MIN = 17;
 
@@ -40,8 +43,15 @@ export interface KafkaJars {
   readonly javaVersion: string;
   /** Where this copy of Kafka lives; other things derived from it may be kept beside it. */
   readonly folder: string;
-  /** The arguments of `java` that run `className` with `args`. */
-  javaArgs(heap: readonly string[], className: string, args: readonly string[]): string[];
+  /** Its class path. */
+  readonly libraries: string;
+  /** The arguments of `java` that run `className` with `args`. @param classes folders with more of them */
+  javaArgs(
+    heap: readonly string[],
+    className: string,
+    args: readonly string[],
+    classes?: readonly string[],
+  ): string[];
 }
 
 /** The cache of the benchmarks: `$XDG_CACHE_HOME/millrace-bench`, by default below the home directory. */
@@ -52,27 +62,30 @@ function cacheFolder(): string {
 
 /**
  * Kafka's jars, fetched when they are not in the cache.
+ * @param peer broker and tools, or the library
  * @throws {BenchFailure} when Java (17 or later) or Maven is not installed, or Maven cannot fetch them
  */
-export async function kafkaJars(): Promise<KafkaJars> {
+export async function kafkaJars(peer: 'kafka' | 'kafka-streams' = 'kafka'): Promise<KafkaJars> {
   const javaVersion = await requireJava();
-  const pom = readFileSync(join(PEER_FOLDER, 'pom.xml'), 'utf8');
+  const pomFile = join(PEERS, peer, 'pom.xml');
+  const pom = readFileSync(pomFile, 'utf8');
   const version = /<kafka\.version>([^<]+)</.exec(pom)?.[1];
-  if (version === undefined) throw new BenchFailure('bench/peers/kafka/pom.xml names no version');
+  if (version === undefined) throw new BenchFailure(`${pomFile} names no version`);
   const digest = createHash('sha256').update(pom).digest('hex').slice(0, 12);
-  const folder = join(cacheFolder(), `kafka-${version}-${digest}`);
-  if (!existsSync(folder)) await download(folder, version);
-  const classPath = [PEER_FOLDER, join(folder, 'libs', '*')].join(':');
+  const folder = join(cacheFolder(), `${peer}-${version}-${digest}`);
+  if (!existsSync(folder)) await download(folder, pomFile, version);
+  const libraries = join(folder, 'libs', '*');
   return {
     version,
     javaVersion,
     folder,
-    javaArgs: (heap, className, args) => [
+    libraries,
+    javaArgs: (heap, className, args, classes = []) => [
       ...heap,
       ...JVM_OPTIONS,
-      `-Dlog4j2.configurationFile=${join(PEER_FOLDER, 'log4j2.xml')}`,
+      `-Dlog4j2.configurationFile=${join(LOGGING, 'log4j2.xml')}`,
       '-cp',
-      classPath,
+      [LOGGING, libraries, ...classes].join(':'),
       className,
       ...args,
     ],
@@ -104,7 +117,7 @@ async function requireJava(): Promise<string> {
   return output.split('\n')[0]?.trim() ?? '';
 }
 
-async function download(folder: string, version: string): Promise<void> {
+async function download(folder: string, pomFile: string, version: string): Promise<void> {
   process.stderr.write(`Fetching Apache Kafka ${version} with Maven, once, into ${folder}\n`);
   mkdirSync(cacheFolder(), { recursive: true });
   const partial = mkdtempSync(join(cacheFolder(), 'partial-'));
@@ -115,7 +128,7 @@ async function download(folder: string, version: string): Promise<void> {
         '-q',
         '-B',
         '-f',
-        join(PEER_FOLDER, 'pom.xml'),
+        pomFile,
         'dependency:copy-dependencies',
         `-DoutputDirectory=${join(partial, 'libs')}`,
         '-DincludeScope=runtime',
