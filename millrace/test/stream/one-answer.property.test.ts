@@ -140,6 +140,14 @@ const PROGRAMS: Readonly<
         .write(out);
     },
   },
+  'the first of those that are near': {
+    results: 'all',
+    build: (f) => {
+      f.readKeyed(clicks)
+        .dedupe('near', (click) => click.n % 2, 6)
+        .write(out);
+    },
+  },
   'a pattern': {
     results: 'all',
     build: (f) => {

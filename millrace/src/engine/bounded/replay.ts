@@ -1,6 +1,6 @@
 /**
- * Runs an operator of the stream engine over the records of one key after the other, sorted by time, to the end: what a bounded run does
- * with every node that knows of time. All records are there, so that nothing is late.
+ * Runs an operator of the stream engine over the records of one key after the other, in the order that they are given, to the end: what a
+ * bounded run does with every node that knows of time. All records are there, so that nothing is late.
  *
  * @hot One host serves all keys of a task, one at a time.
  */
@@ -36,6 +36,8 @@ export interface ReplaySpec {
   readonly role: StageNode['role'];
   /** What each input is: a stream; a table whose latest value can be asked; one that also knows what was true before. */
   readonly inputs: readonly ('stream' | 'table' | 'history')[];
+  /** T stays where it was until the end. */
+  readonly isTimeless: boolean;
 }
 
 export class Replay {
@@ -43,10 +45,14 @@ export class Replay {
   private readonly stores: ReplayStore[] = [];
   private readonly tables: (LatestTable | undefined)[];
   private t = Number.NEGATIVE_INFINITY;
+  /** When it is, in the order of arrival: T, if T is not held. */
+  private m = Number.NEGATIVE_INFINITY;
+  private readonly isTimeless: boolean;
   private emit: (record: Leaving) => void = () => {};
 
   constructor(spec: ReplaySpec) {
     const { node, role } = spec;
+    this.isTimeless = spec.isTimeless;
     this.tables = spec.inputs.map((kind) => {
       if (kind === 'stream') return undefined;
       return kind === 'table' ? new LatestTable() : new VersionedTable();
@@ -78,18 +84,19 @@ export class Replay {
     this.emit = emit;
     for (const each of records) {
       const record = each as Arriving;
-      if (record.m > this.t) this.t = record.m;
+      if (record.m > this.m) this.m = record.m;
+      if (!this.isTimeless) this.t = this.m;
       this.tables[record.i]?.change(record.v, record.t);
       const receiver = operator.inputs[record.i];
       assert(receiver !== undefined, 'a replay has a receiver for each input');
       receiver.receive(record.k, record.v, record.t, record.o);
       if (operator.nextDue <= this.t) operator.advance();
     }
-    this.t = Number.POSITIVE_INFINITY;
+    this.t = this.m = Number.POSITIVE_INFINITY;
     operator.advance();
     for (const store of this.stores) store.clear();
     for (const table of this.tables) table?.clear();
-    this.t = Number.NEGATIVE_INFINITY;
+    this.t = this.m = Number.NEGATIVE_INFINITY;
   }
 
   private store<V>(spec: StoreSpec<V>): Store<V> {
@@ -101,7 +108,7 @@ export class Replay {
   private receiver(output: Leaving['s']): Receiver {
     return {
       receive: (k, v, t, o) => {
-        const m = Number.isFinite(this.t) && this.t > t ? this.t : t;
+        const m = Number.isFinite(this.m) && this.m > t ? this.m : t;
         this.emit({ t, m, v, o, k, s: output });
       },
     };

@@ -3,7 +3,7 @@
  * stream engine.
  *
  * Order: by time where an operator sorts by itself anyway (windows, joins of streams, patterns); else as a run without end comes to them,
- * the lowest timestamp at the head of a partition first, tables before streams.
+ * the lowest timestamp at the head of a partition first, tables before streams. Of duplicates the first that comes counts, too.
  */
 import { assert } from '../../core/errors.ts';
 import type { PlanNode, ValueFunction } from '../../flow/plan.ts';
@@ -95,7 +95,9 @@ function main(
     node.kind === 'dedupe'
       ? writer.add(`${node.name}-by`, { kind: 'keyBy', fn: dedupeKey(node.by) }, [all])
       : all;
-  const spec = { node, role, inputs: inputs.map(({ kind }) => kind) };
+  // All of it is there: nothing comes too late to be told apart.
+  const isTimeless = node.kind === 'dedupe';
+  const spec = { node, role, inputs: inputs.map(({ kind }) => kind), isTimeless };
   const group = writer.add(
     `${node.name}${suffix}`,
     {
@@ -184,7 +186,6 @@ const SORTED_BY_TIME: ReadonlySet<StreamNode['kind']> = new Set([
   'windowAggregate',
   'windowJoin',
   'pattern',
-  'dedupe',
 ]);
 
 function dedupeKey(by: ValueFunction): ValueFunction {
