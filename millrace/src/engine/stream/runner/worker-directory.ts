@@ -8,6 +8,7 @@
  * meanwhile, and when it was not used for so long that a changelog may have forgotten what was deleted (tombstones are kept for a day).
  */
 import type { Env } from '../../../core/env.ts';
+import { MillraceError } from '../../../core/errors.ts';
 import { readWholeFile, replaceFile, writeFully } from '../../../core/files.ts';
 import { STREAM_STATE_AGE_MS } from '../../../core/stream-limits.ts';
 import type { TaskId } from '../topology.ts';
@@ -55,17 +56,20 @@ export function readClaims(env: Env, directory: string): TaskId[] {
   });
 }
 
-/** Not synced: a hint that is lost, or torn, is no hint. */
+/** Not synced: a hint that is lost, torn, or finds no room on the disk, is no hint. */
 export function saveClaims(env: Env, directory: string, tasks: readonly TaskId[]): void {
-  const bytes = Buffer.from(
-    JSON.stringify(tasks.map(({ stage, partition }) => [stage, partition])),
-  );
-  const file = env.fs.open(`${directory}/${TASKS_FILE}`, 'open');
+  const text = JSON.stringify(tasks.map(({ stage, partition }) => [stage, partition]));
   try {
-    file.truncate(0);
-    writeFully(file, bytes, 0, bytes.length, 0);
-  } finally {
-    file.close();
+    const file = env.fs.open(`${directory}/${TASKS_FILE}`, 'open');
+    try {
+      file.truncate(0);
+      writeFully(file, Buffer.from(text), 0, Buffer.byteLength(text), 0);
+    } finally {
+      file.close();
+    }
+  } catch (error) {
+    // Tasks go where there is no state of theirs, then: a restore that takes longer, and nothing else.
+    if (!(error instanceof MillraceError)) throw error;
   }
 }
 
