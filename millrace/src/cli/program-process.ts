@@ -42,12 +42,12 @@ export function openProgramProcess(env: Env, ending: Ending): ProgramProcess {
   const stdout = keepStdout();
   const stuck = isAtTerminal() ? endWhenStuck(STUCK_SECONDS, STUCK) : undefined;
   const cancel = new AbortController();
-  cancelOnSignal(env, () => {
+  const cut = cancelOnSignal(env, () => {
     // Who hears of it is not stuck.
     stuck?.close();
     cancel.abort();
   });
-  expectEnd(env, ending, cancel);
+  expectEnd(env, ending, { cancel, cut });
   onUnwatchedStray((error) => {
     const stray = strayError(error);
     cancel.abort(stray);
@@ -119,9 +119,13 @@ function stdoutError(cause: Error): MillraceError {
   });
 }
 
-/** Fires at the first SIGINT or SIGTERM; a second one ends the process there and then. What it leaves the next job removes. */
-function cancelOnSignal(env: Env, cancel: () => void): void {
+/**
+ * Fires at the first SIGINT or SIGTERM; a second one ends the process there and then, which is what the
+ * signal that is returned tells. What it leaves the next job removes.
+ */
+function cancelOnSignal(env: Env, cancel: () => void): AbortSignal {
   let sinceMs: number | undefined;
+  const cut = new AbortController();
   // Not SIGHUP: who started it with nohup wants it to go on.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
@@ -129,13 +133,21 @@ function cancelOnSignal(env: Env, cancel: () => void): void {
       if (sinceMs === undefined) {
         sinceMs = nowMs;
         cancel();
-      } else if (nowMs - sinceMs > SAME_SIGNAL_MS) exitProcess(EXIT.interrupted);
+      } else if (nowMs - sinceMs > SAME_SIGNAL_MS) {
+        cut.abort();
+        exitProcess(EXIT.interrupted);
+      }
     });
   }
+  return cut.signal;
 }
 
 /** A program may wait for something that never happens: then Node has nothing left to do, and ends, and nobody knows why. */
-function expectEnd(env: Env, ending: Ending, cancel: AbortController): void {
+function expectEnd(
+  env: Env,
+  ending: Ending,
+  { cancel, cut }: { readonly cancel: AbortController; readonly cut: AbortSignal },
+): void {
   const error = new MillraceError(
     'ML_PROGRAM_INVALID',
     'the program waits for something that never happens',
@@ -150,6 +162,6 @@ function expectEnd(env: Env, ending: Ending, cancel: AbortController): void {
     void env.timers.sleep(STRAY_MS);
   });
   process.on('exit', () => {
-    if (!ending.isSettled) process.exitCode = ending.fail(error);
+    if (!ending.isSettled && !cut.aborted) process.exitCode = ending.fail(error);
   });
 }
