@@ -47,6 +47,7 @@ declare const grouped: Grouped<string, Visit>;
 declare const rows: Rows<Row>;
 declare const countries: Table<string, string>;
 declare const table: TableReader<string, string>;
+declare const millrace: Millrace;
 declare const Event: { readonly '~standard': { readonly version: 1; readonly vendor: string;
   readonly validate: (value: unknown) => { readonly value: { readonly id: string } } } };
 declare const start: Table<string, number>;
@@ -58,6 +59,8 @@ declare function parseAccessLog(line: string): Hit;
 declare function parse(line: string): Order;
 declare function postings(line: string): readonly { readonly word: string }[];
 declare function total(counts: Iterable<number>): number;
+declare const driver: TestDriver;
+declare const order: Order;
 declare function toSessions(user: string, visits: Iterable<Visit>, emit: Emit<Visit>): void;
 `;
 
@@ -123,6 +126,7 @@ function exportsOf(entry: string): {
 
 const MILLRACE = exportsOf('millrace/src/index.ts');
 const BROKER = exportsOf('millrace/src/broker.ts');
+const TESTING = exportsOf('millrace/src/testing.ts');
 // The two entries share the class of errors.
 const BROKER_ONLY = new Map([...BROKER.names].filter(([name]) => !MILLRACE.names.has(name)));
 
@@ -140,7 +144,10 @@ function moduleOf(code: string, context: string): string {
       .map(([name, isType]) => (isType ? `type ${name}` : name));
     return items.length === 0 ? '' : `import { ${items.join(', ')} } from '${from}';\n`;
   };
-  const imports = used(MILLRACE.names, 'millrace') + used(BROKER_ONLY, 'millrace/broker');
+  const imports =
+    used(MILLRACE.names, 'millrace') +
+    used(BROKER_ONLY, 'millrace/broker') +
+    used(TESTING.names, 'millrace/testing');
   if (/^export /m.test(code)) return `${imports}${context}\n${code}\n`;
   return `${imports}${context}\nexport async function example(): Promise<void> {\n${code}\n}\n`;
 }
@@ -208,6 +215,7 @@ async function check(name: string, snippets: readonly Snippet[]): Promise<string
       paths: {
         millrace: [join(ROOT, 'millrace/src/index.ts')],
         'millrace/broker': [join(ROOT, 'millrace/src/broker.ts')],
+        'millrace/testing': [join(ROOT, 'millrace/src/testing.ts')],
       },
       typeRoots: [join(ROOT, 'node_modules/@types')],
     },
@@ -237,7 +245,12 @@ test(
 test(
   'the examples in docstrings of what is exported compile',
   async () => {
-    const files = new Set([...MILLRACE.files, ...BROKER.files, 'millrace/src/broker.ts']);
+    const files = new Set([
+      ...MILLRACE.files,
+      ...BROKER.files,
+      ...TESTING.files,
+      'millrace/src/broker.ts',
+    ]);
     const snippets = [...files].flatMap(docstringSnippets);
     expect(snippets.length).toBeGreaterThan(40);
     expect(await check('docstrings', snippets)).toBe('');
