@@ -4,8 +4,8 @@ import { openBroker } from './broker/open-broker.ts';
 import { type BrokerSettings, parseSettings } from './broker/settings.ts';
 import { describeKafka } from './core/directory-lock.ts';
 import type { Connection, Env } from './core/env.ts';
-import { MillraceError } from './core/errors.ts';
 import { type Logger, silentLogger } from './core/log.ts';
+import { refuseOpenBind } from './core/open-bind.ts';
 import { realEnv } from './core/real-env.ts';
 import { type Advertised, openKafkaServer } from './server/kafka/server.ts';
 
@@ -89,18 +89,6 @@ function tellAddress(
     // As where there is no space: others have to be told by somebody.
     logger.warn('where it listens could not be noted for others', { error });
   }
-}
-
-const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|::1|\[::1\]|::ffff:127(?:\.\d{1,3}){3})$/i;
-
-/** @throws {MillraceError} ML_INSECURE_BIND for an address that others can reach */
-function refuseOpenBind(host: string): void {
-  if (LOOPBACK.test(host)) return;
-  throw new MillraceError(
-    'ML_INSECURE_BIND',
-    `listening on ${host} would let everybody who reaches it read and write: there is no authentication`,
-    { fields: { host } },
-  );
 }
 
 function settingsOf(given: ServedBrokerOptions['settings']): BrokerSettings {

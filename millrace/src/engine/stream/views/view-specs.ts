@@ -12,6 +12,8 @@ import type { ViewKind } from './view-row.ts';
 import type { EntryRow, Readable, ViewSpec } from './view-spec.ts';
 import { windowRows } from './window-rows.ts';
 
+export type { ViewSpec } from './view-spec.ts';
+
 export const GLOBAL_STAGE = -1;
 
 /** By name, in the order of the plan. */

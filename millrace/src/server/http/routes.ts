@@ -1,0 +1,285 @@
+/**
+ * What can be asked over HTTP. All of it reads, none of it has a body.
+ *
+ *   GET /flows                                     the flows of this process
+ *   GET /flows/:flow                               how far it is, and who runs what
+ *   GET /flows/:flow/views                         what can be asked
+ *   GET /flows/:flow/views/:view                   rows in the order of their keys; with ?key= those of a key
+ *   GET /flows/:flow/views/:view/changes           a snapshot and what changes, as Server-Sent Events
+ *   GET /flows/:flow/views/:view/:key              the row of a key that is text
+ *   GET /flows/:flow/tasks/:task                   for other processes of the flow
+ */
+import type { HttpBindings } from '@hono/node-server';
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
+import { type Context, Hono } from 'hono';
+import type { Env } from '../../core/env.ts';
+import { MillraceError } from '../../core/errors.ts';
+import {
+  HTTP_SUBSCRIPTIONS_MAX,
+  HTTP_URL_CHARS_MAX,
+  VIEW_ROWS_MAX,
+} from '../../core/http-limits.ts';
+import { isLoopback } from '../../core/open-bind.ts';
+import { errorToMessage } from '../../engine/batch/workers/messages.ts';
+import type { FlowViews, ViewAnswer } from '../../engine/stream/views/flow-views.ts';
+import { decodeQuestion, encodeTaskAnswer } from '../../engine/stream/views/http-peers.ts';
+import { flowToJson, viewToJson } from './flow-json.ts';
+import {
+  badRequest,
+  errorResponse,
+  errorToJson,
+  jsonHeaders,
+  jsonResponse,
+  statusOf,
+} from './http-errors.ts';
+import { checkKeyText, RequestParameters } from './request-parameters.ts';
+import { serveSubscription } from './subscription.ts';
+import { asOfToJson, rowToJson } from './view-json.ts';
+
+interface Bindings {
+  readonly Bindings: HttpBindings;
+}
+type Ask = Context<Bindings>;
+
+export interface RoutesOptions {
+  readonly env: Env;
+  /** By name; may change. */
+  readonly flows: ReadonlyMap<string, FlowViews>;
+  /** Only this machine reaches it: then only names of this machine are answered to. */
+  readonly isLocal: boolean;
+  /** Fires when the server closes. */
+  readonly closing: AbortSignal;
+}
+
+const KEY_PARAMETERS = ['keys', 'start', 'at'];
+const RANGE_PARAMETERS = ['keys', 'key', 'from', 'to', 'prefix', 'limit', 'cursor', 'start', 'at'];
+const CHANGES_PARAMETERS = ['keys', 'key', 'from', 'to', 'prefix', 'after'];
+
+export function createRoutes(options: RoutesOptions): Hono<Bindings> {
+  const routes = new ViewRoutes(options);
+  const app = new Hono<Bindings>({ strict: false });
+  app.use(async (ask, next) => {
+    checkRequest(ask, options.isLocal);
+    await next();
+  });
+  app.get('/flows', () => routes.flows());
+  app.get('/flows/:flow', (ask) => routes.flow(ask));
+  app.get('/flows/:flow/views', (ask) => routes.views(ask));
+  app.get('/flows/:flow/tasks/:task', (ask) => routes.task(ask));
+  app.get('/flows/:flow/views/:view', (ask) => routes.range(ask));
+  app.get('/flows/:flow/views/:view/changes', (ask) => routes.changes(ask));
+  app.get('/flows/:flow/views/:view/:key', (ask) => routes.row(ask));
+  app.notFound(() =>
+    errorResponse(badRequest(404, 'nothing is served at this path', 'Begin with GET /flows')),
+  );
+  app.onError((error) => errorResponse(error));
+  return app;
+}
+
+/** @throws {MillraceError} ML_HTTP_REQUEST */
+function checkRequest(ask: Ask, isLocal: boolean): void {
+  const { incoming } = ask.env;
+  if (incoming.method !== 'GET' && incoming.method !== 'HEAD')
+    throw badRequest(405, `${incoming.method ?? ''} is not served: views are only read`, 'Use GET');
+  if ((incoming.url?.length ?? 0) > HTTP_URL_CHARS_MAX)
+    throw badRequest(
+      414,
+      `path and query have more than ${HTTP_URL_CHARS_MAX} characters`,
+      'Ask for less at a time',
+    );
+  const hasBody =
+    'transfer-encoding' in incoming.headers || Number(incoming.headers['content-length'] ?? 0) > 0;
+  if (hasBody) throw badRequest(413, 'no request has a body here', 'Leave it out');
+  // A page of another site can lead a name of its own to this machine: it would be allowed to read the answers.
+  const host = hostOf(incoming.headers.host);
+  if (isLocal && !isLoopback(host))
+    throw badRequest(
+      421,
+      `this serves localhost, not ${host.slice(0, 100)}`,
+      'Ask 127.0.0.1 or localhost',
+    );
+}
+
+function hostOf(header: string | undefined): string {
+  return (header ?? '').replace(/:\d*$/, '');
+}
+
+class ViewRoutes {
+  readonly #options: RoutesOptions;
+  #subscriptions = 0;
+
+  constructor(options: RoutesOptions) {
+    this.#options = options;
+  }
+
+  flows(): Response {
+    return jsonResponse({ flows: [...this.#options.flows.keys()] });
+  }
+
+  flow(ask: Ask): Response {
+    parametersOf(ask, []);
+    return jsonResponse(flowToJson(this.#flow(ask)));
+  }
+
+  views(ask: Ask): Response {
+    parametersOf(ask, []);
+    return jsonResponse({ views: this.#flow(ask).list().map(viewToJson) });
+  }
+
+  async row(ask: Ask): Promise<Response> {
+    const parameters = parametersOf(ask, KEY_PARAMETERS);
+    const key = ask.req.param('key') ?? '';
+    checkKeyText('the key', key);
+    return this.#row(ask, key, parameters);
+  }
+
+  async range(ask: Ask): Promise<Response> {
+    const parameters = parametersOf(ask, RANGE_PARAMETERS);
+    if (parameters.has('key')) {
+      for (const name of ['from', 'to', 'prefix', 'limit', 'cursor'])
+        if (parameters.has(name))
+          throw new MillraceError(
+            'ML_VIEW_REQUEST',
+            `key says which rows are wanted, and so does ${name}`,
+          );
+      return this.#row(ask, parameters.key('key'), parameters);
+    }
+    for (const name of ['start', 'at'])
+      if (parameters.has(name))
+        throw new MillraceError('ML_VIEW_REQUEST', `${name} is for one key: name it with key`);
+    const { rows, cursor, asOf } = await this.#flow(ask).range(viewOf(ask), {
+      ...parameters.selection(),
+      limit: parameters.count('limit', VIEW_ROWS_MAX),
+      cursor: parameters.text('cursor'),
+      signal: goneSignal(ask),
+    });
+    return jsonResponse({
+      rows: rows.map(rowToJson),
+      cursor: cursor ?? null,
+      asOf: asOfToJson(asOf),
+    });
+  }
+
+  /** One of few requests that stay: no more of them than a process can serve. */
+  async changes(ask: Ask): Promise<Response> {
+    const parameters = parametersOf(ask, CHANGES_PARAMETERS);
+    if (ask.env.incoming.method !== 'GET')
+      throw badRequest(405, 'a subscription is a GET', 'Use GET');
+    if (this.#subscriptions >= HTTP_SUBSCRIPTIONS_MAX)
+      throw new MillraceError('ML_HTTP_BUSY', `${HTTP_SUBSCRIPTIONS_MAX} subscriptions are open`);
+    const { env, closing } = this.#options;
+    const signal = AbortSignal.any([closing, goneSignal(ask)]);
+    const events = this.#flow(ask).changes(viewOf(ask), {
+      ...parameters.selection(),
+      after: lastEventId(ask, parameters),
+      signal,
+    });
+    this.#subscriptions++;
+    try {
+      await serveSubscription({ env, response: ask.env.outgoing, events, signal });
+    } finally {
+      this.#subscriptions--;
+    }
+    return RESPONSE_ALREADY_SENT;
+  }
+
+  /** Answers another process: only for tasks of this one, whatever the assignment says. */
+  async task(ask: Ask): Promise<Response> {
+    try {
+      const parameters = parametersOf(ask, ['layout', 'question']);
+      const [, stage, partition] =
+        /^(-?\d{1,6})-(\d{1,6})$/.exec(ask.req.param('task') ?? '') ?? [];
+      const question = decodeQuestion(parameters.text('question') ?? '');
+      if (stage === undefined || question === undefined)
+        throw badRequest(
+          400,
+          'this is for other processes of the flow',
+          'Ask a view: GET /flows/<flow>/views',
+        );
+      const task = { stage: Number(stage), partition: Number(partition) };
+      const answer = await this.#flow(ask).answer(parameters.text('layout') ?? '', task, question);
+      return new Response(encodeTaskAnswer(answer), {
+        headers: { ...jsonHeaders(200), 'content-type': 'application/octet-stream' },
+      });
+    } catch (error) {
+      const message = { ...errorToMessage(error), stack: '', cause: null };
+      return new Response(JSON.stringify({ ...errorToJson(error), message }), {
+        status: statusOf(error),
+        headers: jsonHeaders(statusOf(error)),
+      });
+    }
+  }
+
+  async #row(ask: Ask, key: unknown, parameters: RequestParameters): Promise<Response> {
+    const views = this.#flow(ask);
+    const view = viewOf(ask);
+    const start = parameters.time('start');
+    const answer = await views.get(view, key, {
+      start,
+      at: parameters.time('at'),
+      signal: goneSignal(ask),
+    });
+    const { kind } = views.info(view);
+    const isSeveral = start === undefined && (kind === 'window' || kind === 'session');
+    return isSeveral ? rowsResponse(answer) : rowResponse(answer);
+  }
+
+  /** @throws {MillraceError} ML_VIEW_UNKNOWN */
+  #flow(ask: Ask): FlowViews {
+    const { flows } = this.#options;
+    const name = ask.req.param('flow') ?? '';
+    const views = flows.get(name);
+    if (views !== undefined) return views;
+    const names = [...flows.keys()].join(', ');
+    throw new MillraceError('ML_VIEW_UNKNOWN', `no flow '${name}' runs in this process`, {
+      hint: names === '' ? 'None runs here yet' : `Here runs ${names}`,
+      fields: { flow: name },
+    });
+  }
+}
+
+function rowResponse({ rows, asOf }: ViewAnswer): Response {
+  const [row] = rows;
+  if (row !== undefined) return jsonResponse({ ...rowToJson(row), asOf: asOfToJson(asOf) });
+  return jsonResponse({ ...NOT_THERE, asOf: asOfToJson(asOf) }, 404);
+}
+
+/** All windows of a key. */
+function rowsResponse({ rows, asOf }: ViewAnswer): Response {
+  if (rows.length > 0) return jsonResponse({ rows: rows.map(rowToJson), asOf: asOfToJson(asOf) });
+  return jsonResponse({ ...NOT_THERE, asOf: asOfToJson(asOf) }, 404);
+}
+
+/** That a key is not there is an answer, no mistake: it has no code. */
+const NOT_THERE = {
+  error: {
+    code: null,
+    message: 'the key is not there',
+    hint: 'Keys that are no text are asked with ?keys=json&key=<JSON>',
+    retriable: false,
+  },
+};
+
+function parametersOf(ask: Ask, known: readonly string[]): RequestParameters {
+  return new RequestParameters(new URL(ask.req.url).searchParams, known);
+}
+
+function viewOf(ask: Ask): string {
+  return ask.req.param('view') ?? '';
+}
+
+/** Who asks has the word: a browser sends the header by itself when it comes back. */
+function lastEventId(ask: Ask, parameters: RequestParameters): string | undefined {
+  const id = ask.req.header('last-event-id') ?? parameters.text('after');
+  return id === '' ? undefined : id;
+}
+
+/** Fires when nobody waits for the answer any more. */
+function goneSignal(ask: Ask): AbortSignal {
+  const gone = new AbortController();
+  const { outgoing } = ask.env;
+  outgoing.on('close', () => {
+    if (!outgoing.writableFinished) gone.abort();
+  });
+  return gone.signal;
+}
