@@ -1,6 +1,17 @@
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
+const source = (entry: string): string =>
+  fileURLToPath(new URL(`millrace/src/${entry}.ts`, import.meta.url));
+
 export default defineConfig({
+  // Programs that tests import are those of now, not of the last build.
+  resolve: {
+    alias: [
+      { find: /^millrace$/, replacement: source('index') },
+      { find: /^millrace\/testing$/, replacement: source('testing') },
+    ],
+  },
   test: {
     include: [
       'millrace/{src,test}/**/*.test.ts',

@@ -21,12 +21,13 @@ const TYPES = join(ROOT, 'node_modules/.cache/millrace-types');
 const ENTRIES = {
   index: 'src/index.ts',
   broker: 'src/broker.ts',
+  testing: 'src/testing.ts',
   cli: 'src/cli/main.ts',
   worker: 'src/engine/batch/workers/worker-main.ts',
   'stream-worker': 'src/engine/stream/runner/worker-thread.ts',
 };
 /** The entries whose types are public. */
-const TYPED_ENTRIES = ['index.d.ts', 'broker.d.ts'];
+const TYPED_ENTRIES = ['index.d.ts', 'broker.d.ts', 'testing.d.ts'];
 
 /** Bundles the sources into a directory and names the files, relative to it. */
 export async function bundle(directory: string): Promise<string[]> {

@@ -109,3 +109,12 @@ export const ASYNC_RETRY_PAUSE_MS_MAX = 10_000;
 export const PUBLISH_TRANSACTION_MS = 900_000;
 /** Bytes on their way to the broker while a job writes topics. */
 export const PUBLISH_UNSENT_BYTES = 16 * 1024 * 1024;
+
+// testing --------------------------------------------------------------------------------------------------------
+
+/** How long the driver of tests waits for promises of a flow, by the clock on the wall. */
+export const TEST_CALLS_MS = 10_000;
+/** Turns of a flow under test, before it is said that it goes on without end… */
+export const TEST_ROUNDS_MAX = 10_000;
+/** …and times at which something is due in one `advance`. */
+export const TEST_TICKS_MAX = 100_000;

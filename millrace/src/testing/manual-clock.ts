@@ -1,6 +1,6 @@
 /** A clock that stands still until it is told to go on, and the timers that go by it. */
 import type { Clock, Timer, Timers } from '../core/env.ts';
-import { MillraceError } from '../core/errors.ts';
+import { assert, MillraceError } from '../core/errors.ts';
 
 interface Waiting {
   readonly dueMs: number;
@@ -62,6 +62,15 @@ export class ManualClock implements Clock, Timers {
 
   immediate(callback: () => void): void {
     queueMicrotask(callback);
+  }
+
+  /** Goes back to an earlier time, when nothing waits. */
+  goBack(nowMs: number): void {
+    assert(
+      this.#waiting.size === 0 && nowMs <= this.#nowMs,
+      'a clock goes back when nothing waits',
+    );
+    this.#nowMs = nowMs;
   }
 
   /** When something is due; undefined: nothing waits. */

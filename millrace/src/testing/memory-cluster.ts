@@ -20,7 +20,7 @@ import type { StreamTask } from '../engine/stream/task.ts';
 import type { TaskId, Topology } from '../engine/stream/topology.ts';
 import type { Plan } from '../flow/plan.ts';
 import { ManualClock } from './manual-clock.ts';
-import { type MemoryRecord, MemoryLog } from './memory-log.ts';
+import { type LogEnds, type MemoryRecord, MemoryLog } from './memory-log.ts';
 import { MemoryTransaction } from './memory-transaction.ts';
 
 export interface MemoryClusterOptions {
@@ -39,6 +39,13 @@ export interface MemoryClusterOptions {
   readonly openState?: (id: TaskId) => Promise<TaskState>;
 }
 
+/** What was committed, and when. */
+export interface ClusterMoment {
+  readonly ends: LogEnds;
+  readonly committed: ReadonlyMap<string, Committed>;
+  readonly nowMs: number;
+}
+
 interface Committed extends TopicPartition {
   readonly offset: number;
   readonly metadata: string;
@@ -50,6 +57,8 @@ export interface ClusterTask {
   readonly task: StreamTask;
   /** By input: what is fetched next. */
   readonly reading: Map<string, number>;
+  /** Wall clock at which it wants a turn; Infinity: it does not. */
+  nextTick: number;
 }
 
 const FETCH_BYTES = 64 * 1024;
@@ -73,7 +82,7 @@ export class MemoryCluster {
   readonly topology: Topology;
   readonly workers: readonly ClusterWorker[];
   /** Of the group: by topic and partition. */
-  readonly #committed = new Map<string, Committed>();
+  #committed = new Map<string, Committed>();
   readonly #options: MemoryClusterOptions;
 
   private constructor(options: MemoryClusterOptions) {
@@ -118,6 +127,23 @@ export class MemoryCluster {
     const ids = worker.tasks.map(({ id }) => id);
     await this.#stop(worker);
     for (const id of ids) await this.#start(worker, id);
+  }
+
+  /** What is committed now. */
+  moment(): ClusterMoment {
+    const nowMs = this.clock.nowMs();
+    return { ends: this.log.ends(), committed: new Map(this.#committed), nowMs };
+  }
+
+  /** Everything is as it was then, as if no transaction since had been committed: all workers come back with what was committed. */
+  async goBack({ ends, committed, nowMs }: ClusterMoment): Promise<void> {
+    const ids = this.workers.map(({ tasks }) => tasks.map(({ id }) => id));
+    for (const worker of this.workers) await this.#stop(worker);
+    this.log.truncate(ends);
+    this.#committed = new Map(committed);
+    this.clock.goBack(nowMs);
+    for (const [index, worker] of this.workers.entries())
+      for (const id of ids[index] ?? []) await this.#start(worker, id);
   }
 
   /** Goes back to the last commit, with the same tasks. */
@@ -190,7 +216,7 @@ export class MemoryCluster {
     let isBusy = false;
     for (const input of task.inputs) if (this.fetch(running, input)) isBusy = true;
     if (task.process(Number.MAX_SAFE_INTEGER) > 0) isBusy = true;
-    task.tick(this.clock.nowMs());
+    running.nextTick = task.tick(this.clock.nowMs());
     return isBusy || task.pending > 0;
   }
 
@@ -264,7 +290,7 @@ export class MemoryCluster {
     const committed = task.inputs.flatMap((input) => this.#committed.get(nameOf(input)) ?? []);
     task.begin(committed);
     const reading = new Map(task.inputs.map((input) => [nameOf(input), this.#offsetOf(input)]));
-    worker.tasks.push({ id, task, reading });
+    worker.tasks.push({ id, task, reading, nextTick: 0 });
   }
 }
 

@@ -29,7 +29,17 @@ interface Batch {
   readonly from: number;
   readonly next: number;
   readonly bytes: Buffer;
+  /** In the order in which batches were appended, of all partitions. */
+  readonly sequence: number;
 }
+
+/** A record, and where it is. */
+export interface PlacedRecord extends PlainRecord {
+  readonly partition: number;
+}
+
+/** How far all partitions went. */
+export type LogEnds = ReadonlyMap<string, readonly number[]>;
 
 interface Partition {
   readonly batches: Batch[];
@@ -38,6 +48,7 @@ interface Partition {
 
 export class MemoryLog {
   readonly #topics = new Map<string, Partition[]>();
+  #sequence = 0;
 
   /** Creates what is not there. */
   createTopics(topics: readonly TopicSpec[]): void {
@@ -83,7 +94,8 @@ export class MemoryLog {
     setBaseOffset(batch, 0, from);
     const next = from + records;
     partition.end = next + gap;
-    partition.batches.push({ from, next: partition.end, bytes: batch });
+    const sequence = this.#sequence++;
+    partition.batches.push({ from, next: partition.end, bytes: batch, sequence });
     return next;
   }
 
@@ -119,6 +131,31 @@ export class MemoryLog {
         readRecords(bytes),
       ),
     );
+  }
+
+  /** All records of a topic, in the order in which they were appended. */
+  inOrder(topic: string): readonly PlacedRecord[] {
+    const partitions = this.#topics.get(topic) ?? [];
+    return partitions
+      .flatMap(({ batches }, partition) => batches.map((batch) => ({ ...batch, partition })))
+      .sort((a, b) => a.sequence - b.sequence)
+      .flatMap(({ bytes, partition }) =>
+        readRecords(bytes).map((record) => ({ ...record, partition })),
+      );
+  }
+
+  ends(): LogEnds {
+    return new Map([...this.#topics].map(([name, all]) => [name, all.map(({ end }) => end)]));
+  }
+
+  /** Forgets what came since. Topics that were made since stay, empty. */
+  truncate(ends: LogEnds): void {
+    for (const [name, partitions] of this.#topics)
+      for (const [index, partition] of partitions.entries()) {
+        partition.end = ends.get(name)?.[index] ?? 0;
+        const kept = partition.batches.findLastIndex(({ next }) => next <= partition.end) + 1;
+        partition.batches.length = kept;
+      }
   }
 
   #chosen(topic: string, key: RecordBytes | null): number {

@@ -33,6 +33,8 @@ export interface StreamTask {
   process(recordsMax: number): number;
   /** Wall clock: idle inputs, wall-clock timers, `emit: every`. @returns when it wants to be called next; Infinity: not */
   tick(nowMs: number): number;
+  /** Every topic that it reads is taken to have had a record that makes its time `time`: for tests. Its inputs have been read to their ends. */
+  raiseTime(time: number): void;
   /** T: no record before it is expected. */
   readonly watermark: number;
   /** Calls of asynchronous functions under way. */

@@ -76,6 +76,7 @@ export function countingTask(
     inputs: [input],
     state,
     changelogs: [changelog],
+    raiseTime: () => undefined,
     begin: ([known]) => {
       next = known?.offset;
       committed = next;

@@ -10,6 +10,7 @@ import type { LogRecords } from '../../../client/log.ts';
 import { createOperator } from '../operators/create-operator.ts';
 import type { ReadableTable } from '../operators/operator.ts';
 import { findGlobalChains } from '../planning/global-chains.ts';
+import type { ReadableStore } from '../state/store.ts';
 import { openMemoryState } from '../state/task-state.ts';
 import { TimeTracker } from '../time/time-tracker.ts';
 import type { StageInput, StreamStage, Topology } from '../topology.ts';
@@ -76,6 +77,11 @@ export class GlobalTables {
   table(node: number): ReadableTable | undefined {
     if (!this.nodes.has(node)) return undefined;
     return this.operators.tableOf({ node });
+  }
+
+  /** What others may read of a table. */
+  committedView(store: string): ReadableStore | undefined {
+    return this.state.committedView(store);
   }
 
   /** Records that were skipped. */

@@ -140,6 +140,14 @@ export class StageTask implements StreamTask {
     return isNews ? Math.min(next, nowMs + 1) : next;
   }
 
+  raiseTime(time: number): void {
+    const { tracker, operators } = this.parts;
+    tracker.raise(time);
+    this.timePassed();
+    operators.time.hasAdvanced = false;
+    this.hasChanged = true;
+  }
+
   get watermark(): number {
     return this.parts.operators.time.now;
   }
