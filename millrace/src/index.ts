@@ -17,7 +17,7 @@ export type { Logger, LogFields } from './core/log.ts';
 export { desc, type Descending, type Key, type SortKey } from './core/key-order.ts';
 export { type ErrorCode, MillraceError } from './core/errors.ts';
 export type { ConsumeFrom, ConsumeOptions, Consumption } from './door/consumption.ts';
-export type { FlowHandle, FlowRunOptions, RunUntilOptions } from './door/flow-handle.ts';
+export type { FlowHandle, FlowRunOptions, RunUntilOptions, Views } from './door/flow-handle.ts';
 export type { Millrace } from './door/millrace.ts';
 export type {
   ConsumedRecord,
@@ -29,6 +29,17 @@ export type {
 export type { Admin, NewTopic, PartitionDetails, TopicDetails } from './door/topic-admin.ts';
 export type { JobSummary } from './engine/batch/job/job-summary.ts';
 export type { FlowEvent, FlowMetrics } from './engine/stream/runner/flow-types.ts';
+export type { AsOf } from './engine/stream/views/as-of.ts';
+export type {
+  ChangesOptions as ViewChangesOptions,
+  RangeAnswer as ViewRangeAnswer,
+  RangeOptions as ViewRangeOptions,
+  RowOptions as ViewRowOptions,
+  ViewAnswer,
+  ViewInfo,
+} from './engine/stream/views/flow-views.ts';
+export type { ViewEvent } from './engine/stream/views/view-changes.ts';
+export type { ViewChange, ViewKind, ViewRow } from './engine/stream/views/view-row.ts';
 export type { Counter, FlowBuilder, IterateOptions } from './flow/builder.ts';
 export type { ColumnValue } from './flow/columns.ts';
 export {

@@ -15,6 +15,7 @@ import type {
   ThreadConnection,
 } from '../engine/stream/runner/flow-types.ts';
 import { runFlow } from '../engine/stream/runner/run-flow.ts';
+import { FlowViews } from '../engine/stream/views/flow-views.ts';
 import { type Duration, DURATION_FORMS, millisecondsOf } from '../flow/durations.ts';
 import type { Flow } from '../flow/flow-types.ts';
 import type { Until } from '../flow/source.ts';
@@ -52,7 +53,18 @@ export interface FlowHandle extends AsyncDisposable {
   stop(): Promise<void>;
   /** As of the last half second. */
   metrics(): FlowMetrics;
+  /**
+   * The tables and windows of the flow, by the names that the program gives them: by key, by range, and change by change; what is committed,
+   * wherever the tasks run.
+   * @example
+   * const { rows } = await running.views.get('totals', 'ann');
+   * for (const { key, value } of (await running.views.range('totals', { prefix: 'a' })).rows) process.stdout.write(`${key} ${value}\n`);
+   */
+  readonly views: Views;
 }
+
+/** What a running flow remembers, to be read. */
+export type Views = Pick<FlowViews, 'list' | 'info' | 'get' | 'range' | 'changes'>;
 
 export interface RunUntilOptions {
   /** Where it ends: at the end that topics have now, before the first record that is not older than a time, or before offsets, by topic and
@@ -125,16 +137,17 @@ export function startFlow(
     logger.error('a flow has stopped', { flow: plan.name, error });
     onEnd();
   });
-  return handleOf(running);
+  return handleOf(running, new FlowViews({ log, running }));
 }
 
-function handleOf(running: RunningFlow): FlowHandle {
+function handleOf(running: RunningFlow, views: FlowViews): FlowHandle {
   return {
     name: running.name,
     ready: running.ready,
     done: running.done,
     stop: () => running.stop(),
     metrics: () => running.metrics(),
+    views,
     [Symbol.asyncDispose]: () => running.stop(),
   };
 }

@@ -48,6 +48,7 @@ declare const rows: Rows<Row>;
 declare const countries: Table<string, string>;
 declare const table: TableReader<string, string>;
 declare const millrace: Millrace;
+declare const running: FlowHandle;
 declare const Event: { readonly '~standard': { readonly version: 1; readonly vendor: string;
   readonly validate: (value: unknown) => { readonly value: { readonly id: string } } } };
 declare const start: Table<string, number>;

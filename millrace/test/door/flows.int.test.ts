@@ -57,6 +57,14 @@ describeDoors('flows', ({ millrace, topicName }) => {
       last.set(key, value);
       if (key === 'a' && value === 3) break;
     }
+    expect(again.views.list()).toMatchObject([{ name: 'counts', kind: 'table' }]);
+    // A view shows a commit a moment after readers of topics see it.
+    for await (const event of again.views.changes('counts', { key: 'a' })) {
+      if (event.kind === 'row' && event.row.value === 3) break;
+      if (event.kind === 'change' && event.change.value === 3) break;
+    }
+    const { rows } = await again.views.get('counts', 'b');
+    expect(rows).toMatchObject([{ key: 'b', value: 1 }]);
     await again.stop();
     await again.done;
     expect(Object.fromEntries(last)).toEqual({ a: 3, b: 1, end: 1 });
