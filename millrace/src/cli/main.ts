@@ -201,6 +201,8 @@ function addPrograms(program: Command): void {
       '--kafka <host:port>',
       'without end, let Kafka clients reach the log of --data meanwhile',
     )
+    .option('--http <[host:]port>', 'without end, serve the views of the flow over HTTP meanwhile')
+    .option('--insecure', 'let --http listen where other machines reach it: everybody may read')
     .option(DATA, PROGRAM_DATA_HELP)
     .option(BROKERS, PROGRAM_BROKERS_HELP)
     .option('--json', 'print the summary as JSON; without end, a line for each event')

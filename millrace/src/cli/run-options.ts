@@ -19,6 +19,8 @@ export interface RunFlags {
   readonly commitInterval?: string;
   readonly state?: string;
   readonly kafka?: string;
+  readonly http?: string;
+  readonly insecure?: boolean;
   readonly watch?: boolean;
   readonly json?: boolean;
   readonly quiet?: boolean;

@@ -5,6 +5,7 @@ import type { ProgramRef } from '../engine/batch/program/program.ts';
 import { runFlow } from '../engine/stream/runner/run-flow.ts';
 import type { FlowEvent, RunningFlow } from '../engine/stream/runner/flow-types.ts';
 import type { Plan } from '../flow/plan.ts';
+import type { HttpServer } from '../server/http/open-http.ts';
 import { OutputClosed } from './io.ts';
 import { columns, type ProgramProcess, reasonOf } from './program-process.ts';
 import type { RunFlags } from './run-options.ts';
@@ -73,10 +74,15 @@ async function runOn(
       progress.say(line);
     },
   });
+  let http: HttpServer | undefined;
   try {
     if (options.kafka !== undefined)
       progress.say(`${plan.name}: Kafka clients connect to ${topics.brokers}`);
+    http = await openViews(run);
+    if (http !== undefined)
+      progress.say(`${plan.name}: views are at http://${http.address}/flows/${plan.name}/views`);
     const flow = runFlow({
+      ...(http === undefined ? {} : { address: http.address }),
       log: topics.log,
       plan,
       program: run.program,
@@ -93,13 +99,22 @@ async function runOn(
         progress.take(event);
       },
     });
+    http?.serve(topics.log, flow);
     progress.start(() => flow.metrics());
     await untilStopped(flow, [run.process.signal, stopping]);
     progress.stopped();
   } finally {
     progress.close();
+    await http?.close();
     await topics.close();
   }
+}
+
+/** Loaded when it is wanted: most runs start without. */
+async function openViews({ env, options }: StreamRun): Promise<HttpServer | undefined> {
+  if (options.http === undefined) return undefined;
+  const { openHttp } = await import('../server/http/open-http.ts');
+  return openHttp({ env, ...options.http });
 }
 
 /** @throws {MillraceError} what the flow, or the program outside of it, has failed with */

@@ -68,6 +68,16 @@ test('without end', () => {
     kafka: { host: '127.0.0.1', port: 9093 },
   });
   expect(parseStream({ commitInterval: '250' }, clock).commitIntervalMs).toBe(250);
+  expect(parseStream({ http: '8080' }, clock).http).toEqual({
+    host: '127.0.0.1',
+    port: 8080,
+    insecure: false,
+  });
+  expect(parseStream({ http: '[::]:0', insecure: true }, clock).http).toEqual({
+    host: '::',
+    port: 0,
+    insecure: true,
+  });
   // Who watches hands it to every program.
   expect(() => parseStream({ overwrite: true, watched: true }, clock)).not.toThrow();
 });
@@ -83,6 +93,8 @@ test.each<[RunFlags, RegExp]>([
   [{ state: 'nowhere' }, /--state is disk or memory/],
   [{ kafka: ':1', brokers: 'a:1' }, /--kafka opens a port/],
   [{ kafka: 'here' }, /host:port/],
+  [{ http: 'here' }, /--http takes a port, or host:port, not 'here'/],
+  [{ http: '70000' }, /--http takes a port/],
 ])('without end, %j is refused', (flags, message) => {
   expect(() => parseStream(flags, clock)).toThrow(message);
 });

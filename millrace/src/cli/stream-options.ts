@@ -10,6 +10,8 @@ import { listOffsetsTimestamp, parsePosition } from './positions.ts';
 import { type RunFlags, within } from './run-options.ts';
 import { parseAddress } from './start-options.ts';
 
+const PORT_MAX = 65_535;
+
 /** Where a flow begins to read, or begins anew. */
 export type Begin = 'beginning' | 'latest' | { readonly timestamp: number };
 
@@ -21,10 +23,14 @@ export interface StreamOptions {
   readonly state: 'disk' | 'memory';
   /** Where Kafka clients reach the log of this process; undefined: nowhere. */
   readonly kafka: { readonly host: string; readonly port: number } | undefined;
+  /** Where the views of the flow are served; undefined: nowhere. */
+  readonly http:
+    | { readonly host: string; readonly port: number; readonly insecure: boolean }
+    | undefined;
 }
 
 /** Options that only a run without end has, and those that only one with an end has. */
-const ENDLESS = ['commitInterval', 'from', 'state', 'kafka'] as const;
+const ENDLESS = ['commitInterval', 'from', 'state', 'kafka', 'http'] as const;
 const BOUNDED = ['memory', 'splitSize', 'overwrite'] as const;
 
 /** Of a flow that reads topics, without `--until`. @throws {MillraceError} ML_USAGE, ML_CONFIG_INVALID */
@@ -48,6 +54,7 @@ export function parseStream(flags: RunFlags, clock: Clock): StreamOptions {
     from: parseBegin('--from', flags.from ?? 'beginning', clock),
     state,
     kafka: parseKafka(flags),
+    http: parseHttp(flags),
   };
 }
 
@@ -149,6 +156,16 @@ function parseKafka({ kafka, brokers }: RunFlags): StreamOptions['kafka'] {
       { hint: 'Leave out one of them' },
     );
   return parseAddress(kafka);
+}
+
+function parseHttp({ http, insecure = false }: RunFlags): StreamOptions['http'] {
+  if (http === undefined) return undefined;
+  const [, host = '127.0.0.1', digits = ''] = /^(?:\[?([^\s\]]+)\]?:)?(\d{1,5})$/.exec(http) ?? [];
+  const port = Number(digits);
+  if (digits !== '' && port <= PORT_MAX) return { host, port, insecure };
+  throw new MillraceError('ML_USAGE', `--http takes a port, or host:port, not '${http}'`, {
+    hint: 'Write for example --http 8080',
+  });
 }
 
 function optionName(name: string): string {
