@@ -349,6 +349,16 @@ export class KafkaLogProducer implements LogProducer {
         },
       );
     }
+    if (name === 'INVALID_TIMESTAMP') {
+      return new MillraceError(
+        'ML_TIMESTAMP_INVALID',
+        `${place} does not take the time of a record: ${detail ?? name}`,
+        {
+          hint: `Raise message.timestamp.after.max.ms of the topic: millrace topic config ${topic} message.timestamp.after.max.ms=…`,
+          fields: { topic, partition },
+        },
+      );
+    }
     return producerRefusal(
       code,
       this.#options.transactionalId,

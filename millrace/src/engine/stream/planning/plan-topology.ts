@@ -22,6 +22,7 @@ import type {
   Topology,
 } from '../topology.ts';
 import { findGlobalChains } from './global-chains.ts';
+import { REPARTITION_CONFIGS } from './own-topics.ts';
 import { Placing } from './place-nodes.ts';
 import { refuseBounded } from './plan-faults.ts';
 import type { StageGroup } from './stage-graph.ts';
@@ -69,14 +70,6 @@ export function planTopology(
     stateFingerprint: stateFingerprintOf(plan.nodes, stages),
   };
 }
-
-/** Records are deleted when all have read them, by offset. */
-const REPARTITION_CONFIGS: TopicSpec['configs'] = {
-  'cleanup.policy': 'delete',
-  'retention.ms': '-1',
-  'retention.bytes': '-1',
-  'message.timestamp.type': 'CreateTime',
-};
 
 class StageDrafts {
   readonly stages: readonly StreamStage[];

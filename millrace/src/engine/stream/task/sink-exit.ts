@@ -99,6 +99,7 @@ const OF_RECORDS: ReadonlySet<string> = new Set([
   'ML_SINK_VALUE_INVALID',
   'ML_VALUE_INVALID',
   'ML_KEY_INVALID',
+  'ML_TIMESTAMP_INVALID',
 ]);
 
 /** The partition of a key that may be text. */

@@ -92,10 +92,11 @@ export class SourceFeed implements Feed {
   /** False when it has none that is possible, and is refused. */
   private setTime(timestamp: number): boolean {
     let time = timestamp;
-    if (this.of === undefined) time = timestampOf(timestamp);
+    // What has no value says nothing of its time.
+    if (this.of === undefined || this.value === null) time = timestampOf(timestamp);
     else {
       try {
-        time = eventTimeOf(this.of(this.value, this.key) ?? timestamp);
+        time = eventTimeOf(this.of(this.value, this.key));
       } catch (error) {
         this.refuseRecord(error, 'ML_USER_FUNCTION');
         return false;
@@ -110,7 +111,7 @@ export class SourceFeed implements Feed {
   private isPossible(time: number, timestamp: number): boolean {
     if (time < 0) {
       const what =
-        this.of === undefined
+        this.of === undefined || this.value === null
           ? `the timestamp of the record is ${timestamp}`
           : 'what its time function returns is no time since 1970';
       this.refuseRecord(new MillraceError('ML_TIMESTAMP_INVALID', what), 'ML_INPUT_MALFORMED');

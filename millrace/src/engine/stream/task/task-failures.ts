@@ -135,10 +135,12 @@ export class TaskFailures {
   #append({ port, partitions }: DeadLetters, letter: DeadLetter): void {
     const { output, partition, clock } = this.options;
     const time = timestampOf(this.time);
+    const nowMs = clock.nowMs();
     output.append(
       port.name,
       partition % partitions,
-      time < 0 ? clock.nowMs() : time,
+      // Topics take no time that is far ahead: it may be what was wrong with the record.
+      time < 0 || time > nowMs ? nowMs : time,
       null,
       port.value.encode(letter),
     );

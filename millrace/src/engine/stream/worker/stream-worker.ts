@@ -31,6 +31,7 @@ import type { TaskOutput } from '../task.ts';
 import type { TaskId } from '../topology.ts';
 import { GroupShare } from './group-share.ts';
 import { recordsGone, topicGone } from './start-positions.ts';
+import { TopicBounds } from './topic-bounds.ts';
 import { WorkerTasks } from './worker-tasks.ts';
 import type { TaskRun } from './task-run.ts';
 import type { CommitStep, WorkerOptions, WorkerStatus } from './worker-types.ts';
@@ -41,6 +42,7 @@ export class StreamWorker {
   readonly #share: GroupShare;
   readonly #tasks: WorkerTasks;
   readonly #reader: LogReader;
+  readonly #bounds: TopicBounds;
   /** undefined: between a failure and the next try. */
   #producer: LogProducer | undefined;
   #isStopping = false;
@@ -74,8 +76,10 @@ export class StreamWorker {
     this.#options = options;
     this.#env = log.env;
     this.#reader = log.reader({ uncommitted: false });
+    this.#bounds = new TopicBounds(log.env.clock);
     const output: TaskOutput = {
       append: (topic, partition, timestamp, key, value, headers) => {
+        if (!this.#bounds.isEmpty) this.#bounds.check(topic, { timestamp, key, value, headers });
         this.#open().append(topic, partition, timestamp, key, value, headers);
       },
     };
@@ -323,16 +327,18 @@ export class StreamWorker {
     const { generation, tasks, data, mayKeep } = await this.#share.join().finally(() => {
       this.#isJoining = false;
     });
-    this.#mustJoin = false;
-    this.#hasJoined = true;
     // Others may have gone on from the last commit: then what is open here is old.
-    if (!mayKeep || this.#wasLost) await this.#tasks.closeOutdated();
+    this.#wasLost ||= !mayKeep;
+    if (this.#wasLost) await this.#tasks.closeOutdated();
     this.#wasLost = false;
     this.#announced = false;
     // Whoever had this id before is fenced in the group by now: what it has open is aborted here.
     this.#producer ??= await this.#openProducer();
     this.#options.onEvent({ kind: 'assigned', generation, tasks, data });
     await this.#tasks.become(tasks);
+    // What has failed before begins again with the join.
+    this.#mustJoin = false;
+    this.#hasJoined = true;
     this.#announce();
   }
 
@@ -351,6 +357,10 @@ export class StreamWorker {
     if (error.code === 'ML_OFFSET_OUT_OF_RANGE') throw recordsGone(error, this.#options.topology);
     if (refusedWith(error) === 'UNKNOWN_TOPIC_OR_PARTITION')
       throw await topicGone(error, this.#options.log, this.#options.topology);
+    if (await this.#bounds.learn(this.#options.log, error)) {
+      await this.#rollBack();
+      return;
+    }
     if (!error.retriable) throw error;
     const nowMs = this.#env.clock.monotonicMs();
     this.#failingSinceMs ??= nowMs;

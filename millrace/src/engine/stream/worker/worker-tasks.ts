@@ -13,6 +13,7 @@ import type {
 import { Background } from '../../../core/background.ts';
 import { MillraceError } from '../../../core/errors.ts';
 import { STREAM_PURGE_MS } from '../../../core/stream-limits.ts';
+import { CHANGELOG_CONFIGS } from '../planning/own-topics.ts';
 import type { TaskId } from '../topology.ts';
 import { taskName } from './assign-tasks.ts';
 import { GlobalFeed } from './global-feed.ts';
@@ -41,6 +42,9 @@ export class WorkerTasks {
   readonly #purged = new Map<string, number>();
   #purgeDueMs: number;
   #active: readonly TaskRun[] = [];
+  /** Tasks on their way to that: opened, and restored. What fails between two steps is done again with the next. */
+  #opened: TaskRun[] = [];
+  #restored: TaskRun[] = [];
 
   constructor(options: WorkerOptions, reader: LogReader, host: TaskHost) {
     this.#options = options;
@@ -57,7 +61,7 @@ export class WorkerTasks {
   }
 
   get isRestored(): boolean {
-    return this.#restorer.isDone;
+    return this.#restorer.isDone && this.#opened.length === 0 && this.#restored.length === 0;
   }
 
   get hasRunning(): boolean {
@@ -99,14 +103,12 @@ export class WorkerTasks {
     const wanted = new Set(ids.map(taskName));
     // What others go on with would be old when it comes back.
     await this.#closeWhere(({ name }) => !wanted.has(name), 'wipe');
-    const added: TaskRun[] = [];
     for (const id of ids.filter((task) => !this.#runs.has(taskName(task)))) {
       const run = new TaskRun(await this.#options.openTask(id, this.#host));
       this.#runs.set(run.name, run);
-      added.push(run);
+      this.#opened.push(run);
     }
-    await this.#createChangelogs(added);
-    await this.#begin(await this.#restorer.add(added));
+    await this.#goOn();
   }
 
   /**
@@ -139,7 +141,9 @@ export class WorkerTasks {
 
   /** Reads changelogs for at most about `waitMs`. */
   async restore(waitMs: number): Promise<void> {
-    await this.#begin(await this.#restorer.step(waitMs));
+    await this.#goOn();
+    this.#restored.push(...(await this.#restorer.step(waitMs)));
+    await this.#goOn();
   }
 
   /** Hands on what was fetched. An input in which more than `bytesMax` wait is paused. */
@@ -212,6 +216,8 @@ export class WorkerTasks {
     for (const run of closing) {
       this.#runs.delete(run.name);
       this.#restorer.remove(run);
+      this.#opened = this.#opened.filter((opened) => opened !== run);
+      this.#restored = this.#restored.filter((restored) => restored !== run);
       this.#reader.unassign(run.positions());
       for (const key of run.inputs.keys()) {
         this.#byInput.delete(key);
@@ -227,6 +233,18 @@ export class WorkerTasks {
       }),
     );
     for (const result of results) if (result.status === 'rejected') throw result.reason;
+  }
+
+  /** Tasks that are open are restored, and those that are restored begin. */
+  async #goOn(): Promise<void> {
+    if (this.#opened.length > 0) {
+      await this.#createChangelogs(this.#opened);
+      const restored = await this.#restorer.add(this.#opened);
+      this.#opened = [];
+      this.#restored.push(...restored);
+    }
+    await this.#begin(this.#restored);
+    this.#restored = [];
   }
 
   /** A changelog has as many partitions as its stage, and keeps the latest change of each key. */
@@ -245,7 +263,7 @@ export class WorkerTasks {
       [...missing].map(([name, partitions]) => ({
         name,
         partitions,
-        configs: { 'cleanup.policy': 'compact' },
+        configs: CHANGELOG_CONFIGS,
       })),
     );
     const found = await log.topics([...missing.keys()]);
