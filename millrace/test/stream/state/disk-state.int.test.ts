@@ -9,7 +9,7 @@ import { openDiskState } from '../../../src/engine/stream/state/disk-state.ts';
 import type { TaskState } from '../../../src/engine/stream/state/store.ts';
 import { anyStep, type Base, Life } from './state-steps.ts';
 
-const RUNS = Number(process.env['STATE_RUNS'] ?? 40);
+const RUNS = Number(process.env['STATE_RUNS'] ?? 20);
 const env = realEnv();
 let directory = '';
 beforeEach(() => {
@@ -37,7 +37,7 @@ test.each([
 ])('a state on disk %s is that of the model', async (_name, options) => {
   let lives = 0;
   await fc.assert(
-    fc.asyncProperty(fc.array(anyStep, { maxLength: 50 }), async (sequence) => {
+    fc.asyncProperty(fc.array(anyStep, { maxLength: 120, size: 'max' }), async (sequence) => {
       const life = await Life.begin(disk(join(directory, String(lives++)), options));
       for (const [index, step] of sequence.entries()) {
         await life.step(step);

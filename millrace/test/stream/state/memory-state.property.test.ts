@@ -12,7 +12,7 @@ const memory = {
 test('whatever is done to it, the state is that of the model, and that of the last commit after an abort', async () => {
   let steps = 0;
   await fc.assert(
-    fc.asyncProperty(fc.array(anyStep, { maxLength: 60 }), async (sequence) => {
+    fc.asyncProperty(fc.array(anyStep, { maxLength: 120, size: 'max' }), async (sequence) => {
       const life = await Life.begin(memory);
       for (const step of sequence) {
         await life.step(step);
@@ -21,7 +21,7 @@ test('whatever is done to it, the state is that of the model, and that of the la
       }
       await life.end();
     }),
-    { numRuns: 600 },
+    { numRuns: 200 },
   );
   expect(steps).toBeGreaterThan(1000);
 });

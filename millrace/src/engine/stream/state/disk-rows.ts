@@ -59,7 +59,6 @@ export class TaskDisk {
   private numberNext = NUMBER_MIN;
   private readonly env: Env;
   private isClosed = false;
-  private hasFailed = false;
 
   private constructor(env: Env, environment: LmdbEnvironment, rowsAtOnce: number) {
     this.env = env;
@@ -123,13 +122,10 @@ export class TaskDisk {
     await this.begin();
   }
 
-  /** Resolves when what was written survives a power cut. */
   async close(): Promise<void> {
     if (this.isClosed) return;
     this.isClosed = true;
     try {
-      // After a failure nobody would tell.
-      if (!this.hasFailed) await this.environment.rows.flushed;
       await this.environment.rows.close();
     } catch (error) {
       throw lmdbError(error, `close the state in ${this.path}`, this.path);
@@ -139,7 +135,6 @@ export class TaskDisk {
   }
 
   private async failed(error: unknown, doing: string): Promise<MillraceError> {
-    this.hasFailed = true;
     return await writeError(this.env, error, `${doing} the state in ${this.path}`, this.path);
   }
 

@@ -1,14 +1,10 @@
-/**
- * The directory of a task's state: opened by one process at a time, checked, and with errors that name it.
- *
- * LMDB maps its file into memory: what it would read beyond the end of a file that was cut ends the process. So the size is compared with
- * what the newest of its two meta pages says before LMDB sees it. Source: `mdb.c` of LMDB 0.9, struct MDB_meta.
- */
+/** The directory of a task's state: opened by one process at a time, checked, and with errors that name it. */
 import type * as Lmdb from 'lmdb';
 import type { DirectoryLock, Env } from '../../../core/env.ts';
 import { type ErrorCode, MillraceError } from '../../../core/errors.ts';
 import { readFully, writeFully } from '../../../core/files.ts';
 import { systemError } from '../../../core/system-error.ts';
+import { whatIsWrong } from './lmdb-pages.ts';
 
 export type Rows = Lmdb.RootDatabase<Buffer, Buffer>;
 
@@ -21,14 +17,6 @@ export interface LmdbEnvironment {
 const DATA_FILE = 'data.mdb';
 const PROBE_FILE = 'probe';
 const PROBE_BYTES = 64 * 1024;
-const MAGIC = 0xbeefc0de;
-const DATA_VERSION = 2;
-const PAGE_HEADER_BYTES = 24;
-/** Behind magic, version, address and size of the map: two descriptions of trees. */
-const TREES_AT = PAGE_HEADER_BYTES + 24;
-const TREE_BYTES = 48;
-const LAST_PAGE_AT = TREES_AT + 2 * TREE_BYTES;
-const META_BYTES = LAST_PAGE_AT + 16;
 
 /**
  * @throws {MillraceError} ML_DIR_LOCKED, ML_TASK_STATE_DAMAGED, ML_PACKAGE_MISSING, ML_DISK_FULL, ML_PERMISSION
@@ -39,13 +27,14 @@ export async function openLmdb(env: Env, path: string): Promise<LmdbEnvironment>
   try {
     checkFile(env, path);
     const { open } = await loadLmdb();
-    // A commit is told as soon as readers see it, and synced behind. Nothing is written but in batches: gathering by turns of the event loop
+    // A write is told when it survives a power cut: nobody waits for it, and a file always holds what its newest page says. Nothing is written but in batches: gathering by turns of the event loop
     // would only add promises that nobody looks at when they are rejected.
     const rows = open<Buffer, Buffer>({
       path,
       keyEncoding: 'binary',
       encoding: 'binary',
       eventTurnBatching: false,
+      overlappingSync: false,
     });
     return { path, rows, lock };
   } catch (error) {
@@ -166,49 +155,12 @@ function checkFile(env: Env, path: string): void {
   if (stat === undefined || stat.sizeBytes === 0) return;
   const file = env.fs.open(filePath, 'read');
   try {
-    const first = readMeta((at, bytes) => {
-      const buffer = Buffer.alloc(bytes);
+    const wrong = whatIsWrong((at, bytes) => {
+      const buffer = Buffer.allocUnsafe(bytes);
       return readFully(file, buffer, 0, bytes, at) === bytes ? buffer : undefined;
-    });
-    if (typeof first === 'string') throw stateDamaged(path, `${DATA_FILE} ${first}`);
-    if (first.bytes > stat.sizeBytes)
-      throw stateDamaged(
-        path,
-        `${DATA_FILE} has ${stat.sizeBytes} bytes where ${first.bytes} were written`,
-      );
+    }, stat.sizeBytes);
+    if (wrong !== undefined) throw stateDamaged(path, `${DATA_FILE} ${wrong}`);
   } finally {
     file.close();
   }
-}
-
-type Read = (at: number, bytes: number) => Buffer | undefined;
-
-/** How long the file must be, or what is wrong with it. */
-function readMeta(read: Read): { readonly bytes: number } | string {
-  const first = read(0, META_BYTES);
-  if (first === undefined) return 'is too short';
-  if (!isMeta(first)) return 'does not begin as it should';
-  const pageBytes = first.readUInt32LE(TREES_AT);
-  if (pageBytes < 512 || pageBytes > 65_536 || (pageBytes & (pageBytes - 1)) !== 0)
-    return 'has an impossible size of pages';
-  const second = read(pageBytes, META_BYTES);
-  if (second === undefined) return 'is too short';
-  if (!isMeta(second)) return 'has a second page that is not as it should be';
-  const newest = transactionOf(first) > transactionOf(second) ? first : second;
-  return { bytes: (lastPageOf(newest) + 1) * pageBytes };
-}
-
-function isMeta(page: Buffer): boolean {
-  return (
-    page.readUInt32LE(PAGE_HEADER_BYTES) === MAGIC &&
-    (page.readUInt32LE(PAGE_HEADER_BYTES + 4) & 0xffff) === DATA_VERSION
-  );
-}
-
-function lastPageOf(page: Buffer): number {
-  return page.readUInt32LE(LAST_PAGE_AT) + page.readUInt32LE(LAST_PAGE_AT + 4) * 2 ** 32;
-}
-
-function transactionOf(page: Buffer): number {
-  return page.readUInt32LE(LAST_PAGE_AT + 8) + page.readUInt32LE(LAST_PAGE_AT + 12) * 2 ** 32;
 }
