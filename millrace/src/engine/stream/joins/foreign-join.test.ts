@@ -259,6 +259,20 @@ test('that a row has no result is forgotten when nothing older can be on its way
   expect(harness.operator.nextDue).toBe(Number.POSITIVE_INFINITY);
 });
 
+test('a "none" that was sent before there was any time is remembered as long', () => {
+  const create = (context: OperatorContext<ForeignJoinNode>) =>
+    createForeignJoin(context, 'collect');
+  const harness = new OperatorHarness(foreignJoin('inner', kafkaKey), create);
+  const sent = Number.NEGATIVE_INFINITY;
+  harness.send('k', { version: 1, sent, value: 'x' }, 90);
+  harness.send('k', { version: 3, sent, value: undefined }, 100);
+  harness.advanceTo(150);
+  harness.send('k', { version: 2, sent, value: 'outdated' }, 95);
+  expect(harness.take().map(({ value }) => value)).toEqual(['x', undefined]);
+  harness.advanceTo(100 + FOREIGN_JOIN_FORGET_MS);
+  expect(harness.operator.nextDue).toBe(Number.POSITIVE_INFINITY);
+});
+
 test('match takes its table from wherever its context has it', () => {
   const table = new TestTable();
   table.set('r', 'right', 1);

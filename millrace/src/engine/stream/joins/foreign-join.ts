@@ -253,8 +253,11 @@ class Collect extends QuietOperator implements Receiver {
     this.context = context;
     const store = context.store<Kept>({
       name: context.node.name,
-      dueOf: ({ value, sent }) =>
-        value === undefined ? sent + FOREIGN_JOIN_FORGET_MS : Number.POSITIVE_INFINITY,
+      dueOf: ({ value, sent, time }) => {
+        if (value !== undefined) return Number.POSITIVE_INFINITY;
+        // Where there was no time yet, that of the record has to do.
+        return (Number.isFinite(sent) ? sent : time) + FOREIGN_JOIN_FORGET_MS;
+      },
     });
     this.store = store;
     this.table = {

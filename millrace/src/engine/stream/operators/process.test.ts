@@ -174,6 +174,29 @@ describe('process', () => {
     expect(harness.operator.nextDue).toBe(Number.POSITIVE_INFINITY);
   });
 
+  test('a timer finds the state of its time, however far T has gone on at once', () => {
+    for (const steps of [[500], [50, 110, 500], [60, 500]]) {
+      const harness = open({
+        ttlMs: 100,
+        onRecord: (value, context) => {
+          context.state = value;
+          context.setTimer(50);
+          context.setTimer(149);
+          context.setTimer(260);
+        },
+        onTimer: (context) => context.emit(context.state ?? 'gone'),
+      });
+      harness.send('a', 'here', 10);
+      for (const step of steps) harness.advanceTo(step);
+      // Each timer touches the state: it is there from 10 to 110, to 150, to 249.
+      expect(told(harness)).toEqual([
+        ['a', 'here', 50],
+        ['a', 'here', 149],
+        ['a', 'gone', 260],
+      ]);
+    }
+  });
+
   test('it must not be async, and its context is of no use afterwards', async () => {
     let kept: Context | undefined;
     const onRecord: (value: unknown, context: Context) => unknown = async (_value, context) => {

@@ -58,7 +58,7 @@ export class Process extends QuietOperator implements Receiver {
   receive(key: unknown, value: unknown, time: number): void {
     let state: unknown;
     try {
-      state = this.stateOf(key);
+      state = this.stateOf(key, this.context.time());
     } catch (error) {
       recordFailed(this.context, error, value, key);
       return;
@@ -73,7 +73,7 @@ export class Process extends QuietOperator implements Receiver {
       return;
     }
     call.end();
-    this.take(key, time);
+    this.take(key, time, this.context.time());
   }
 
   override advance(): void {
@@ -108,7 +108,9 @@ export class Process extends QuietOperator implements Receiver {
     const { onTimer } = this.context.node;
     if (onTimer === undefined) return;
     const { call } = this;
-    const state = this.stateOf(key);
+    // T may have passed more than one timer: each finds the state of its own time.
+    const now = kind === 'event' ? time : this.context.time();
+    const state = this.stateOf(key, now);
     call.begin(state, time, kind);
     try {
       requireNothing(onTimer(call, key, kind));
@@ -118,20 +120,20 @@ export class Process extends QuietOperator implements Receiver {
       return;
     }
     call.end();
-    this.take(key, time);
+    this.take(key, time, now);
   }
 
-  /** What has expired by T is gone, whether or not it was deleted. */
-  private stateOf(key: unknown): unknown {
+  /** What has expired by `now` is gone, whether or not it was deleted. */
+  private stateOf(key: unknown, now: number): unknown {
     const kept = this.states.get(key, 0);
     if (kept === undefined) return undefined;
     const { ttlMs } = this.context.node;
-    if (ttlMs !== undefined && kept[1] + ttlMs <= this.context.time()) return undefined;
+    if (ttlMs !== undefined && kept[1] + ttlMs <= now) return undefined;
     return kept[0];
   }
 
   /** Does what the function has asked for. */
-  private take(key: unknown, time: number): void {
+  private take(key: unknown, time: number, now: number): void {
     const { call } = this;
     const { ttlMs } = this.context.node;
     if (call.isSet) {
@@ -140,7 +142,7 @@ export class Process extends QuietOperator implements Receiver {
       const isGone = call.value === undefined;
       if (!isGone || kept !== undefined)
         this.states.put(key, 0, isGone ? undefined : [call.value, touchedAt], touchedAt);
-    } else if (ttlMs !== undefined) this.touch(key, time);
+    } else if (ttlMs !== undefined) this.touch(key, time, now);
     for (const { kind, at, isSet } of call.timers) {
       const timers = kind === 'event' ? this.eventTimers : this.wallTimers;
       timers.put(key, at, isSet ? true : undefined, time);
@@ -152,9 +154,9 @@ export class Process extends QuietOperator implements Receiver {
     emitted.length = 0;
   }
 
-  private touch(key: unknown, time: number): void {
+  private touch(key: unknown, time: number, now: number): void {
     const kept = this.states.get(key, 0);
-    if (kept !== undefined && time > kept[1] && this.stateOf(key) !== undefined)
+    if (kept !== undefined && time > kept[1] && this.stateOf(key, now) !== undefined)
       this.states.put(key, 0, [kept[0], time], time);
   }
 }
