@@ -3,6 +3,8 @@ import { resolve } from 'node:path';
 import type { Connection, Env } from './core/env.ts';
 import { type Logger, silentLogger } from './core/log.ts';
 import { realEnv } from './core/real-env.ts';
+import type { Log } from './client/log.ts';
+import type { ViewServer } from './door/flow-handle.ts';
 import type { Millrace } from './door/millrace.ts';
 
 export interface OpenMillraceOptions {
@@ -10,7 +12,10 @@ export interface OpenMillraceOptions {
   readonly dir: string;
   /** Where Kafka clients reach it, too: by default 127.0.0.1 and a port that the system chooses. Default false: nowhere. */
   readonly kafka?: { readonly host?: string; readonly port?: number } | false;
-  /** Allows to listen beyond this machine although everybody who reaches the port may read and write. Default false. */
+  /** Where the views of the flows that run here are served, and where other processes of the same flow ask for them: by default 127.0.0.1
+   * and a port that the system chooses. Default false: nowhere, and what is asked for has to be in this process. */
+  readonly http?: { readonly host?: string; readonly port?: number } | false;
+  /** Allows both to listen beyond this machine although everybody who reaches the port may read and write. Default false. */
   readonly insecure?: boolean;
   /** Of the broker, by name, as in docs/reference/settings.md. */
   readonly settings?: Readonly<Record<string, string | number | boolean>>;
@@ -25,6 +30,11 @@ export interface ConnectMillraceOptions {
   readonly brokers?: string;
   /** Where flows keep their state on this machine. Default ./millrace-data. */
   readonly dir?: string;
+  /** Where the views of the flows that run here are served, and where other processes of the same flow ask for them: by default 127.0.0.1
+   * and a port that the system chooses. Default false: nowhere, and what is asked for has to be in this process. */
+  readonly http?: { readonly host?: string; readonly port?: number } | false;
+  /** Allows that to listen beyond this machine although everybody who reaches the port may read. Default false. */
+  readonly insecure?: boolean;
   /** What the brokers call this program in their logs. Default `millrace`. */
   readonly clientId?: string;
   /** Default: says nothing. */
@@ -42,7 +52,7 @@ export interface ConnectMillraceOptions {
  * for await (const { key, value } of millrace.consume('greetings', { until: 'now' })) process.stdout.write(`${key}: ${value}\n`);
  */
 export async function openMillrace(options: OpenMillraceOptions): Promise<Millrace> {
-  const { kafka = false, insecure, settings, logger = silentLogger, onFatal } = options;
+  const { kafka = false, http, insecure, settings, logger = silentLogger, onFatal } = options;
   const [{ openEmbedded }, { makeMillrace }, { IN_PROCESS_ADDRESS }] = await Promise.all([
     import('./embedded-log.ts'),
     import('./door/millrace.ts'),
@@ -60,6 +70,7 @@ export async function openMillrace(options: OpenMillraceOptions): Promise<Millra
   const { address, dataDir } = log.broker;
   return makeMillrace({
     log,
+    http: await openViews(env, log, { http, insecure }),
     logger,
     kafka: address === undefined ? undefined : addressText(address),
     dataDirectory: dataDir,
@@ -79,7 +90,7 @@ export async function openMillrace(options: OpenMillraceOptions): Promise<Millra
  * const names = await millrace.admin.topics();
  */
 export async function connectMillrace(options: ConnectMillraceOptions = {}): Promise<Millrace> {
-  const { brokers = '127.0.0.1:9092', dir = './millrace-data', clientId } = options;
+  const { brokers = '127.0.0.1:9092', dir = './millrace-data', clientId, http, insecure } = options;
   const [{ connectKafka }, { makeMillrace }] = await Promise.all([
     import('./client/kafka/kafka-log.ts'),
     import('./door/millrace.ts'),
@@ -91,12 +102,35 @@ export async function connectMillrace(options: ConnectMillraceOptions = {}): Pro
   });
   return makeMillrace({
     log,
+    http: await openViews(env, log, { http, insecure }),
     logger: options.logger ?? silentLogger,
     kafka: brokers,
     dataDirectory: resolve(dir),
     connection: { kind: 'brokers', brokers },
     batch: { env, brokers },
   });
+}
+
+/** @throws {MillraceError} ML_INSECURE_BIND, ML_ADDRESS_IN_USE, …: the log is closed then */
+async function openViews(
+  env: Env,
+  log: Log,
+  {
+    http,
+    insecure,
+  }: {
+    readonly http: OpenMillraceOptions['http'];
+    readonly insecure: boolean | undefined;
+  },
+): Promise<ViewServer | undefined> {
+  if (http === undefined || http === false) return undefined;
+  try {
+    const { openHttp } = await import('./server/http/open-http.ts');
+    return await openHttp({ env, host: http.host, port: http.port ?? 0, insecure });
+  } catch (error) {
+    await log.close();
+    throw error;
+  }
 }
 
 /** A machine on which the log of this process is the only thing that can be connected to. */

@@ -80,6 +80,15 @@ export interface RunUntilOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Serves views over HTTP. */
+export interface ViewServer {
+  /** `host:port`, where other processes of a flow reach it, too. */
+  readonly address: string;
+  /** Serves those of a flow until it ends. */
+  serve(log: Log, running: RunningFlow): FlowViews;
+  close(): Promise<void>;
+}
+
 /** What flows run on. */
 export interface FlowGround {
   readonly log: Log;
@@ -88,6 +97,8 @@ export interface FlowGround {
   readonly connection: ThreadConnection;
   /** The machine, and the brokers in it, as batch jobs in this process reach the log. */
   readonly batch: { readonly env: Env; readonly brokers: string };
+  /** Where the views of flows are served; undefined: nowhere. */
+  readonly http: ViewServer | undefined;
   readonly logger: Logger;
 }
 
@@ -98,7 +109,8 @@ export function startFlow(
   options: FlowRunOptions,
   onEnd: () => void,
 ): FlowHandle {
-  const { log, dataDirectory, connection, logger } = ground;
+  const { log, dataDirectory, connection, logger, http } = ground;
+  const address = http?.address;
   const {
     settings = {},
     program,
@@ -123,6 +135,7 @@ export function startFlow(
     plan,
     dataDirectory,
     connection,
+    ...(address === undefined ? {} : { address }),
     ...(program === undefined ? {} : { program: { path: program, flow: plan.name, settings } }),
     ...(workers === undefined ? {} : { workers }),
     ...(from === undefined ? {} : { from: startOf(from) }),
@@ -132,12 +145,13 @@ export function startFlow(
     ...(waitForTopics === undefined ? {} : { waitForTopics }),
     ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
   });
+  const views = http?.serve(log, running) ?? new FlowViews({ log, running });
   running.done.then(onEnd, (error: unknown) => {
     // Perhaps nobody waits for it.
     logger.error('a flow has stopped', { flow: plan.name, error });
     onEnd();
   });
-  return handleOf(running, new FlowViews({ log, running }));
+  return handleOf(running, views);
 }
 
 function handleOf(running: RunningFlow, views: FlowViews): FlowHandle {

@@ -22,6 +22,8 @@ export interface Millrace extends AsyncDisposable {
   readonly label: string;
   /** Where Kafka clients reach it, `host:port`; undefined: nowhere. */
   readonly kafka: string | undefined;
+  /** Where the views of its flows are served, `host:port`; undefined: nowhere. */
+  readonly http: string | undefined;
   readonly admin: Admin;
   /**
    * Writes a record, or some. Resolves when they are on the disk, with where they are, in their order; retries write nothing twice. A topic
@@ -97,6 +99,7 @@ export function makeMillrace(parts: MillraceParts): Millrace {
 class LogMillrace implements Millrace {
   readonly label: string;
   readonly kafka: string | undefined;
+  readonly http: string | undefined;
   readonly admin: Admin;
   readonly #log: Log;
   readonly #ground: FlowGround;
@@ -110,6 +113,7 @@ class LogMillrace implements Millrace {
     const { log, kafka } = parts;
     this.label = log.label;
     this.kafka = kafka;
+    this.http = parts.http?.address;
     this.admin = new TopicAdmin(log);
     this.#log = log;
     this.#ground = parts;
@@ -180,6 +184,7 @@ class LogMillrace implements Millrace {
     // A group that cannot be left is found out by its brokers; the rest is closed all the same.
     await Promise.allSettled([...this.#consumptions].map((each) => each.close()));
     await Promise.all([...this.#flows].map((each) => each.stop()));
+    await this.#ground.http?.close();
     await this.#producer.close();
     await this.#log.close();
   }

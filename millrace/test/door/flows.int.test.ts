@@ -137,6 +137,21 @@ describeDoors('flows', ({ millrace, topicName }) => {
   });
 });
 
+test('views are served where one says, and a key is read there', async () => {
+  const millrace = await openMillrace({ dir: join(temporaryDirectory(), 'log'), http: {} });
+  onTestFinished(() => millrace.close());
+  await millrace.produce('words-in', { value: 'a', partition: 0 });
+  const running = millrace.run(counting('words'));
+  await running.ready;
+  for await (const event of running.views.changes('counts'))
+    if (event.kind === 'row' || event.kind === 'change') break;
+  const answer = await fetch(`http://${millrace.http}/flows/words/views/counts/a`);
+  expect(await answer.text()).toContain('"value":1');
+  await expect(
+    openMillrace({ dir: join(temporaryDirectory(), 'other'), http: { host: '0.0.0.0' } }),
+  ).rejects.toMatchObject({ code: 'ML_INSECURE_BIND' });
+});
+
 test('closing ends loops and flows, and what comes later is refused', async () => {
   const dir = join(temporaryDirectory(), 'log');
   const millrace = await openMillrace({ dir });
