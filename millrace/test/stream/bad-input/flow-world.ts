@@ -1,6 +1,8 @@
 /** Flows on a broker on a simulated machine, where waiting costs nothing: what they write, their dead letters, and what stops them. */
 import { visibleBatches } from '../../../src/client/kafka/fetched-records.ts';
+import { Cluster } from '../../../src/client/kafka/cluster.ts';
 import type { RecordBytes } from '../../../src/client/log.ts';
+import { IN_PROCESS_ADDRESS } from '../../../src/client/port-log.ts';
 import type { Env } from '../../../src/core/env.ts';
 import { MillraceError } from '../../../src/core/errors.ts';
 import { SimMachine } from '../../../src/core/sim/sim-machine.ts';
@@ -12,6 +14,7 @@ import type {
 } from '../../../src/engine/stream/runner/flow-types.ts';
 import { runFlow } from '../../../src/engine/stream/runner/run-flow.ts';
 import type { DeadLetter } from '../../../src/flow/plan.ts';
+import { messages } from '../../../src/wire/kafka/registry.ts';
 import type { Flow } from '../../../src/index.ts';
 
 /** When records are, unless they say so themselves. */
@@ -130,4 +133,20 @@ export async function failureOf(running: {
     throw error;
   }
   throw new Error('nothing stopped it');
+}
+
+/** Raises the number of partitions of a topic. */
+export async function addPartitions(log: EmbeddedLog, name: string, count: number): Promise<void> {
+  const cluster = await Cluster.connect(log.env, [IN_PROCESS_ADDRESS], {
+    clientId: 'test',
+    connect: async () => log.connect(),
+  });
+  const topics = [{ name, count, assignments: null }];
+  const { results } = await cluster.call(messages[37], {
+    topics,
+    timeoutMs: 10_000,
+    validateOnly: false,
+  });
+  for (const { errorCode } of results) if (errorCode !== 0) throw new Error(`error ${errorCode}`);
+  await cluster.close();
 }

@@ -98,9 +98,9 @@ export class GroupShare {
       if (joins < STREAM_JOINS_MAX) continue;
       throw new MillraceError(
         'ML_FLOW_CHANGED',
-        `the members of the group '${flow}' run another version of the flow: stages, state or partitions are not the same`,
+        `the members of the group '${flow}' run another version of the flow, or another flow of that name: stages, state, outputs or partitions are not the same`,
         {
-          hint: 'Stop all of them before a version is started whose state or stages are others',
+          hint: 'Stop all of them before such a version is started; give two flows two names',
           fields: { flow },
         },
       );

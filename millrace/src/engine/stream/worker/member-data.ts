@@ -29,7 +29,7 @@ export interface AssignmentData {
   readonly refused: readonly string[];
 }
 
-/** Two topologies with the same layout cut the flow into the same tasks, with the same inputs and the same state. */
+/** Two topologies with the same layout cut the flow into the same tasks, with the same inputs, outputs and state. */
 export function layoutOf(topology: Topology): string {
   const stages = topology.stages.map(({ id, partitions, inputs, globals }) => [
     id,
@@ -37,9 +37,10 @@ export function layoutOf(topology: Topology): string {
     inputs.map(({ topic }) => topic),
     globals.map(({ topic }) => topic),
   ]);
+  const outputs = topology.outputTopics.map(({ name }) => name).toSorted();
   const state = Object.entries(topology.stateFingerprint).sort(([a], [b]) => (a < b ? -1 : 1));
   return createHash('sha256')
-    .update(JSON.stringify([stages, state]))
+    .update(JSON.stringify([stages, outputs, state]))
     .digest('hex')
     .slice(0, LAYOUT_CHARS);
 }
