@@ -5,6 +5,7 @@
 import type { TopicPartition } from '../../../client/log.ts';
 import { MillraceError } from '../../../core/errors.ts';
 import type { ReadableStore, StoredEntry } from '../state/store.ts';
+import type { GlobalTables } from '../task/global-tables.ts';
 import { readView } from '../views/read-view.ts';
 import type { ViewPage, ViewQuestion } from '../views/view-row.ts';
 import type { ViewSpec } from '../views/view-spec.ts';
@@ -74,6 +75,29 @@ function answerView(
       position: position ?? 0,
       watermark: run.committedTime,
       committedAt: run.committedAt,
+    },
+  };
+}
+
+/** The same for a global table, which every worker has all of: it is no part of any transaction, and has no changelog. */
+export function answerGlobal(
+  globals: GlobalTables,
+  views: ReadonlyMap<string, ViewSpec>,
+  question: ViewQuestion,
+): TaskAnswer | undefined {
+  const spec = views.get(question.view);
+  const store = spec === undefined ? undefined : globals.committedView(spec.store);
+  if (spec === undefined || store === undefined) return undefined;
+  const { rows, next } = readView(spec, store, question);
+  return {
+    entries: [],
+    reflects: globals.positions,
+    page: {
+      rows,
+      next,
+      position: 0,
+      watermark: Number.NEGATIVE_INFINITY,
+      committedAt: undefined,
     },
   };
 }

@@ -64,7 +64,7 @@ export interface RunningFlow {
   assignment(): AssignmentData | undefined;
   /** Stages and partitions; undefined: it waits for topics, or has only begun to start. */
   topology(): Topology | undefined;
-  /** Asks a task of this process. @throws {MillraceError} ML_TASK_ELSEWHERE, ML_USAGE */
+  /** Asks a task of this process; of stage -1, its global tables. @throws {MillraceError} ML_TASK_ELSEWHERE, ML_USAGE */
   ask(task: TaskId, question: TaskQuestion): Promise<TaskAnswer>;
 }
 

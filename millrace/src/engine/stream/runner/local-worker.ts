@@ -2,11 +2,11 @@
 import type { Log } from '../../../client/log.ts';
 import { MillraceError } from '../../../core/errors.ts';
 import type { TaskId, Topology } from '../topology.ts';
-import { viewsOf } from '../views/view-specs.ts';
+import { GLOBAL_STAGE, viewsOf } from '../views/view-specs.ts';
 import { taskName } from '../worker/assign-tasks.ts';
 import { StreamWorker } from '../worker/stream-worker.ts';
-import type { CommitStep, WorkerEvent } from '../worker/worker-types.ts';
-import { answerQuestion } from './answer-question.ts';
+import type { CommitStep, WorkerEvent, WorkerStatus } from '../worker/worker-types.ts';
+import { answerGlobal, answerQuestion, type TaskAnswer } from './answer-question.ts';
 import { recordTopics } from './saved-state.ts';
 import { TaskOpener } from './task-opener.ts';
 import type { WorkerSettings } from './thread-messages.ts';
@@ -54,14 +54,23 @@ export function startLocalWorker(options: LocalWorkerOptions): WorkerHandle {
     stop: () => {
       worker.stop();
     },
-    ask: (id, question) => {
+    // What throws in it rejects.
+    ask: async (id, question) => {
       const run = worker.task(id);
-      if (run?.isRestored !== true) return Promise.reject(elsewhere(flow, id));
-      return new Promise((resolve) => {
-        resolve(answerQuestion(run, views, question));
-      });
+      let answer: TaskAnswer | undefined;
+      if (id.stage === GLOBAL_STAGE) {
+        const isKnown = question.kind === 'view' && isWorking(worker.status);
+        if (isKnown) answer = answerGlobal(opener.globals, views, question);
+      } else if (run?.isRestored === true) answer = answerQuestion(run, views, question);
+      if (answer === undefined) throw elsewhere(flow, id);
+      return answer;
     },
   };
+}
+
+/** Global tables are whole before the first task is. */
+function isWorking({ tasks }: WorkerStatus): boolean {
+  return tasks.some(({ phase }) => phase === 'running');
 }
 
 export function elsewhere(flow: string, id: TaskId): MillraceError {

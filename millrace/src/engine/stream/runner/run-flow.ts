@@ -91,10 +91,11 @@ class FlowRun implements RunningFlow {
     return this.#topology;
   }
 
+  /** Of global tables, which are of no stage, any worker with work has all. */
   ask(task: TaskId, question: TaskQuestion): Promise<TaskAnswer> {
     const name = taskName(task);
     const worker = this.#workers.find((handle) =>
-      handle.status()?.tasks.some((status) => taskName(status.task) === name),
+      handle.status()?.tasks.some((status) => task.stage < 0 || taskName(status.task) === name),
     );
     return worker === undefined
       ? Promise.reject(elsewhere(this.name, task))

@@ -6,7 +6,7 @@
  */
 import { assert } from '../../../core/errors.ts';
 import type { Env } from '../../../core/env.ts';
-import type { LogRecords } from '../../../client/log.ts';
+import type { LogRecords, TopicPartition } from '../../../client/log.ts';
 import { createOperator } from '../operators/create-operator.ts';
 import type { ReadableTable } from '../operators/operator.ts';
 import { findGlobalChains } from '../planning/global-chains.ts';
@@ -35,6 +35,7 @@ export class GlobalTables {
   private readonly tracker: TimeTracker;
   private readonly failures: TaskFailures;
   private readonly inputs = new Map<string, TaskInput[]>();
+  private readonly read = new Map<string, TopicPartition & { readonly offset: number }>();
   private readonly nodes: ReadonlySet<number>;
   /** What a promise has brought: the next `add` throws it. */
   private failure: { readonly error: unknown } | undefined;
@@ -84,6 +85,11 @@ export class GlobalTables {
     return this.state.committedView(store);
   }
 
+  /** Where reading goes on, of each partition: records before are in the tables. */
+  get positions(): readonly (TopicPartition & { readonly offset: number })[] {
+    return [...this.read.values()];
+  }
+
   /** Records that were skipped. */
   get skipped(): number {
     return this.failures.letters;
@@ -105,6 +111,8 @@ export class GlobalTables {
       input.add(records);
       this.drain(input);
     }
+    const { topic, partition, next } = records;
+    this.read.set(key, { topic, partition, offset: next });
     this.state.committed(new Map());
   }
 

@@ -68,9 +68,7 @@ export class TaskAsker {
   ): Promise<TaskViewAnswer | MillraceError> {
     const { running, address, askPeer } = this.#options;
     const assignment = running.assignment();
-    const member = assignment?.members.find(({ tasks }) =>
-      tasks.some(({ stage, partition }) => stage === task.stage && partition === task.partition),
-    );
+    const member = assignment?.members.find((each) => mayAnswer(each, task));
     if (assignment === undefined || member === undefined) return moving(running.name, task);
     const isOwn = running.metrics().workers.some(({ label }) => label === member.label);
     if (isOwn || (address !== undefined && member.address === address))
@@ -86,6 +84,14 @@ export class TaskAsker {
       throw error;
     }
   }
+}
+
+/** Of a global table every member with work has all. */
+function mayAnswer({ tasks }: AssignmentData['members'][number], task: TaskId): boolean {
+  return tasks.some(
+    ({ stage, partition }) =>
+      task.stage < 0 || (stage === task.stage && partition === task.partition),
+  );
 }
 
 export function moving(flow: string, task: TaskId): MillraceError {
