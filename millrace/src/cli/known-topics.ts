@@ -11,14 +11,18 @@ import { LOOPBACK, openTopicLog, type TopicLog } from './topic-log.ts';
 /** What every log of Millrace has in its directory. */
 const LOG_DIRECTORY = 'journal';
 
+/** Whether a log has been made there. */
+export function hasLog(env: Env, dataDirectory: string): boolean {
+  return env.fs.stat(`${dataDirectory}/${LOG_DIRECTORY}`) !== undefined;
+}
+
 /** The log of the topics; undefined: no brokers are named, and the directory has none. */
 export async function openKnownLog(
   env: Env,
   brokers: string | undefined,
   dataDirectory: string,
 ): Promise<TopicLog | undefined> {
-  if (brokers === undefined && env.fs.stat(`${dataDirectory}/${LOG_DIRECTORY}`) === undefined)
-    return undefined;
+  if (brokers === undefined && !hasLog(env, dataDirectory)) return undefined;
   try {
     return await openTopicLog(env, { brokers, dataDirectory, kafka: LOOPBACK, say });
   } catch (error) {

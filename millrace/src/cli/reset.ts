@@ -16,7 +16,7 @@ import type { Plan } from '../flow/plan.ts';
 import { dataDirectory } from './data-directory.ts';
 import { EXIT, say, writeJson } from './io.ts';
 import { formatJobError } from './job-report.ts';
-import { findPartitions } from './known-topics.ts';
+import { findPartitions, hasLog } from './known-topics.ts';
 import { parseParameters, type RunFlags } from './run-options.ts';
 import { type Begin, parseBegin } from './stream-options.ts';
 import { brokersOf, openTopicLog } from './topic-log.ts';
@@ -55,6 +55,10 @@ export async function reset(program: string, flags: ResetFlags): Promise<void> {
 async function resetPlan(plan: Plan, asked: Asked): Promise<void> {
   const { env, flags, to } = asked;
   const brokers = brokersOf(flags.brokers);
+  if (brokers === undefined && !hasLog(env, asked.dataDirectory))
+    throw new MillraceError('ML_USAGE', `there is no log in ${asked.dataDirectory}`, {
+      hint: 'Name the directory of the log with --data, or its broker with --brokers',
+    });
   const topics = await openTopicLog(env, {
     brokers,
     dataDirectory: asked.dataDirectory,

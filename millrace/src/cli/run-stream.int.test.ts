@@ -1,4 +1,5 @@
 /** Flows without end as people and scripts meet them: `millrace run`, `plan` and `reset` over topics. */
+import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -349,6 +350,9 @@ describe('options', () => {
     expectError(await run('run', 'app.ts', '--memory', '100MB'), 'ML_USAGE', /have an end/, 2);
     expectError(await run('run', 'app.ts', '--kafka', '0.0.0.0:0'), 'ML_INSECURE_BIND', /0\.0/);
     expectError(await run('run', 'app.ts', '--brokers', '127.0.0.1:1'), 'ML_CONNECT_FAILED', /:1/);
+    const nowhere = await run('reset', 'app.ts', '--yes', '--data', 'nowhere');
+    expectError(nowhere, 'ML_USAGE', /no log in .*nowhere/, 2);
+    expect(existsSync(join(directory, 'nowhere'))).toBe(false);
   });
 
   test('of runs without end are refused for files', async () => {
