@@ -3,7 +3,7 @@
  *
  *   value · base ──committed──▶ unsaved ──save──▶ saving ──written──▶ forgotten when memory is needed
  *
- * Whatever is looked for is brought into memory first; then everything goes on as in a store without a disk. An entry in memory is always
+ * What comes and goes between two saves is never written. Whatever is looked for is brought into memory first; then everything goes on as in a store without a disk. An entry in memory is always
  * newer than its row, or the same. An entry that is on its way to the disk stays.
  */
 import { ByteWriter } from '../../../core/byte-writer.ts';
@@ -15,8 +15,10 @@ import { DiskView } from './disk-view.ts';
 import { decodeEntryKey, orderOf } from './entry-key.ts';
 import {
   type Entry,
+  IS_FLUSHED,
   IS_LARGE,
   IS_NEEDED,
+  IS_ON_DISK,
   IS_PACKED,
   IS_SAVING,
   IS_UNSAVED,
@@ -37,6 +39,8 @@ interface RestoredRow {
 }
 
 const NOTHING = Buffer.alloc(0);
+/** So many may stay in the list of what is to be saved. */
+const DROPPED_MIN = 1024;
 
 type Visit<V> = (key: unknown, sub: number, value: V) => boolean | void;
 
@@ -46,6 +50,8 @@ export class DiskStore<V = unknown> extends StateStore<V> {
   /** Committed, not told to the disk; and when each is due as the disk has it, or will. */
   private unsaved: Entry[] = [];
   private unsavedDues: number[] = [];
+  /** Of those: what the disk need not be told any more. */
+  private dropped = 0;
   private saving: Entry[] = [];
   /** What is due before this is in memory. */
   private dueOnDisk: number;
@@ -82,7 +88,7 @@ export class DiskStore<V = unknown> extends StateStore<V> {
 
   /** Entries that the disk is to be told. */
   get unsavedEntries(): number {
-    return this.unsaved.length;
+    return this.unsaved.length - this.dropped;
   }
 
   override view(): ReadableStore {
@@ -128,6 +134,7 @@ export class DiskStore<V = unknown> extends StateStore<V> {
 
   /** Hands over the rows of what was committed. `keep` keeps memory that is read from until they are written. */
   writeUnsaved(row: WriteRow, checkpoint: number | undefined, keep: Buffer[]): void {
+    this.forgetDropped();
     this.saving = this.unsaved;
     const dues = this.unsavedDues;
     this.unsaved = [];
@@ -138,8 +145,11 @@ export class DiskStore<V = unknown> extends StateStore<V> {
     for (let index = 0; index < this.saving.length; index++) {
       const entry = this.saving[index] as Entry;
       const { key, sub } = entry;
-      entry.flags = (entry.flags & ~IS_UNSAVED) | IS_SAVING;
-      row(this.section.rowKey(key, sub), slab.add(entry));
+      const wasOnDisk = (entry.flags & IS_ON_DISK) !== 0;
+      const isOnDisk = entry.base !== undefined;
+      entry.flags =
+        (entry.flags & ~(IS_UNSAVED | IS_ON_DISK)) | IS_SAVING | (isOnDisk ? IS_ON_DISK : 0);
+      if (isOnDisk || wasOnDisk) row(this.section.rowKey(key, sub), slab.add(entry));
       this.writeDue(row, dues[index] as number, duesNow[index] as number, key, sub);
     }
     this.section.writeMeta(row, checkpoint, this.based);
@@ -152,6 +162,8 @@ export class DiskStore<V = unknown> extends StateStore<V> {
     const { saving } = this;
     this.saving = [];
     for (const entry of saving) entry.flags &= ~IS_SAVING;
+    // Now there is something to forget.
+    this.forgetAbove = this.cacheBytes;
     this.remove(saving.filter((entry) => entry.value === undefined));
   }
 
@@ -159,6 +171,7 @@ export class DiskStore<V = unknown> extends StateStore<V> {
     super.clear();
     this.unsaved = [];
     this.unsavedDues = [];
+    this.dropped = 0;
     this.saving = [];
     this.restoring = new Map();
     this.begin();
@@ -229,9 +242,30 @@ export class DiskStore<V = unknown> extends StateStore<V> {
   }
 
   protected override endTransaction(dead: readonly Entry[]): void {
+    for (const entry of dead) {
+      if (!isUnknownToDisk(entry)) continue;
+      entry.flags &= ~IS_UNSAVED;
+      this.dropped++;
+    }
+    if (this.dropped > DROPPED_MIN && this.dropped > this.unsaved.length / 2) this.forgetDropped();
     super.endTransaction(dead);
     if (this.bytes > this.forgetAbove) this.forget();
     else if (this.bytes < this.cacheBytes) this.forgetAbove = this.cacheBytes;
+  }
+
+  private forgetDropped(): void {
+    if (this.dropped === 0) return;
+    const { unsaved, unsavedDues } = this;
+    let count = 0;
+    for (let index = 0; index < unsaved.length; index++) {
+      const entry = unsaved[index] as Entry;
+      if ((entry.flags & IS_UNSAVED) === 0) continue;
+      unsaved[count] = entry;
+      unsavedDues[count++] = unsavedDues[index] as number;
+    }
+    unsaved.length = count;
+    unsavedDues.length = count;
+    this.dropped = 0;
   }
 
   /** Whether everything that the disk has of the key is in memory now. */
@@ -275,6 +309,7 @@ export class DiskStore<V = unknown> extends StateStore<V> {
   private adopt(key: unknown, sub: number, value: Buffer): Entry {
     const { based } = this;
     const entry = this.insert(key, sub);
+    entry.flags |= IS_ON_DISK;
     try {
       this.setBase(entry, value);
     } catch (error) {
@@ -334,6 +369,16 @@ export class DiskStore<V = unknown> extends StateStore<V> {
 
 function timeOf(due: number): number {
   return due === due ? due : Number.POSITIVE_INFINITY;
+}
+
+/** It waits to be saved, is gone, and the disk has never had it. */
+function isUnknownToDisk({ flags, value, base, place }: Entry): boolean {
+  return (
+    value === undefined &&
+    base === undefined &&
+    place < 0 &&
+    (flags & (IS_UNSAVED | IS_SAVING | IS_ON_DISK | IS_FLUSHED)) === IS_UNSAVED
+  );
 }
 
 /** The disk has it, as it is. */
