@@ -18,7 +18,7 @@ import { SinkExit } from './sink-exit.ts';
 import { SourceFeed, type SourceFeedOptions } from './source-feed.ts';
 import { type CreateOperator, StageOperators } from './stage-operators.ts';
 import { StageTask, type TaskParts } from './stage-task.ts';
-import { TaskFailures } from './task-failures.ts';
+import { HeldFailures, TaskFailures } from './task-failures.ts';
 import { type Feed, TaskInput } from './task-input.ts';
 
 export interface OpenTaskOptions {
@@ -146,6 +146,8 @@ class Connecting {
     return topics.map((topic): TaskInput => {
       const clocks: number[] = [];
       const feeds: Feed[] = [];
+      const isSeveral = stage.inputs.filter((input) => input.topic === topic).length > 1;
+      const held = isSeveral ? new HeldFailures(failures) : undefined;
       for (const [number, input] of stage.inputs.entries()) {
         if (input.topic !== topic) continue;
         clocks.push(number);
@@ -154,6 +156,7 @@ class Connecting {
           this.feed(input, number, {
             operators,
             tracker,
+            failures: held ?? failures,
             isWaiting: () => made.isWaiting,
             settled: (isReady, failure) => {
               const decoded = several?.settle(feed, isReady) ?? (isReady ? 'ready' : 'skipped');
@@ -165,7 +168,7 @@ class Connecting {
         );
       }
       const [only] = feeds;
-      const several = feeds.length === 1 ? undefined : new SeveralFeeds(feeds);
+      const several = held === undefined ? undefined : new SeveralFeeds(feeds, held);
       const feed = several ?? only;
       assert(feed !== undefined, 'an input of a stage is read');
       const made: TaskInput = new TaskInput(
@@ -189,15 +192,21 @@ class Connecting {
     parts: {
       readonly operators: StageOperators;
       readonly tracker: TimeTracker;
-    } & Pick<SourceFeedOptions, 'isWaiting' | 'settled'>,
+    } & Pick<SourceFeedOptions, 'isWaiting' | 'settled' | 'failures'>,
   ): Feed {
-    const { failures } = this;
     const { env, topology, timestampAheadMsMax } = this.options;
-    const { tracker, settled, isWaiting } = parts;
+    const { tracker, settled, isWaiting, failures } = parts;
     const receiver = parts.operators.receiverOf(from);
     const { clock } = env;
     if (from.kind === 'exchange')
-      return new ExchangeFeed({ topic, receiver, tracker, input, failures, clock });
+      return new ExchangeFeed({
+        topic,
+        receiver,
+        tracker,
+        input,
+        failures: this.failures,
+        clock,
+      });
     const name = topology.plan.nodes[from.node]?.name ?? topic;
     const { port } = from;
     return new SourceFeed({

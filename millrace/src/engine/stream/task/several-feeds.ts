@@ -1,4 +1,8 @@
-/** A topic that a plan reads in several ways: each record is decoded for each of them, and comes at its time for the first. */
+/**
+ * A topic that a plan reads in several ways: each record is decoded for each of them, and comes at its time for the first. Those that could
+ * not decode it tell when it is processed: until then it may be read once more.
+ */
+import type { HeldFailures } from './task-failures.ts';
 import type { Decoded, Feed, RecordReader } from './task-input.ts';
 
 export class SeveralFeeds implements Feed {
@@ -7,11 +11,16 @@ export class SeveralFeeds implements Feed {
   /** Of the current record, by feed. */
   private decoded: Decoded[] = [];
 
-  constructor(feeds: readonly Feed[]) {
+  private readonly failures: HeldFailures;
+
+  /** @param failures of all feeds */
+  constructor(feeds: readonly Feed[], failures: HeldFailures) {
     this.feeds = feeds;
+    this.failures = failures;
   }
 
   decode(reader: RecordReader): Decoded {
+    this.failures.clear();
     this.decoded = this.feeds.map((feed) => feed.decode(reader));
     return this.together();
   }
@@ -28,6 +37,7 @@ export class SeveralFeeds implements Feed {
   }
 
   deliver(): void {
+    this.failures.give();
     for (const [index, feed] of this.feeds.entries())
       if (this.decoded[index] === 'ready') feed.deliver();
   }
@@ -36,6 +46,8 @@ export class SeveralFeeds implements Feed {
     const first = this.decoded.indexOf('ready');
     this.time = this.feeds[first]?.time ?? -1;
     if (this.decoded.includes('waits')) return 'waits';
-    return first < 0 ? 'skipped' : 'ready';
+    if (first >= 0) return 'ready';
+    this.failures.give();
+    return 'skipped';
   }
 }

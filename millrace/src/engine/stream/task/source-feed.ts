@@ -25,7 +25,7 @@ export interface SourceFeedOptions {
   readonly tracker: TimeTracker;
   /** Its number in the tracker. */
   readonly input: number;
-  readonly failures: TaskFailures;
+  readonly failures: Pick<TaskFailures, 'time' | 'origin' | 'setOrigin' | 'take'>;
   readonly clock: Clock;
   /** Default TIMESTAMP_AHEAD_MS_MAX; Infinity: no bound. */
   readonly timestampAheadMsMax: number | undefined;

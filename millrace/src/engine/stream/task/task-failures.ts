@@ -147,6 +147,63 @@ export class TaskFailures {
   }
 }
 
+/** Failures of a record that is decoded and not processed: their letters belong to the transaction in which it is. */
+export class HeldFailures {
+  private readonly failures: TaskFailures;
+  private held: {
+    readonly error: unknown;
+    readonly failed: FailedRecord;
+    readonly origin: Origin;
+    readonly time: number;
+  }[] = [];
+
+  constructor(failures: TaskFailures) {
+    this.failures = failures;
+  }
+
+  get time(): number {
+    return this.failures.time;
+  }
+
+  set time(time: number) {
+    this.failures.time = time;
+  }
+
+  origin(): Origin {
+    return this.failures.origin();
+  }
+
+  setOrigin(origin: unknown): void {
+    this.failures.setOrigin(origin);
+  }
+
+  /** @throws {MillraceError} what stops the flow, when it skips no records */
+  take(error: unknown, failed: FailedRecord): void {
+    const { failures } = this;
+    if (!failures.skips) failures.take(error, failed);
+    this.held.push({ error, failed, origin: failures.origin(), time: failures.time });
+  }
+
+  /** The next record is decoded. */
+  clear(): void {
+    if (this.held.length > 0) this.held = [];
+  }
+
+  /** The record is behind us. @throws {MillraceError} ML_TOO_MANY_SKIPPED */
+  give(): void {
+    if (this.held.length === 0) return;
+    const { failures, held } = this;
+    this.held = [];
+    const { time } = failures;
+    for (const { error, failed, origin, time: recordTime } of held) {
+      failures.setOrigin(origin);
+      failures.time = recordTime;
+      failures.take(error, failed);
+    }
+    failures.time = time;
+  }
+}
+
 /** Codes of errors that say something about a record. */
 const OF_RECORDS: ReadonlySet<string> = new Set([
   'ML_KEY_INVALID',
