@@ -24,6 +24,7 @@ try {
     'millrace/test/conformance',
     'millrace/test/stream/exactly-once.int.test.ts',
     'millrace/test/log-port',
+    'examples/both-brokers.test.ts',
     ...process.argv.slice(2),
   ];
   const tests = spawn(process.execPath, args, {
