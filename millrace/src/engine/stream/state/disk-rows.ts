@@ -228,6 +228,7 @@ export class DiskSection {
   private readonly disk: TaskDisk;
   private readonly number: number;
   private readonly writer = new ByteWriter(256);
+  private readonly dueElements: unknown[] = [];
 
   constructor(disk: TaskDisk, name: string, meta: StoredMeta) {
     this.disk = disk;
@@ -337,8 +338,15 @@ export class DiskSection {
     return this.checked('of the changelog');
   }
 
+  /** @hot Valid until the next call. */
   dueKey(due: number, key: unknown, sub: number): Buffer {
-    return this.orderedKey(this.number + 1, [due, key, sub]);
+    const { writer, dueElements } = this;
+    this.begin(this.number + 1);
+    dueElements[0] = due;
+    dueElements[1] = key;
+    dueElements[2] = sub;
+    encodeKey(dueElements, writer);
+    return writer.buffer.subarray(0, writer.length);
   }
 
   /** The row that says all of the store but its entries. */

@@ -25,6 +25,8 @@ export const IS_REMOVED = 16;
 export const IS_UNSAVED = 32;
 /** The disk is being told. */
 export const IS_SAVING = 256;
+/** The disk has a row of it, or is being given one. */
+export const IS_ON_DISK = 512;
 /** Nothing but memory has it. */
 export const IS_NEEDED = IS_FLUSHED | IS_UNSAVED | IS_SAVING;
 /** All entries that the key has on the disk are in memory, too. At the entry that the table leads to. */
