@@ -226,6 +226,7 @@ beforeAll(() => {
     files: [
       join(ROOT, 'millrace/src/flow/flow.test-d.ts'),
       join(ROOT, 'millrace/src/flow/stream-flow.test-d.ts'),
+      join(ROOT, 'millrace/src/door/millrace.test-d.ts'),
       ...WRONG.map(([name]) => `wrong/${name}.ts`),
     ],
   };
@@ -260,5 +261,6 @@ test.each(WRONG)('%s: %s', (name, _code, sentence) => {
 
 test('right programs compile', () => {
   expect(errorsOf('flow.test-d.ts')).toEqual([]);
+  expect(errorsOf('millrace.test-d.ts')).toEqual([]);
   expect(output).toContain('wrong/');
 });
