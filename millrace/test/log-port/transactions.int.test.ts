@@ -177,6 +177,21 @@ describeWays('transactions', (way) => {
     await producer.close();
   });
 
+  test('a commit waits for all pieces of a batch that the topic takes as too large', async () => {
+    const log = way.log();
+    const topic = await newTopic(log, 1, { 'max.message.bytes': '20000' });
+    const wanted = Array.from({ length: 100 }, (_, index) => `${index} ${'x'.repeat(1_000)}`);
+    for (const isFlushed of [true, false]) {
+      const producer = await log.producer({ transactionalId: uniqueName('id') });
+      for (const value of wanted) producer.append(topic, 0, 1, 'k', value);
+      if (isFlushed) await producer.flush();
+      expect(producer.unsentBytes > 0).toBe(!isFlushed);
+      await producer.commit();
+      await producer.close();
+    }
+    expect(await readSettled(log, topic)).toEqual([...wanted, ...wanted]);
+  });
+
   test('closing aborts what is open', async () => {
     const log = way.log();
     const topic = await newTopic(log);

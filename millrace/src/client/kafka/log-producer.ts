@@ -220,7 +220,7 @@ export class KafkaLogProducer implements LogProducer {
   }
 
   async #acknowledged(batches: readonly SealedBatch[]): Promise<void> {
-    while (batches.some((batch) => this.#batches.has(batch))) {
+    while (batches.some((batch) => this.#batches.isWaiting(batch))) {
       await this.#progress();
       if (this.#failure !== undefined) throw this.#failure;
     }

@@ -65,14 +65,16 @@ export class ProducerBatches {
   readonly #options: BatchOptions;
   readonly #partitions = new Map<string, PartitionBatches[]>();
   readonly #sealed = new Set<SealedBatch>();
+  /** Of batches that were too large: what took their place. */
+  readonly #halves = new WeakMap<SealedBatch, readonly SealedBatch[]>();
   identity: ProducerIdentity;
   /** Number of the transaction that records are appended to. */
   transaction = 0;
   /** Bytes that are not acknowledged. */
   unsentBytes = 0;
-  /** The topic of the last record: the next one is likely to go there, too. */
   /** Memory of batches that were acknowledged, for the next ones: allocating it costs as much as filling it. */
   readonly #free: Buffer[] = [];
+  /** The topic of the last record: the next one is likely to go there, too. */
   #lastTopic = '';
   #lastPartitions: PartitionBatches[] = [];
 
@@ -130,6 +132,12 @@ export class ProducerBatches {
     return this.#sealed.has(batch);
   }
 
+  /** Whether records of the batch are not acknowledged, also those that are in others by now. */
+  isWaiting(batch: SealedBatch): boolean {
+    if (this.#sealed.has(batch)) return true;
+    return this.#halves.get(batch)?.some((half) => this.isWaiting(half)) === true;
+  }
+
   /** At most one batch of each partition, in the order in which they were sealed. */
   nextRound(transaction: number): SealedBatch[] {
     const round: SealedBatch[] = [];
@@ -166,12 +174,15 @@ export class ProducerBatches {
     const { of, count } = batch;
     if (count === 1) return false;
     of.batchBytesMax = Math.ceil(Math.min(of.batchBytesMax, batch.bytes.length) / 2);
-    const halves = splitBatch(batch.bytes, Math.ceil(count / 2), this.#options);
+    const halves = splitBatch(batch.bytes, Math.ceil(count / 2), this.#options).map(
+      (half): SealedBatch => ({ ...batch, ...half }),
+    );
+    this.#halves.set(batch, halves);
     const all = [...this.#sealed];
     this.#sealed.clear();
     for (const each of all) {
       if (each !== batch) this.#sealed.add(each);
-      else for (const half of halves) this.#sealed.add({ ...batch, ...half });
+      else for (const half of halves) this.#sealed.add(half);
     }
     this.unsentBytes -= batch.bytes.length;
     for (const { bytes } of halves) this.unsentBytes += bytes.length;
