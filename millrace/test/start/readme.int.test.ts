@@ -67,8 +67,8 @@ async function programOf(name: string, code: string): Promise<string> {
   return path;
 }
 
-async function hasKcat(): Promise<boolean> {
-  return promisify(execFile)('kcat', ['-V']).then(
+async function hasCommand(name: string): Promise<boolean> {
+  return promisify(execFile)(name, ['-V']).then(
     () => true,
     () => false,
   );
@@ -90,8 +90,8 @@ async function clone(): Promise<string> {
 }
 
 test('every block with commands or code is run by a test here', () => {
-  expect(blocks(README, 'sh')).toHaveLength(6);
-  expect(blocks(README, 'ts')).toHaveLength(4);
+  expect(blocks(README, 'sh')).toHaveLength(9);
+  expect(blocks(README, 'ts')).toHaveLength(6);
   expect(blocks(PACKAGE_README, 'sh')).toHaveLength(3);
   expect(blocks(PACKAGE_README, 'ts')).toHaveLength(2);
 });
@@ -155,7 +155,7 @@ test.each([
   ['README.md', README],
   ['millrace/README.md', PACKAGE_README],
 ])('the commands of %s', async (_, text) => {
-  const code = blockWith(text, 'sh', 'npx millrace topic create');
+  const code = blockWith(text, 'sh', 'npx millrace topic create orders');
   const { code: exit, stdout, stderr } = await shell(code).ended;
   expect(exit, stderr).toBe(0);
   const [first, second] = stdout
@@ -170,7 +170,7 @@ test.each([
 });
 
 describe('kcat', async () => {
-  test.skipIf(!(await hasKcat()))('the commands of the README', async () => {
+  test.skipIf(!(await hasCommand('kcat')))('the commands of the README', async () => {
     const code = blockWith(README, 'sh', 'kcat -b');
     const running = shell(code);
     // The last command is a member of a group, and goes on for ever; kcat writes to a pipe when it ends.
@@ -186,6 +186,50 @@ describe('kcat', async () => {
     expect(stdout).toMatch(/^1 pear$/m);
     await millrace.run(['topic', 'delete', 'orders', '--brokers', broker.address]);
   });
+});
+
+describe('the flow of the README', async () => {
+  const program = (): string => blockWith(README, 'ts', "flow('revenue'");
+
+  test('runs up to now, and then without end with views', async () => {
+    const cwd = await millrace.directory();
+    await writeFile(join(cwd, 'revenue.ts'), program());
+    const job = await shell(blockWith(README, 'sh', '--until now'), cwd).ended;
+    expect(job.code, job.stderr).toBe(0);
+    expect(job.stdout).toBe(printedBehind(README, '--until now'));
+
+    const code = blockWith(README, 'sh', '--http 8080').replace('--http 8080', '--http 0');
+    const running = shell(code, cwd);
+    const [, address = ''] = await running.shows('stderr', /views are at http:\/\/([^/]+)\//);
+    await running.shows('stderr', /running \d+ tasks/);
+    const ask = blockWith(README, 'sh', 'curl').replace('127.0.0.1:8080', address);
+    const printed = printedBehind(README, 'curl').trimEnd();
+    expect(printed).toMatch(/…$/);
+    await expect
+      .poll(async () => (await answerOf(ask)).startsWith(printed.slice(0, -1)), { timeout: 20_000 })
+      .toBe(true);
+    const { stderr } = await running.endAll('SIGINT');
+    expect(stderr).toContain('revenue: stopped');
+  }, 60_000);
+
+  test('passes its test', async () => {
+    const path = join(directory, 'revenue.mjs');
+    await writeFile(path, stripTypeScriptTypes(program()));
+    const tests = await programOf(
+      'revenue-test',
+      blockWith(README, 'ts', 'testFlow').replace('./revenue.ts', './revenue.mjs'),
+    );
+    const { code, stdout } = await new Running(spawn(process.execPath, ['--test', tests])).ended;
+    expect(code, stdout).toBe(0);
+    expect(stdout).toContain('pass 1');
+  });
+
+  /** As curl, which not every machine has. */
+  async function answerOf(ask: string): Promise<string> {
+    const [, url = ''] = /^curl (\S+)$/.exec(ask.trim()) ?? [];
+    const response = await fetch(url);
+    return response.text();
+  }
 });
 
 test('the client program writes and reads', async () => {
