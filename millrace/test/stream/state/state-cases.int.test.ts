@@ -26,11 +26,12 @@ afterEach(async () => {
   rmSync(path, { recursive: true, force: true });
 });
 
+/** Until the disk has it, if there is one; then memory may forget it. */
 async function commit(): Promise<void> {
+  const checkpoint = (state.checkpoint('timed') ?? 0) + 1;
   state.flush(() => undefined);
-  state.committed(new Map());
-  // Time for the disk, and for what is in memory to be forgotten by the next.
-  for (let turn = 0; turn < 20; turn++) await env.timers.sleep(1);
+  state.committed(new Map([['timed', checkpoint]]));
+  while (state.checkpoint('timed') !== checkpoint) await env.timers.sleep(1);
   state.flush(() => undefined);
   state.committed(new Map());
 }

@@ -50,6 +50,7 @@ export class DiskState extends MemoryState {
   private writing: Promise<void> | undefined;
   private failure: MillraceError | undefined;
   private savedAtMs: number;
+  private isAbandoned = false;
   private closing: Promise<void> | undefined;
 
   constructor(options: DiskStateOptions, disk: TaskDisk) {
@@ -84,8 +85,7 @@ export class DiskState extends MemoryState {
   override committed(checkpoints: ReadonlyMap<string, number>): void {
     super.committed(checkpoints);
     for (const [store, checkpoint] of checkpoints) this.ahead.set(store, checkpoint);
-    const isTime = this.env.clock.monotonicMs() - this.savedAtMs >= this.saveMs;
-    if (isTime || this.unsavedEntries >= STATE_SAVE_ENTRIES) this.save();
+    this.saveInTime();
   }
 
   override async settled(): Promise<void> {
@@ -98,7 +98,7 @@ export class DiskState extends MemoryState {
   }
 
   override async wipe(): Promise<void> {
-    await this.writing;
+    await this.written();
     this.failure = undefined;
     this.ahead.clear();
     await this.disk.clear();
@@ -112,7 +112,8 @@ export class DiskState extends MemoryState {
 
   /** As a crash: what is not durable is gone. */
   async abandon(): Promise<void> {
-    await this.writing;
+    this.isAbandoned = true;
+    await this.written();
     await this.disk.close();
   }
 
@@ -142,20 +143,35 @@ export class DiskState extends MemoryState {
 
   /** Until nothing is ahead of the disk. */
   private async saved(): Promise<void> {
-    await this.writing;
+    await this.written();
     while (this.failure === undefined && (this.unsavedEntries > 0 || this.ahead.size > 0)) {
       this.save();
-      await this.writing;
+      await this.written();
     }
+  }
+
+  /** Until no write is under way: one may begin where another ends. */
+  private async written(): Promise<void> {
+    while (this.writing !== undefined) await this.writing;
+  }
+
+  /** Begins to write what is committed, if the last time is long ago, or much waits. */
+  private saveInTime(): void {
+    const waiting = this.unsavedEntries;
+    if (waiting === 0 && this.ahead.size === 0) return;
+    const isTime = this.env.clock.monotonicMs() - this.savedAtMs >= this.saveMs;
+    if (isTime || waiting >= STATE_SAVE_ENTRIES) this.save();
   }
 
   /** Begins to write what is committed, unless a write is under way. */
   private save(): void {
-    if (this.writing !== undefined || this.failure !== undefined) return;
+    if (this.writing !== undefined || this.failure !== undefined || this.isAbandoned) return;
     this.savedAtMs = this.env.clock.monotonicMs();
     this.writing = this.write().then(
       () => {
         this.writing = undefined;
+        // What was committed meanwhile does not wait for another commit.
+        this.saveInTime();
       },
       (error: unknown) => {
         this.failure = lmdbError(error, `write the state in ${this.disk.path}`, this.disk.path);
