@@ -24,6 +24,7 @@ try {
     'millrace/test/conformance',
     'millrace/test/stream/exactly-once.int.test.ts',
     'millrace/test/log-port',
+    'millrace/test/door',
     'examples/both-brokers.test.ts',
     ...process.argv.slice(2),
   ];

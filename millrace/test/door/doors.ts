@@ -1,4 +1,7 @@
-/** The two ways in, which behave alike: a Millrace in this process, and a connection to one by TCP. */
+/**
+ * The two ways in, which behave alike: a Millrace in this process, and a connection to one by TCP. With MILLRACE_TEST_BROKER=host:port
+ * connections alone, to whatever answers there: `npm run test:kafka` asks Apache Kafka.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,9 +12,13 @@ export interface Door {
   readonly name: string;
   /** Of all tests of a file. */
   readonly millrace: () => Millrace;
+  /** The other door, to the same log. */
+  readonly other: () => Millrace;
   /** A topic that no other test has. */
   readonly topicName: (what: string) => string;
 }
+
+const OTHER_BROKER = process.env['MILLRACE_TEST_BROKER'];
 
 /** Runs `tests` for each door, with a log for all of them. */
 export function describeDoors(what: string, tests: (door: Door) => void): void {
@@ -19,7 +26,10 @@ export function describeDoors(what: string, tests: (door: Door) => void): void {
   let opened: Millrace | undefined;
   let connected: Millrace | undefined;
   beforeAll(async () => {
-    opened = await openMillrace({ dir: join(dir, 'log'), kafka: {} });
+    opened =
+      OTHER_BROKER === undefined
+        ? await openMillrace({ dir: join(dir, 'log'), kafka: {} })
+        : await connectMillrace({ brokers: OTHER_BROKER, dir: join(dir, 'other') });
     connected = await connectMillrace({
       brokers: opened.kafka ?? '',
       dir: join(dir, 'connected'),
@@ -30,20 +40,24 @@ export function describeDoors(what: string, tests: (door: Door) => void): void {
     await opened?.close();
     rmSync(dir, { recursive: true, force: true });
   });
+  // Another broker keeps the topics of earlier runs.
+  const run = OTHER_BROKER === undefined ? '' : `-${process.pid}`;
   let count = 0;
-  for (const [name, get] of [
-    ['open', () => opened],
-    ['connect', () => connected],
-  ] as const) {
+  const isOpen = (millrace: Millrace | undefined): Millrace => {
+    if (millrace === undefined) throw new Error('not open');
+    return millrace;
+  };
+  const doors = [
+    ['open', () => opened, () => connected],
+    ['connect', () => connected, () => opened],
+  ] as const;
+  for (const [name, get, other] of OTHER_BROKER === undefined ? doors : doors.slice(1)) {
     describe(`${what}: ${name}`, () => {
       tests({
         name,
-        millrace: () => {
-          const millrace = get();
-          if (millrace === undefined) throw new Error('not open');
-          return millrace;
-        },
-        topicName: (topic) => `${topic}-${name}-${count++}`,
+        millrace: () => isOpen(get()),
+        other: () => isOpen(other()),
+        topicName: (topic) => `${topic}-${name}-${count++}${run}`,
       });
     });
   }

@@ -5,7 +5,7 @@ import { collect, describeDoors } from './doors.ts';
 
 const EARLY = Date.parse('2026-01-31T12:00:00Z');
 
-describeDoors('records', ({ millrace, topicName }) => {
+describeDoors('records', ({ millrace, other, topicName }) => {
   test('come back as they were given, in the order of their offsets', async () => {
     const orders = topic(topicName('orders'), {
       key: 'string',
@@ -60,16 +60,21 @@ describeDoors('records', ({ millrace, topicName }) => {
     expect(told(records)).toEqual(told(expected));
   });
 
-  test('larger than a batch are told where they are, too', async () => {
+  test('of many batches are told where they are, among those of another producer', async () => {
     const large = topic(topicName('large'), { value: bytes(), create: { partitions: 1 } });
-    const values = Array.from({ length: 12 }, (_, at) => Buffer.alloc(200_000, at));
-    const places = await millrace().produce(
-      large,
-      values.map((value) => ({ value })),
-    );
-    expect(places.map(({ offset }) => offset)).toEqual(values.map((_, at) => at));
-    const records = await collect(millrace().consume(large, { until: 'now' }));
-    expect(records.map(({ value }) => value[0])).toEqual(values.map((_, at) => at));
+    const values = Array.from({ length: 12 }, (_, at) => Buffer.alloc(200_000, at + 1));
+    const records = values.map((value) => ({ value }));
+    await millrace().produce(large, []);
+    await millrace().admin.createTopic(large.name, { partitions: 1 });
+    const [places] = await Promise.all([
+      millrace().produce(large, records),
+      other().produce(large, records),
+    ]);
+    const found = new Map<number, number | undefined>();
+    for await (const { offset, value } of millrace().consume(large, { until: 'now' }))
+      found.set(offset, value[0]);
+    expect(found.size).toBe(24);
+    expect(places.map(({ offset }) => found.get(offset))).toEqual(values.map((value) => value[0]));
   });
 
   test('that cannot be written are refused, and nothing of their call is written', async () => {
