@@ -90,7 +90,8 @@ export class GroupShare {
       const own = data.members.find((member) => member.label === label);
       if (this.#isUpToDate(data, own)) {
         const generation = this.#membership.identity.generation;
-        const mayKeep = generation - this.#generation <= joins;
+        // A generation that has refused this member has given its tasks to others.
+        const mayKeep = joins === 1 && generation - this.#generation <= 1;
         this.#generation = generation;
         this.#data = data;
         return { generation, tasks: own?.tasks ?? [], data, mayKeep };
