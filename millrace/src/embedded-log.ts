@@ -7,7 +7,7 @@ import { connectLog } from './client/kafka/kafka-log.ts';
 import type { Log } from './client/log.ts';
 import { IN_PROCESS_ADDRESS } from './client/port-log.ts';
 import type { Connection, Env } from './core/env.ts';
-import { TIMER_DELAY_MS_MAX } from './core/limits.ts';
+import { keepAlive } from './core/keep-alive.ts';
 import { connectionPair } from './core/pipe.ts';
 import { acceptFromPort } from './core/port-connections.ts';
 import { openServedBroker, type ServedBroker, type ServedBrokerOptions } from './served-broker.ts';
@@ -39,19 +39,19 @@ export async function openEmbedded(env: Env, options: EmbeddedLogOptions): Promi
     return client;
   };
   const closePorts: (() => void)[] = [];
-  const staysAlive = new AbortController();
+  // As a socket would: who waits for records, and for nothing else, is not to end.
+  const alive = keepAlive(env.timers);
   try {
     const log = await connectLog(env, {
       label: options.dataDir,
       bootstrap: [IN_PROCESS_ADDRESS],
       connect: async () => connect(),
       onClosed: async () => {
-        staysAlive.abort();
+        alive.close();
         for (const close of closePorts) close();
         await broker.close();
       },
     });
-    keepAlive(env, staysAlive.signal);
     const { dataDir, clusterId, address } = broker;
     const port = (): MessagePort => {
       const accepting = acceptFromPort(env.timers, 'thread', serve);
@@ -64,12 +64,8 @@ export async function openEmbedded(env: Env, options: EmbeddedLogOptions): Promi
       port,
     });
   } catch (error) {
+    alive.close();
     await broker.close();
     throw error;
   }
-}
-
-/** As a socket would: who waits for records, and for nothing else, is not to end. */
-function keepAlive(env: Env, signal: AbortSignal): void {
-  env.timers.sleep(TIMER_DELAY_MS_MAX, signal).catch(() => {});
 }
