@@ -1,13 +1,14 @@
 /**
- * The tutorial, block after block, as a reader types it: programs are saved under the names in their first line, commands are run, and
+ * The tutorials, block after block, as a reader types it: programs are saved under the names in their first line, commands are run, and
  * what the page shows behind them is what came out. Figures of time and memory, and the reader's directory, may differ.
  */
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { realEnv } from '../../src/core/real-env.ts';
 import { builtMillrace, Running } from '../start/built-millrace.ts';
 import { blocksOf } from './blocks.ts';
 
@@ -15,14 +16,12 @@ const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const READERS_DIRECTORY = '/home/you/millrace';
 
 const millrace = builtMillrace();
-let cwd = '';
 let tools = '';
 
+/** Of the broker of a page, where its reader has 9092. */
+const READERS_PORT = '9092';
+
 beforeAll(async () => {
-  cwd = await millrace.directory();
-  await symlink(join(ROOT, 'examples'), join(cwd, 'examples'));
-  await mkdir(join(cwd, 'node_modules'));
-  await symlink(dirname(dirname(millrace.bin)), join(cwd, 'node_modules/millrace'));
   tools = await millrace.directory();
   await writeFile(
     join(tools, 'npx'),
@@ -32,32 +31,87 @@ beforeAll(async () => {
   await symlink(process.execPath, join(tools, 'node'));
 });
 
+/** What a page leaves running: it is ended by the numbers of processes that it keeps. */
+const leftovers: string[] = [];
+afterAll(() => {
+  for (const directory of leftovers)
+    for (const name of readdirSync(directory).filter((each) => each.endsWith('.pid')))
+      try {
+        process.kill(Number(readFileSync(join(directory, name), 'utf8')), 'SIGKILL');
+      } catch {
+        // It has ended.
+      }
+});
+
+/** A clone with the package in it, as the reader has it. */
+async function clone(): Promise<string> {
+  const cwd = await millrace.directory();
+  leftovers.push(cwd);
+  await symlink(join(ROOT, 'examples'), join(cwd, 'examples'));
+  await mkdir(join(cwd, 'node_modules'));
+  await symlink(dirname(dirname(millrace.bin)), join(cwd, 'node_modules/millrace'));
+  await writeFile(join(cwd, 'package.json'), '{ "type": "module" }');
+  return cwd;
+}
+
 /** Without what differs from run to run. */
-function masked(text: string): string {
+function masked(text: string, cwd: string): string {
   return text
     .replaceAll(cwd, READERS_DIRECTORY)
     .replaceAll(/\[job \S+\]/g, '[job]')
     .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '<time>')
+    .replaceAll(/ in [\d.]+ m?s \([^)]*\/s\)/g, '')
     .replaceAll(/[\d.]+ (s|MB resident)\b/g, '<n> $1')
     .replaceAll(/ +/g, ' ');
 }
 
-test('every command of the tutorial does what the page says', async () => {
-  const page = readFileSync(join(ROOT, 'docs/tutorial/first-program.md'), 'utf8');
+async function freePort(): Promise<number> {
+  const listener = await realEnv().net.listen({ host: '127.0.0.1', port: 0 }, () => {});
+  const { port } = listener;
+  await listener.close();
+  return port;
+}
+
+/** A broker that was started in the background is there at once for a reader who types. */
+async function untilListening(port: number): Promise<void> {
+  const env = realEnv();
+  for (;;) {
+    try {
+      (await env.net.connect({ host: '127.0.0.1', port })).destroy();
+      return;
+    } catch {
+      await env.timers.sleep(20);
+    }
+  }
+}
+
+test.each([
+  { page: 'first-program.md', commandsMin: 12 },
+  { page: 'first-stream.md', commandsMin: 10 },
+])('every command of $page does what the page says', async ({ page: name, commandsMin }) => {
+  const page = readFileSync(join(ROOT, 'docs/tutorial', name), 'utf8');
+  const cwd = await clone();
+  const port = await freePort();
   const blocks = blocksOf(page);
   let commands = 0;
   for (const [index, { language, code }] of blocks.entries()) {
     if (language === 'ts') {
-      const name = /^\/\/ (\S+\.ts)\n/.exec(code)?.[1] ?? '';
-      expect(name, code).not.toBe('');
-      await writeFile(join(cwd, name), code);
+      const file = /^\/\/ (\S+\.ts)\n/.exec(code)?.[1] ?? '';
+      expect(file, code).not.toBe('');
+      await writeFile(join(cwd, file), code);
     }
     if (language !== 'sh') continue;
     commands++;
-    const PATH = `${tools}:${process.env['PATH'] ?? ''}`;
-    const env = { ...process.env, PATH, MILLRACE_DATA: join(cwd, 'millrace-data') };
-    const child = spawn('bash', ['-uo', 'pipefail', '-c', code], { cwd, env });
+    const env = {
+      ...process.env,
+      PATH: `${tools}:${process.env['PATH'] ?? ''}`,
+      MILLRACE_DATA: join(cwd, 'millrace-data'),
+      MILLRACE_BROKERS: `127.0.0.1:${port}`,
+    };
+    const typed = code.replaceAll(READERS_PORT, String(port));
+    const child = spawn('bash', ['-uo', 'pipefail', '-c', typed], { cwd, env });
     const { code: exit, stdout, stderr } = await new Running(child).ended;
+    if (/ start .*&$/m.test(code)) await untilListening(port);
     const shown = blocks[index + 1]?.language === '' ? blocks[index + 1]?.code : undefined;
     const fails = shown?.startsWith('error: ') === true;
     expect({ code, exit, stderr: exit === 0 || fails ? '' : stderr }).toEqual({
@@ -65,7 +119,8 @@ test('every command of the tutorial does what the page says', async () => {
       exit: fails ? 1 : 0,
       stderr: '',
     });
-    if (shown !== undefined) expect(masked(stdout + stderr), code).toBe(masked(shown));
+    const printed = masked(stdout + stderr, cwd).replaceAll(String(port), READERS_PORT);
+    if (shown !== undefined) expect(printed, code).toBe(masked(shown, cwd));
   }
-  expect(commands).toBeGreaterThan(12);
+  expect(commands).toBeGreaterThan(commandsMin);
 });
