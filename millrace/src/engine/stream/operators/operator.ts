@@ -75,6 +75,8 @@ export interface OperatorContext<Node extends PlanNode = PlanNode> {
    * @throws what stops the task
    */
   failed(error: unknown, record: unknown, key: unknown): void;
+  /** `failed` may return: what a function has changed in place before it threw must not stay. Absent: it never does. */
+  readonly skips?: boolean;
   /** A record was dropped for being late and nobody reads `late`: counted, shown. */
   droppedLate(): void;
   /** A record was dropped that means nothing to the operator, having no key or no value to join by: counted, shown. Absent: nobody counts. */

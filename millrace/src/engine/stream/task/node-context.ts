@@ -79,6 +79,10 @@ export class NodeContext implements OperatorContext {
     this.host.failures.take(error, { operator, record, code: 'ML_USER_FUNCTION' });
   }
 
+  get skips(): boolean {
+    return this.host.failures.skips;
+  }
+
   droppedLate(): void {
     this.lateDropped++;
   }

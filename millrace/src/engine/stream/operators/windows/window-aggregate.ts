@@ -3,7 +3,7 @@
  * every so often, records that are late. The results are a table whose keys are Windowed.
  *
  * With `emit: close` accumulators are changed in place. Otherwise `add` gets a copy, because results that were told must not change: a
- * change carries the result before.
+ * change carries the result before. So it does where the flow skips records that fail, as nothing of those may stay.
  *
  * A window that is closed never opens again: T is part of every commit, and what is late is decided by T alone.
  */
@@ -27,6 +27,8 @@ export abstract class WindowAggregate extends QuietOperator implements Receiver 
   protected readonly tellsChanges: boolean;
   /** …at every change. */
   protected readonly tellsAtOnce: boolean;
+  /** Neither what was told may change, nor what a function leaves behind that throws. */
+  private readonly addsToCopies: boolean;
   private readonly untold: Untold | undefined;
   private readonly isCount: boolean;
 
@@ -46,6 +48,7 @@ export abstract class WindowAggregate extends QuietOperator implements Receiver 
     this.store = context.store<WindowState>({ name: node.name, dueOf });
     this.tellsChanges = node.emit.kind !== 'close';
     this.tellsAtOnce = node.emit.kind === 'changes';
+    this.addsToCopies = this.tellsChanges || context.skips === true;
     this.untold = node.emit.kind === 'every' ? new Untold(node.emit.everyMs) : undefined;
     this.isCount = node.builtin === 'count';
     this.table = this.tellsChanges ? this.asTable() : undefined;
@@ -94,7 +97,7 @@ export abstract class WindowAggregate extends QuietOperator implements Receiver 
   /** The accumulator of a window with one more value; of a new one. Throws what the program throws. */
   protected added(held: WindowState | undefined, value: unknown, key: unknown): unknown {
     if (held === undefined) return this.plus(this.node.init(), value, key);
-    return this.plus(this.tellsChanges ? copyData(held[0]) : held[0], value, key);
+    return this.plus(this.addsToCopies ? copyData(held[0]) : held[0], value, key);
   }
 
   /** May change the accumulator. */
