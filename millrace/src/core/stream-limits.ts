@@ -80,9 +80,9 @@ export const STATE_READ_ROWS = 256;
 export const STATE_CACHE_BYTES = 64 * 1024 * 1024;
 /** What is committed is written to a state directory so often, or when so many entries wait for it. */
 export const STATE_SAVE_MS = 5_000;
-export const STATE_SAVE_ENTRIES = 32_768;
+export const STATE_SAVE_ENTRIES = 131_072;
 /** Entries that wait for the disk before a task waits, too. */
-export const STATE_UNSAVED_ENTRIES_MAX = 131_072;
+export const STATE_UNSAVED_ENTRIES_MAX = 262_144;
 
 // engine/stream/joins ---------------------------------------------------------------------------------------------
 

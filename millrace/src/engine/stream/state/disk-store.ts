@@ -179,9 +179,14 @@ export class DiskStore<V = unknown> extends StateStore<V> {
 
   protected override missing(key: unknown, sub: number): Entry | undefined {
     const { head } = this;
-    if (head !== undefined && (head.flags & IS_WHOLE) !== 0) return undefined;
-    if (head === undefined && this.absent !== undefined && this.absent === orderOf(key))
-      return undefined;
+    if (head !== undefined) {
+      if ((head.flags & IS_WHOLE) !== 0) return undefined;
+      // One read for all that is looked for of this key, as far as it is not too much.
+      if ((head.flags & IS_LARGE) === 0 && this.fetchWhole(key)) {
+        this.head = this.table.get(key);
+        return entryOf(this.table, key, sub);
+      }
+    } else if (this.absent !== undefined && this.absent === orderOf(key)) return undefined;
     const value = this.section.read(key, sub);
     return value === undefined ? undefined : this.adopt(key, sub, value);
   }
