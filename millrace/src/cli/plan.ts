@@ -1,5 +1,6 @@
 /** `millrace plan`: what a program would do, without reading any record. */
 import { resolve } from 'node:path';
+import { parseSettings } from '../broker/settings.ts';
 import { MillraceError } from '../core/errors.ts';
 import { JOB_MEMORY_BYTES, SPLIT_UNIT_BYTES } from '../core/limits.ts';
 import { realEnv } from '../core/real-env.ts';
@@ -81,7 +82,12 @@ async function planEndless(
   topics: TopicLog | undefined,
 ): Promise<Planned> {
   const { partitions: wanted } = parseLimits(flags);
-  const { partitions, notes } = await findPartitions(built, topics?.log, wanted ?? 1);
+  const { partitions, notes } = await findPartitions(
+    built,
+    topics?.log,
+    // What a broker that is not told otherwise gives a topic.
+    wanted ?? parseSettings({}).numPartitions,
+  );
   const topology = planFlow(built, partitions, wanted);
   return { text: explainTopology(topology), json: topologyData(topology), notes };
 }

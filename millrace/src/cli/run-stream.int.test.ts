@@ -315,6 +315,28 @@ describe('an end', () => {
   });
 });
 
+test('a plan shows the stages of either run, before there is anything', async () => {
+  await write('app.ts', WORDS);
+  const endless = await run('plan', 'app.ts');
+  expect(endless.stdout).toMatch(/^counting\n[^]*^Stage 0: 4 tasks$[^]*^Stage 1: 4 tasks$/m);
+  expect(endless.stdout).toMatch(/^ {2}sends +counting-counts-repartition, 4 partitions by key/m);
+  expect(endless.stderr).toMatch(
+    /^note: topic words does not exist .* taken to have 4 partitions$/m,
+  );
+  const { stdout } = await run('plan', 'app.ts', '--json', '--partitions', '3');
+  expect(JSON.parse(stdout)).toMatchObject({
+    flow: 'counting',
+    stages: [{ partitions: 3, inputs: [{ topic: 'words' }] }, { partitions: 3 }],
+    internalTopics: [{ name: 'counting-counts-repartition', partitions: 3 }],
+    outputTopics: [{ name: 'capitals' }, { name: 'counts' }],
+    deadLetters: null,
+  });
+  const bounded = await run('plan', 'app.ts', '--until', 'now');
+  expect(bounded.stdout).toMatch(/^stage 0 {2}read topic words/m);
+  expect(bounded.stderr).toMatch(/^note: the size of topic words is not known/m);
+  expect(existsSync(join(directory, 'millrace-data'))).toBe(false);
+});
+
 test('--watch stops the flow, and starts it again, when a file of it has changed', async () => {
   await write('suffix.ts', "export const suffix = '1';\n");
   await write(
