@@ -25,3 +25,12 @@ test('whatever is done to it, the state is that of the model, and that of the la
   );
   expect(steps).toBeGreaterThan(1000);
 });
+
+test('a key that is -0 is 0 from the start, as it is after a restart', () => {
+  const store = openMemoryState().store<string>({ name: 'zero' });
+  store.put(-0, -0, 'x', 1);
+  store.range(undefined, undefined, (key, sub) => {
+    expect([key, sub]).toEqual([0, 0]);
+  });
+  expect(store.get(0, 0)).toBe('x');
+});

@@ -312,7 +312,9 @@ export class StateStore<V = unknown> implements Store<V> {
   /** What `find` has just not found. */
   protected insert(key: unknown, sub: number): Entry {
     assert(sub === sub, `an entry of store ${this.name} has NaN as its sub`);
-    const entry = new Entry(isDirect(key) ? key : keyOfOrder(orderOf(key)), sub + 0);
+    // Of numbers -0 becomes 0, as it does in bytes.
+    const own = typeof key === 'number' ? key + 0 : key;
+    const entry = new Entry(isDirect(own) ? own : keyOfOrder(orderOf(own)), sub + 0);
     const { head } = this;
     this.entries++;
     if (head === undefined) this.table.add(entry);
