@@ -90,6 +90,7 @@ export class DiskState extends MemoryState {
 
   override async settled(): Promise<void> {
     this.check();
+    this.saveInTime();
     while (this.unsavedEntries > STATE_UNSAVED_ENTRIES_MAX) {
       this.save();
       await this.writing;

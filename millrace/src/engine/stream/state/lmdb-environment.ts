@@ -76,6 +76,7 @@ async function noRoom(env: Env, doing: string, path: string): Promise<MillraceEr
     return new MillraceError(code, `cannot ${doing}: ${message}`, {
       cause: error,
       fields: { path },
+      ...NO_ROOM,
     });
   } finally {
     await env.fs.remove(probePath);
@@ -96,6 +97,7 @@ export function lmdbError(error: unknown, doing: string, path: string): Millrace
     cause: error,
     fields: { path },
     ...(code === 'ML_TASK_STATE_DAMAGED' ? { hint: deleteHint(path) } : {}),
+    ...(code === 'ML_DISK_FULL' ? NO_ROOM : {}),
   });
 }
 
@@ -110,6 +112,12 @@ export function stateDamaged(path: string, what: string, cause?: unknown): Millr
 function deleteHint(path: string): string {
   return `Delete the directory: \`rm -r ${path}\`. The changelog topics restore all of it at the next start`;
 }
+
+/** What could not be written is not written again while the flow runs: state in memory would grow. */
+const NO_ROOM = {
+  retriable: false,
+  hint: '`df -h` on the directory shows the device: make room there, or move the directory with --data; then start the flow again, which goes on where it was',
+};
 
 /** Errors of LMDB are below 0, those of the system are its errno. */
 const CODES: ReadonlyMap<unknown, ErrorCode> = new Map<unknown, ErrorCode>([

@@ -155,6 +155,8 @@ export class StreamWorker {
     const nextTickMs = this.#tick();
     await this.#holdBack();
     if (this.#mustCommit()) await this.#commit();
+    // A disk that has failed is told, also where there is nothing to commit.
+    else if (count === 0) await this.#settle();
     await this.#fetch(count > 0 ? 0 : this.#idleMs(nextTickMs));
   }
 
@@ -280,10 +282,14 @@ export class StreamWorker {
       producer.nextOffset(topic, partition);
     for (const [index, run] of runs.entries())
       run.committed(offsets[index] ?? [], nextOffset, nowMs);
-    this.#settling = Promise.all(runs.map((run) => run.task.state.settled()));
+    this.#settling = this.#settle();
     // The next commit is told.
     this.#settling.catch(() => {});
     this.#committed(started);
+  }
+
+  async #settle(): Promise<void> {
+    await Promise.all([...this.#tasks.running()].map((run) => run.task.state.settled()));
   }
 
   #committed(started: number): void {
