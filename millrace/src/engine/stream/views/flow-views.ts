@@ -5,7 +5,7 @@
 import type { Log } from '../../../client/log.ts';
 import { ByteWriter } from '../../../core/byte-writer.ts';
 import { MillraceError } from '../../../core/errors.ts';
-import { VIEW_ROWS, VIEW_ROWS_MAX } from '../../../core/http-limits.ts';
+import { VIEW_ROWS, VIEW_ROWS_MAX, VIEW_SNAPSHOT_ROWS } from '../../../core/http-limits.ts';
 import { decodeValue, encodeValue } from '../../../core/value-codec.ts';
 import { unknownView } from '../runner/answer-question.ts';
 import type { RunningFlow } from '../runner/flow-types.ts';
@@ -29,6 +29,8 @@ export interface FlowViewsOptions {
   readonly address?: string | undefined;
   /** For tests. */
   readonly askPeer?: AskPeer;
+  /** Rows of one step of a snapshot; for tests. */
+  readonly snapshotRows?: number;
 }
 
 export interface ViewInfo {
@@ -77,11 +79,14 @@ export class FlowViews {
   readonly running: RunningFlow;
   readonly #log: Log;
   readonly #asker: TaskAsker;
+  readonly #snapshotRows: number;
   #known:
     | { readonly topology: Topology; readonly views: ReadonlyMap<string, ViewSpec> }
     | undefined;
 
-  constructor({ log, running, address, askPeer: ask = askPeer }: FlowViewsOptions) {
+  constructor(options: FlowViewsOptions) {
+    const { log, running, address, askPeer: ask = askPeer } = options;
+    this.#snapshotRows = options.snapshotRows ?? VIEW_SNAPSHOT_ROWS;
     this.flow = running.name;
     this.running = running;
     this.#log = log;
@@ -175,6 +180,7 @@ export class FlowViews {
       spec,
       partitions: place?.isSure === true ? [place.partition] : partitionsOf(spec),
       range: orderRange(selection),
+      snapshotRows: this.#snapshotRows,
       after,
       signal,
       ask: (partition, question) =>

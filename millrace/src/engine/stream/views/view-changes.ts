@@ -17,11 +17,7 @@ import { firstGap } from '../../../client/kafka/offset-gaps.ts';
 import { visibleBatches } from '../../../client/kafka/fetched-records.ts';
 import type { Log, LogReader, LogRecords } from '../../../client/log.ts';
 import { MillraceError } from '../../../core/errors.ts';
-import {
-  VIEW_CHANGES_BYTES,
-  VIEW_CHANGES_WAIT_MS,
-  VIEW_SNAPSHOT_ROWS,
-} from '../../../core/http-limits.ts';
+import { VIEW_CHANGES_BYTES, VIEW_CHANGES_WAIT_MS } from '../../../core/http-limits.ts';
 import { decodeEntryKey, orderOf } from '../state/entry-key.ts';
 import { changelogOf } from '../task/open-task.ts';
 import { decodePosition, encodePosition } from './change-position.ts';
@@ -50,6 +46,8 @@ export interface FollowOptions {
   /** Those that are followed. */
   readonly partitions: readonly number[];
   readonly range: OrderRange;
+  /** Rows of one step of a snapshot. */
+  readonly snapshotRows: number;
   /** Id of the event behind which it goes on. */
   readonly after: string | undefined;
   readonly signal: AbortSignal | undefined;
@@ -134,19 +132,19 @@ class Following {
     for (const partition of this.#options.partitions) {
       const lane: Lane = { partition, offset: Number.POSITIVE_INFINITY, pages: [] };
       for await (const row of this.#pages(lane)) yield { kind: 'row', row };
-      dropRead(lane);
+      dropPages(lane);
       lanes.push(lane);
     }
   }
 
   async *#pages(lane: Lane): AsyncGenerator<ViewRow> {
-    const { spec, range, ask } = this.#options;
+    const { spec, range, snapshotRows, ask } = this.#options;
     let next: PagePosition | undefined = { order: range.from, after: Number.NEGATIVE_INFINITY };
     while (next !== undefined) {
       const answer = await ask(lane.partition, {
         kind: 'view',
         view: spec.name,
-        limit: VIEW_SNAPSHOT_ROWS,
+        limit: snapshotRows,
         by: 'range',
         from: next.order,
         to: range.to,
@@ -216,7 +214,6 @@ class Following {
         const { offset } = reader;
         if (offset < lane.offset) continue;
         lane.offset = offset + 1;
-        dropRead(lane);
         const { data, keyStart, keyEnd, valueStart, valueEnd } = reader;
         if (keyStart < 0) continue;
         const { key, sub } = decodeEntryKey(data, keyStart, keyEnd);
@@ -228,7 +225,7 @@ class Following {
       }
     }
     lane.offset = Math.max(lane.offset, records.next);
-    dropRead(lane);
+    dropPages(lane);
   }
 }
 
@@ -246,7 +243,7 @@ function isShown({ pages }: Lane, order: string, sub: number, offset: number): b
 }
 
 /** What is read is behind all pages of the snapshot. */
-function dropRead(lane: Lane): void {
+function dropPages(lane: Lane): void {
   if (lane.pages.every(({ position }) => position <= lane.offset)) lane.pages = [];
 }
 
