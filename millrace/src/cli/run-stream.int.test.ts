@@ -204,6 +204,7 @@ describe('on a broker', () => {
     const flow = launch('run', 'app.ts', '--brokers', broker.address, '--workers', '2', '--json');
     await flow.shows('stdout', /"event":"running"/);
     expect((await valuesOf(client, 'capitals', 2)).toSorted()).toEqual(['A', 'B']);
+    await valuesOf(client, 'counts', 2);
     const { code, stdout } = await flow.end('SIGINT');
     expect(code).toBe(0);
     const events = stdout
@@ -348,21 +349,24 @@ test('--watch stops the flow, and starts it again, when a file of it has changed
         .write(topic('out', { value: 'string' }));
     });`,
   );
-  await onLog(async (log) => {
-    await log.admin.createTopic('words', { partitions: 1 });
-    await log.produce('words', words('a'));
-  });
-  const watch = launch('run', 'app.ts', '--watch');
-  await watch.shows('stderr', /watched: running/);
+  await onLog((log) => log.admin.createTopic('words', { partitions: 1 }));
+  const watch = launch('run', 'app.ts', '--watch', '--kafka', '127.0.0.1:0');
+  const [, before = ''] = await watch.shows('stderr', /connect to (\S+:\d+)[^]*watched: running/);
+  const first = await connect(before);
+  await first.produce('words', words('a'));
+  expect(await valuesOf(first, 'out', 1)).toEqual(['a1']);
+  await first.close();
   await write('suffix.ts', "export const suffix = '22';\n");
-  await watch.shows(
+  const [, after = ''] = await watch.shows(
     'stderr',
-    /suffix\.ts has changed[^]*watched: stopped[^]*watched: started[^]*watched: running/,
+    /suffix\.ts has changed[^]*watched: stopped[^]*connect to (\S+:\d+)[^]*watched: running/,
   );
-  await watch.end('SIGINT');
-  const values = await onLog((log) => collect(log.consume('out', { until: 'now' })));
-  // It went on where it had been, if it had come as far.
-  expect(values.map(({ value }) => value)).toHaveLength(1);
+  const second = await connect(after);
+  await second.produce('words', words('b'));
+  // It goes on where it was.
+  expect(await valuesOf(second, 'out', 2)).toEqual(['a1', 'b22']);
+  await second.close();
+  expect((await watch.end('SIGINT')).code).toBe(0);
 });
 
 describe('options', () => {
