@@ -6,7 +6,10 @@ import { flow, type FlowOptions, skipTo } from '../flow/flow.ts';
 import type { ProcessContext } from '../flow/stream-nodes.ts';
 import type { Windowed } from '../flow/windows.ts';
 import { session, tumbling } from '../flow/window-specs.ts';
-import type { TestDriver } from './test-driver.ts';
+import { realEnv } from '../core/real-env.ts';
+import { MemoryCluster } from './memory-cluster.ts';
+import { Patience } from './patience.ts';
+import { FlowDriver, type TestDriver } from './test-driver.ts';
 import { testFlow, type TestFlowOptions } from './test-flow.ts';
 
 interface Order {
@@ -82,6 +85,26 @@ test('event time closes windows on all partitions, without a record that anybody
   expect(driver.outputs(orders)).toHaveLength(1);
   await driver.send(orders, { key: 'z', value: order(5), timestamp: 2_000 });
   expect(driver.lateRecords).toBe(1);
+});
+
+test('event time is what it was told to be, whatever the disorder that a topic allows', async () => {
+  const disordered = topic('orders', { value: json<Order>(), time: { outOfOrder: '10s' } });
+  await using driver = await open((f) => {
+    f.read(disordered)
+      .keyBy((given) => given.tier)
+      .window(tumbling('1 minute'))
+      .count('orders')
+      .write(out);
+  });
+  await driver.advanceTime(MINUTE - 1);
+  await driver.send(disordered, { value: order(1), timestamp: MINUTE });
+  expect(driver.watermark).toBe(MINUTE - 1);
+  await driver.send(disordered, { value: order(1), timestamp: MINUTE - 1 });
+  expect(driver.state('orders').size).toBe(2);
+  await driver.advanceTime(MINUTE);
+  await driver.advanceTime(MINUTE - 500);
+  expect(driver.watermark).toBe(MINUTE);
+  expect(driver.outputs(out)).toMatchObject([{ value: 1 }]);
 });
 
 test('event time that was advanced survives a crash', async () => {
@@ -262,6 +285,46 @@ test.each(['crash', 'redeliver'] as const)(
     expect(driver.outputs(out).map(({ value }) => value)).not.toEqual([1]);
   },
 );
+
+test('redeliver shows an engine that does not take back what was aborted', async () => {
+  const plan = flow('test', revenue).plan();
+  const cluster = await MemoryCluster.open({ plan, topics: { orders: 1 } });
+  await using driver = new FlowDriver(cluster, new Patience(realEnv()));
+  await driver.send(orders, { key: 'a', value: order(1), timestamp: 1 });
+  for (const { transaction } of cluster.workers)
+    Object.assign(transaction, { abort: () => undefined });
+  await driver.redeliver();
+  expect(driver.outputs('totals').length).toBeGreaterThan(1);
+});
+
+test('calls that are not waited for are done one after the other', async () => {
+  await using driver = await open(revenue);
+  const calls = [
+    driver.send(orders, { key: 'a', value: order(1), timestamp: 1 }),
+    driver.advanceTime(MINUTE),
+    driver.send(orders, { key: 'a', value: order(2), timestamp: MINUTE }),
+    driver.redeliver(),
+    driver.advanceTime(2 * MINUTE),
+  ];
+  await Promise.all(calls);
+  expect(driver.outputs(out).map(({ value }) => value)).toEqual([1, 2]);
+});
+
+test('what is said every so often is said by the clock', async () => {
+  await using driver = await open((f) => {
+    f.readKeyed(orders)
+      .window(tumbling('1 minute'))
+      .count('orders', { emit: { every: '1s' } })
+      .write(out);
+  });
+  for (const timestamp of [1, 2, 3])
+    await driver.send(orders, { key: 'a', value: order(1), timestamp });
+  await driver.advance('1s');
+  const told = driver.take(out).length;
+  await driver.send(orders, { key: 'a', value: order(1), timestamp: 4 });
+  await driver.advance('1 minute');
+  expect([told > 0, driver.take(out).map(({ value }) => value)]).toEqual([true, [4]]);
+});
 
 test('a crash shows a state that was changed in place and not set', async () => {
   await using driver = await open((f) => {
