@@ -2,6 +2,7 @@
  * The programs of this folder as a user runs them, on the published command, each against what a few lines of plain code say: from this
  * folder's data, a real book, and more lines than the memory they may use.
  */
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createReadStream, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -10,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { parquetReadObjects } from 'hyparquet';
 import { expect, test } from 'vitest';
 import { builtMillrace } from '../millrace/test/start/built-millrace.ts';
+import { FEED_MS } from './feed.ts';
 import { search } from './search.ts';
 
 const EXAMPLES = fileURLToPath(new URL('.', import.meta.url));
@@ -195,4 +197,37 @@ test('lines are sorted that are more than the memory they are sorted in', async 
     hash.update(chunk as Buffer);
   const expected = createHash('sha256').update(`${text.sort().join('\n')}\n`);
   expect(hash.digest('hex')).toBe(expected.digest('hex'));
+});
+
+test('a flow over topics by its commands, as the README has them: fed, run up to now, read', async () => {
+  const directory = await millrace.directory();
+  const broker = await millrace.start(join(directory, 'data'));
+  const brokers = ['--brokers', broker.address];
+  for (const name of ['customers', 'orders']) {
+    const input = execFileSync(process.execPath, [join(EXAMPLES, 'feed.ts'), name]);
+    const { code, stderr } = await millrace.run(['produce', name, '--json', ...brokers], { input });
+    expect(code, stderr).toBe(0);
+  }
+  const flow = join(EXAMPLES, 'revenue.ts');
+  const ran = await millrace.run(['run', flow, '--until', 'now', ...brokers], { cwd: directory });
+  expect(ran.code, ran.stderr).toBe(0);
+  const read = ['consume', 'revenue-per-tier', '--until', 'end', '--keys', ...brokers];
+  const { stdout } = await millrace.run(read);
+  const rows = stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => line.split('\t'))
+    .map(([key = '', sum]) => ({
+      ...(JSON.parse(key) as { readonly key: string; readonly start: number }),
+      sum: Number(sum),
+    }))
+    .toSorted((a, b) => a.start - b.start || (a.key < b.key ? -1 : 1));
+  const first = rows[0]?.start ?? 0;
+  expect(rows.map(({ key, start, sum }) => [key, (start - first) / 60_000, sum])).toEqual([
+    ['gold', 0, 35],
+    ['silver', 0, 95],
+    ['gold', 2, 65],
+    ['gold', FEED_MS / 60_000, 12],
+  ]);
+  await broker.end('SIGTERM');
 });

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { files } from '../connect/files/files.ts';
 import { json, string } from '../connect/topics/serdes.ts';
 import { topic } from '../connect/topics/topic.ts';
 import type { FlowBuilder } from '../flow/builder.ts';
@@ -431,6 +432,10 @@ test('what cannot be is refused with what would be right', async () => {
   await expect(open(revenue, { set: { size: 3 } })).rejects.toMatchObject({
     code: 'ML_PARAMETER_INVALID',
   });
+  const batch = open((f) => {
+    f.read(files.lines('a.log')).write(out);
+  });
+  await expect(batch).rejects.toMatchObject({ code: 'ML_FLOW_INVALID' });
   const driver = await open(revenue);
   await expect(driver.send('nowhere', { value: 1 })).rejects.toThrow(
     'topic nowhere does not exist in this test',
