@@ -57,6 +57,8 @@ export class DiskStore<V = unknown> extends StateStore<V> {
   private dueOnDisk: number;
   /** The order of a key that the disk does not have. */
   private absent: string | undefined;
+  /** Walks, and visits of what is due, that are under way. */
+  private visits = 0;
   /** Memory above which something is dropped. */
   private forgetAbove: number;
   /** Restored, not written: by entry key. */
@@ -231,11 +233,27 @@ export class DiskStore<V = unknown> extends StateStore<V> {
       if (!goesOn) at = undefined;
       return goesOn;
     };
-    while (at !== undefined) {
-      const start: string = at;
-      const next = this.fetchFrom(start, to);
-      at = next;
-      super.walk(start, next ?? to, watched);
+    this.visits++;
+    try {
+      while (at !== undefined) {
+        const start: string = at;
+        const next = this.fetchFrom(start, to);
+        at = next;
+        super.walk(start, next ?? to, watched);
+        // Between two pages nobody holds an entry, unless this walk is within another one.
+        if (this.visits === 1 && this.bytes > this.forgetAbove) this.forget();
+      }
+    } finally {
+      this.visits--;
+    }
+  }
+
+  override due(until: number, visit: (key: unknown, sub: number, value: V) => void): void {
+    this.visits++;
+    try {
+      super.due(until, visit);
+    } finally {
+      this.visits--;
     }
   }
 
@@ -337,6 +355,7 @@ export class DiskStore<V = unknown> extends StateStore<V> {
       this.table.delete(head.key);
       return true;
     });
+    this.dropTouched();
     this.last = NONE;
     this.absent = undefined;
     this.scheduleAll();

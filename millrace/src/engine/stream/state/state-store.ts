@@ -451,8 +451,15 @@ export class StateStore<V = unknown> implements Store<V> {
     if (typeof entry.base === 'string') this.packedBytes -= entry.base.length;
     entry.value = undefined;
     entry.base = undefined;
-    entry.flags |= IS_REMOVED;
+    entry.flags = (entry.flags & ~IS_PACKED) | IS_REMOVED;
     this.entries--;
+  }
+
+  /** An abort need not look at what was dropped. */
+  protected dropTouched(): void {
+    const left = this.touched.filter((entry) => (entry.flags & IS_REMOVED) === 0);
+    this.touched.length = 0;
+    for (const entry of left) this.touched.push(entry);
   }
 
   /** `left`: what is left of the entries of the key of `head`. */
