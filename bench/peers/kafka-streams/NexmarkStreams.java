@@ -177,6 +177,8 @@ public final class NexmarkStreams {
     config.put(StreamsConfig.MAX_TASK_IDLE_MS_CONFIG, 5000);
     config.put(StreamsConfig.REPLICATION_FACTOR_CONFIG, 1);
     config.put(StreamsConfig.consumerPrefix("auto.offset.reset"), "earliest");
+    // A restart need not wait for the end of a session.
+    config.put(StreamsConfig.consumerPrefix("group.instance.id"), "nexmark");
     StreamsBuilder builder = new StreamsBuilder();
     build(builder, args[1], args[2]);
     KafkaStreams streams = new KafkaStreams(builder.build(), config);

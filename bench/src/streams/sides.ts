@@ -104,7 +104,7 @@ async function startEmbedded(
     broker: undefined,
     restart: async (forget) => {
       await engine.stop();
-      if (forget) rmSync(join(data, 'flows'), { recursive: true, force: true });
+      if (forget) forgetState(data);
       return startEmbedded(context, logDirectory, options, workers);
     },
     stop: () => engine.stop(),
@@ -141,7 +141,7 @@ function startOnBroker(
     broker,
     restart: async (forget) => {
       await engine.stop();
-      if (forget) rmSync(state, { recursive: true, force: true });
+      if (forget) forgetState(state);
       return startOnBroker(context, broker, options, streams);
     },
     stop: async () => {
@@ -149,6 +149,12 @@ function startOnBroker(
       await broker.stop();
     },
   };
+}
+
+/** All but who the process is: a stranger would wait until the session of its predecessor is over. */
+function forgetState(data: string): void {
+  for (const name of ['flows/nexmark/0/worker-0', 'nexmark'])
+    rmSync(join(data, name), { recursive: true, force: true });
 }
 
 function startFlow(
