@@ -33,7 +33,11 @@ test('a batch that was filled holds its records, whatever their times are', () =
   made.add('key', 'value', 5_000_000_000);
   made.add(null, 'x'.repeat(300), 7);
   const seen: string[] = [];
-  forEachValue(made.finish(crc32c), 0, (value, key) => void seen.push(`${key.toString()}=${value.toString()}`));
+  forEachValue(
+    made.finish(crc32c),
+    0,
+    (value, key) => void seen.push(`${key.toString()}=${value.toString()}`),
+  );
   expect(seen).toEqual(['key=value', `=${'x'.repeat(300)}`]);
   expect(made.count).toBe(0);
 });
