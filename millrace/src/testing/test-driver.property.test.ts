@@ -110,7 +110,7 @@ const steps = fc.array(
     ),
     fates: fc.array(fc.constantFrom('crash' as const, 'redeliver' as const), { maxLength: 2 }),
   }),
-  { maxLength: 12, size: 'max' },
+  { maxLength: 8, size: 'max' },
 );
 type Steps = typeof steps extends fc.Arbitrary<infer S> ? S : never;
 
@@ -176,6 +176,6 @@ test('crashes and deliveries leave nothing behind', async () => {
         expect(seen(hit)).toEqual(seen(plain));
       },
     ),
-    { numRuns: 20 },
+    { numRuns: 10 },
   );
 });
