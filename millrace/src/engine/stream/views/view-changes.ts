@@ -132,9 +132,21 @@ class Following {
     for (const partition of this.#options.partitions) {
       const lane: Lane = { partition, offset: Number.POSITIVE_INFINITY, pages: [] };
       for await (const row of this.#pages(lane)) yield { kind: 'row', row };
-      dropPages(lane);
       lanes.push(lane);
     }
+    await this.#skipDeleted(lanes);
+    for (const lane of lanes) dropPages(lane);
+  }
+
+  /** What retention has taken out is older than the snapshot: by hours, at least, and the snapshot by less. */
+  async #skipDeleted(lanes: readonly Lane[]): Promise<void> {
+    const topic = this.#topic;
+    const beginnings = await this.#options.log.offsets(
+      lanes.map(({ partition }) => ({ topic, partition })),
+      'beginning',
+    );
+    for (const [index, lane] of lanes.entries())
+      lane.offset = Math.max(lane.offset, beginnings[index] ?? 0);
   }
 
   async *#pages(lane: Lane): AsyncGenerator<ViewRow> {
