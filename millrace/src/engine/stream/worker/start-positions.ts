@@ -1,7 +1,9 @@
 /** Where a task reads on: where the group says, if the partition still holds that; else where the flow begins. */
 import type { CommittedOffset, Log, TopicPartition } from '../../../client/log.ts';
 import { MillraceError } from '../../../core/errors.ts';
+import type { StreamTask } from '../task.ts';
 import type { Topology } from '../topology.ts';
+import { taskName } from './assign-tasks.ts';
 import { inputTopics } from './member-data.ts';
 import { partitionKey } from './task-run.ts';
 import type { StartFrom } from './worker-types.ts';
@@ -37,6 +39,25 @@ export async function checkPositions(
     if (offset >= first && offset <= end) return offset;
     throw outOfRange(options.flow, { topic, partition, offset, first, end });
   });
+}
+
+/**
+ * For a task of which the group has committed nothing. State is committed together with offsets: where it is and they are not, a broker
+ * has forgotten them, and all that was counted would be counted again.
+ * @throws {MillraceError} ML_FLOW_CHANGED
+ */
+export function checkState({ id, state, changelogs }: StreamTask, flow: string): void {
+  const filled = changelogs.find(({ store }) => (state.committedView(store)?.size ?? 0) > 0);
+  if (filled === undefined) return;
+  const { store } = filled;
+  throw new MillraceError(
+    'ML_FLOW_CHANGED',
+    `the offsets that flow '${flow}' has committed for task ${taskName(id)} are gone, and its state in '${store}' is there: what that was made of would be read once more`,
+    {
+      hint: 'Brokers forget the offsets of a group that has had no members for `offsets.retention.minutes`: begin anew with `millrace reset PROGRAM`',
+      fields: { flow, store },
+    },
+  );
 }
 
 /** The first records that are not older than the flow wants; a partition that has none is left out. */

@@ -18,7 +18,7 @@ import type { TaskId } from '../topology.ts';
 import { taskName } from './assign-tasks.ts';
 import { GlobalFeed } from './global-feed.ts';
 import { Restorer } from './restorer.ts';
-import { checkPositions } from './start-positions.ts';
+import { checkPositions, checkState } from './start-positions.ts';
 import { partitionKey, TaskRun } from './task-run.ts';
 import type { TaskHost, WorkerOptions } from './worker-types.ts';
 
@@ -281,6 +281,9 @@ export class WorkerTasks {
     const flow = topology.plan.name;
     const partitions = runs.flatMap(({ task }) => task.inputs);
     const committed = await log.committed(flow, partitions);
+    const known = new Set<TopicPartition>(partitions.filter((_, index) => committed[index]));
+    for (const { task } of runs)
+      if (!task.inputs.some((input) => known.has(input))) checkState(task, flow);
     const positions = await checkPositions(log, partitions, committed, {
       flow,
       // What another stage wrote for this one is read from its beginning, whatever was asked for the sources.
