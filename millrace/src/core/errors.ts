@@ -158,7 +158,7 @@ export const ERRORS = {
   ML_HTTP_REQUEST: {
     summary: 'An HTTP request is none that is served here',
     retriable: false,
-    hint: 'docs/reference/http.md lists the requests',
+    hint: 'See docs/reference/http.md for the requests that there are',
   },
   ML_INPUT_MALFORMED: {
     summary: 'A record of the input cannot be decoded',
@@ -312,15 +312,15 @@ export const ERRORS = {
     retriable: false,
     hint: 'Delete the directory that the message names: the changelog topics restore all of it at the next start',
   },
-  ML_TOO_MANY_FILES: {
-    summary: 'The limit of open files is reached',
-    retriable: true,
-    hint: 'Raise the limit: `ulimit -n 65536` in the shell, or `LimitNOFILE=65536` in the systemd unit',
-  },
   ML_TIMESTAMP_INVALID: {
     summary: 'A record has no time, or one that is not possible',
     retriable: false,
     hint: "Say where the time of a record is: time: { of: (value) => … }; skip such records to a topic: onError: skipTo(topic('failed'))",
+  },
+  ML_TOO_MANY_FILES: {
+    summary: 'The limit of open files is reached',
+    retriable: true,
+    hint: 'Raise the limit: `ulimit -n 65536` in the shell, or `LimitNOFILE=65536` in the systemd unit',
   },
   ML_TOO_MANY_SKIPPED: {
     summary: 'More records were skipped than the program allows',
@@ -339,9 +339,9 @@ export const ERRORS = {
     hint: 'See what there is with: millrace topic list; create one with: millrace topic create TOPIC',
   },
   ML_USAGE: {
-    summary: 'The command line is wrong',
+    summary: 'A command, or a call of the library, is given what it does not take',
     retriable: false,
-    hint: 'See millrace COMMAND --help',
+    hint: 'See millrace COMMAND --help, or docs/reference/library.md for calls',
   },
   ML_USER_FUNCTION: {
     summary: 'A function of the program threw',

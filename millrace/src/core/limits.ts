@@ -226,8 +226,10 @@ export const CLI_OUTPUT_BYTES = 64 * 1024;
 export const PRODUCE_TOPIC_MS = 10_000;
 /** How long a loop over records waits before it looks whether there is something else to do. */
 export const CONSUME_WAIT_MS = 500;
-/** A member of a group commits what it has taken so often, unless it says otherwise. */
+/** A member of a group commits what it has taken so often, unless it says otherwise, within these bounds. */
 export const CONSUME_COMMIT_MS = 1_000;
+export const CONSUME_COMMIT_MS_MIN = 10;
+export const CONSUME_COMMIT_MS_MAX = 60_000;
 
 // broker/transactions ---------------------------------------------------------------------------------------------
 

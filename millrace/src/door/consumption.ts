@@ -8,12 +8,21 @@
 import type { Log, LogReader, LogRecords } from '../client/log.ts';
 import { visibleBatches } from '../client/kafka/fetched-records.ts';
 import { MillraceError } from '../core/errors.ts';
-import { CONSUME_COMMIT_MS, CONSUME_WAIT_MS } from '../core/limits.ts';
+import {
+  CONSUME_COMMIT_MS,
+  CONSUME_COMMIT_MS_MAX,
+  CONSUME_COMMIT_MS_MIN,
+  CONSUME_WAIT_MS,
+} from '../core/limits.ts';
+import type { Duration } from '../flow/durations.ts';
 import type { Serde } from '../flow/serde.ts';
 import type { TopicPort } from '../flow/topic-port.ts';
+import { commitIntervalMs } from './commit-interval.ts';
 import { ConsumerShare } from './consumer-share.ts';
 import type { ConsumedRecord, RecordHeaderField } from './records.ts';
 import { partitionsOf } from './topic-admin.ts';
+
+const COMMIT_BOUNDS = { minMs: CONSUME_COMMIT_MS_MIN, maxMs: CONSUME_COMMIT_MS_MAX };
 
 /** Where reading begins: a time is that of the first record that is not older. */
 export type ConsumeFrom = 'beginning' | 'latest' | Date | Readonly<Record<number, number>>;
@@ -32,8 +41,8 @@ export interface ConsumeOptions {
   readonly until?: 'now';
   /** Also reads what transactions that are open, or were aborted, have written. Default false. */
   readonly uncommitted?: boolean;
-  /** Milliseconds between commits of a group, 10 to 60,000. Default 1,000. */
-  readonly commitIntervalMs?: number;
+  /** Between commits of a group: 10 ms to 1 minute. Default 1 second. */
+  readonly commitInterval?: Duration;
   /** Gets records that cannot be decoded, which are left out then. Default: the first one ends the loop with ML_INPUT_MALFORMED. */
   readonly onMalformed?: (error: MillraceError) => void;
   /** Ends the loop, in order. */
@@ -68,6 +77,7 @@ export class TopicConsumption implements Consumption<unknown, unknown> {
   /** Where partitions end for `until`. */
   #ends: ReadonlyMap<number, number> | undefined;
   #last: { readonly partition: number; readonly offset: number } | undefined;
+  readonly #commitIntervalMs: number;
   #committedMs = 0;
   #records: Records | undefined;
   #isClosed = false;
@@ -79,6 +89,10 @@ export class TopicConsumption implements Consumption<unknown, unknown> {
   ) {
     const { options, onClosed } = parts;
     checkOptions(options);
+    this.#commitIntervalMs = commitIntervalMs(
+      options.commitInterval ?? CONSUME_COMMIT_MS,
+      COMMIT_BOUNDS,
+    );
     this.#log = log;
     this.#port = port;
     this.#options = options;
@@ -302,8 +316,7 @@ export class TopicConsumption implements Consumption<unknown, unknown> {
 
   #isDue(): boolean {
     if (this.#share === undefined) return false;
-    const intervalMs = this.#options.commitIntervalMs ?? CONSUME_COMMIT_MS;
-    return this.#log.env.clock.monotonicMs() - this.#committedMs >= intervalMs;
+    return this.#log.env.clock.monotonicMs() - this.#committedMs >= this.#commitIntervalMs;
   }
 
   async #commitDue(): Promise<void> {
@@ -338,7 +351,7 @@ function headersOf(batch: Batch): RecordHeaderField[] {
     .map(({ key, value }) => ({ name: key, value: value === null ? null : Buffer.from(value) }));
 }
 
-function checkOptions({ group, from, commitIntervalMs }: ConsumeOptions): void {
+function checkOptions({ group, from }: ConsumeOptions): void {
   const isOffsets = typeof from === 'object' && !(from instanceof Date);
   if (group !== undefined && isOffsets)
     throw new MillraceError('ML_USAGE', 'a group goes on where it stands: from takes no offsets', {
@@ -348,12 +361,6 @@ function checkOptions({ group, from, commitIntervalMs }: ConsumeOptions): void {
     throw new MillraceError('ML_USAGE', 'from is a Date that is none', {
       hint: 'Look at what it was made of',
     });
-  if (commitIntervalMs !== undefined && !(commitIntervalMs >= 10 && commitIntervalMs <= 60_000))
-    throw new MillraceError(
-      'ML_USAGE',
-      `commitIntervalMs is 10 to 60,000, not ${commitIntervalMs}`,
-      { hint: 'Leave it out for 1,000' },
-    );
 }
 
 function noPartition(topic: string, partition: number): MillraceError {

@@ -16,10 +16,13 @@ import type {
 } from '../engine/stream/runner/flow-types.ts';
 import { runFlow } from '../engine/stream/runner/run-flow.ts';
 import { FlowViews } from '../engine/stream/views/flow-views.ts';
-import { type Duration, DURATION_FORMS, millisecondsOf } from '../flow/durations.ts';
+import type { Duration } from '../flow/durations.ts';
 import type { Flow } from '../flow/flow-types.ts';
 import type { Until } from '../flow/source.ts';
 import { hasTopics } from '../flow/stream-faults.ts';
+import { commitIntervalMs } from './commit-interval.ts';
+
+const COMMIT_BOUNDS = { minMs: 1, maxMs: STREAM_COMMIT_INTERVAL_MS_MAX };
 
 export interface FlowRunOptions {
   /** Parameters of the flow, by name. */
@@ -139,7 +142,9 @@ export function startFlow(
     ...(program === undefined ? {} : { program: { path: program, flow: plan.name, settings } }),
     ...(workers === undefined ? {} : { workers }),
     ...(from === undefined ? {} : { from: startOf(from) }),
-    ...(commitInterval === undefined ? {} : { commitIntervalMs: intervalMs(commitInterval) }),
+    ...(commitInterval === undefined
+      ? {}
+      : { commitIntervalMs: commitIntervalMs(commitInterval, COMMIT_BOUNDS) }),
     ...(options.state === undefined ? {} : { state: options.state }),
     ...(partitions === undefined ? {} : { partitions }),
     ...(waitForTopics === undefined ? {} : { waitForTopics }),
@@ -213,14 +218,4 @@ function timeOf(option: string, date: Date): number {
   throw new MillraceError('ML_USAGE', `${option} is the time ${String(date)}`, {
     hint: 'Give a Date from 1970 on',
   });
-}
-
-function intervalMs(given: Duration): number {
-  const ms = millisecondsOf(given);
-  if (ms !== undefined && ms >= 1 && ms <= STREAM_COMMIT_INTERVAL_MS_MAX) return ms;
-  throw new MillraceError(
-    'ML_CONFIG_INVALID',
-    `commitInterval is 1 ms to ${STREAM_COMMIT_INTERVAL_MS_MAX / 1_000} s, not ${String(given)}`,
-    { hint: `Write ${DURATION_FORMS}` },
-  );
 }

@@ -211,7 +211,7 @@ describeDoors('groups', ({ millrace, topicName }) => {
     ]);
     const values = new Set<string>();
     const group = `${name}-g`;
-    const options = { group, commitIntervalMs: 50 };
+    const options = { group, commitInterval: '50ms' } as const;
     const a = millrace().consume(name, options);
     const b = millrace().consume(name, options);
     const loop = async (who: string, consumption: typeof a): Promise<void> => {
@@ -248,6 +248,6 @@ describeDoors('groups', ({ millrace, topicName }) => {
     expect(() => millrace().consume('any', { group: 'g', from })).toThrow(
       /goes on where it stands/,
     );
-    expect(() => millrace().consume('any', { commitIntervalMs: 1 })).toThrow(/10 to 60,000/);
+    expect(() => millrace().consume('any', { commitInterval: 1 })).toThrow(/10 ms to 1 minute/);
   });
 });
