@@ -22,7 +22,7 @@ const CHANGELOG = 'kept-rows-changelog';
 const env = realEnv();
 
 const program = flow('kept', (f) => {
-  const rows = topic('rows', { key: json<Key>(), value: json<unknown>() });
+  const rows = topic('rows', { key: json<Key>(), value: json() });
   const out = topic('out', { create: { partitions: 1 }, value: json() });
   f.table(rows).toStream().write(out);
   f.readKeyed(rows).window(tumbling('1 hour')).count('hours').write(out);

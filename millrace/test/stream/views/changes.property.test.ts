@@ -21,7 +21,7 @@ import { flow, json, string, topic } from '../../../src/index.ts';
 
 const PARTITIONS = 2;
 const RUNS = 8;
-const KEYS = [...'abcdefghij'];
+const KEYS = 'a b c d e f g h i j'.split(' ');
 const CHANGELOG = 'counted-counts-changelog';
 
 const program = flow('counted', (f) => {
@@ -95,6 +95,7 @@ class World {
   /** Offsets at which it began to be told of changes. */
   begun: readonly number[] | undefined;
   resets = 0;
+  readonly faults: string[] = [];
   #failing: { at: string; times: number } = { at: '', times: 0 };
   #running: RunningFlow;
   #views: FlowViews;
@@ -193,7 +194,8 @@ class World {
       const offset = asOf.partitions[`hits-${partition}`] ?? 0;
       const due =
         this.written[partition]?.slice(0, offset).filter((each) => each === key).length ?? 0;
-      expect([key, offset, rows[0]?.value ?? 0]).toEqual([key, offset, due]);
+      const shown = Number(rows[0]?.value ?? 0);
+      if (shown !== due) this.faults.push(`${key} is ${shown} as of ${offset}, and ${due} are`);
     }
   }
 
@@ -227,7 +229,9 @@ class World {
       case 'change': {
         const key = String(event.change.key);
         // Counts grow: what is told twice, or late, does not.
-        expect(Number(event.change.value)).toBeGreaterThan(Number(this.known.get(key) ?? 0));
+        const known = Number(this.known.get(key) ?? 0);
+        const now = Number(event.change.value);
+        if (now <= known) this.faults.push(`${key} is told to be ${now} behind ${known}`);
         this.known.set(key, event.change.value);
         if (event.id === '') return;
         this.#id = event.id;
@@ -306,6 +310,7 @@ test('subscribers are told each committed change once, however often they come b
         await world.run({ kind: 'wait', ms: 200 });
         for (const step of steps) await world.run(step);
         await world.end();
+        expect(world.faults).toEqual([]);
         expect(world.resets).toBe(0);
         const facts = await changelogFrom(log, world.begun ?? []);
         for (let partition = 0; partition < PARTITIONS; partition++)
