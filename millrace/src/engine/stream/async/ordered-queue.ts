@@ -24,7 +24,10 @@ export interface OrderedWork {
 
 export interface OrderedQueueOptions {
   readonly work: OrderedWork;
-  readonly context: Pick<OperatorContext, 'time' | 'wake' | 'origin' | 'setOrigin'>;
+  readonly context: Pick<
+    OperatorContext,
+    'time' | 'wake' | 'origin' | 'setOrigin' | 'timeComes' | 'timeHasCome'
+  >;
   /** Calls at a time, from 1. */
   readonly concurrency: number;
 }
@@ -86,18 +89,21 @@ export class OrderedQueue {
     else this.work.deliver(result, value, key, time, old);
   }
 
-  /** Puts out what is done, up to the first record that is not. */
+  /** Puts out what is done, up to the first record that is not. Each meets the T that it would have met if nothing had waited. */
   resume(): void {
+    const { context } = this;
     let entry = this.head;
     while (entry !== undefined && (entry.state === 'done' || entry.state === 'failed')) {
       this.head = entry.next;
       if (entry.next === undefined) this.tail = undefined;
       this.pending--;
       this.timeBehind = entry.watermark;
-      this.context.setOrigin(entry.origin);
+      context.timeComes?.();
+      context.setOrigin(entry.origin);
       if (entry.state === 'done')
         this.work.deliver(entry.result, entry.value, entry.key, entry.time, entry.old);
       else this.work.failed(entry.result, entry.value, entry.key);
+      context.timeHasCome?.();
       entry = this.head;
     }
     if (entry === undefined) this.timeBehind = Number.POSITIVE_INFINITY;

@@ -83,6 +83,10 @@ export interface OperatorContext<Node extends PlanNode = PlanNode> {
   droppedNull?(): void;
   /** Something that waited (a promise) is done: the task is to call `resume`. Called from timers and promises; does nothing by itself. */
   wake(): void;
+  /** For who puts out what waited, before each result: T behind is `timeBehind` now. Absent: there is no T but the task's. */
+  timeComes?(): void;
+  /** Behind each result: what is due then is done. */
+  timeHasCome?(): void;
   /** The record of an input that is being processed: where errors say it happened. For who keeps a record and goes on with it later. */
   origin(): unknown;
   /** What follows is done for the record that had this origin. */

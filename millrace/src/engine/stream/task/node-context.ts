@@ -27,6 +27,9 @@ export interface NodeContextOptions {
   readonly tables: readonly (ReadableTable | undefined)[];
   readonly level: TimeLevel;
   readonly host: TaskHost;
+  /** Of the stage: see `OperatorContext`. */
+  readonly timeComes: () => void;
+  readonly timeHasCome: () => void;
 }
 
 export class NodeContext implements OperatorContext {
@@ -37,6 +40,8 @@ export class NodeContext implements OperatorContext {
   readonly tables: readonly (ReadableTable | undefined)[];
   readonly clock: Clock;
   readonly timers: Timers;
+  readonly timeComes: () => void;
+  readonly timeHasCome: () => void;
   /** Dropped for being late, for having no key, and for failing. */
   lateDropped = 0;
   nullDropped = 0;
@@ -54,6 +59,8 @@ export class NodeContext implements OperatorContext {
     this.host = options.host;
     this.clock = options.host.clock;
     this.timers = options.host.timers;
+    this.timeComes = options.timeComes;
+    this.timeHasCome = options.timeHasCome;
   }
 
   time(): number {

@@ -219,6 +219,8 @@ export class StageOperators {
       tables,
       level,
       host: this.#options.host,
+      timeComes: () => this.time.raise(this.time.now),
+      timeHasCome: () => this.time.settle(),
     });
     const operator = this.#options.createOperator(context, role);
     const delayMs = resultDelayMs(node);
