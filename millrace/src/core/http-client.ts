@@ -6,7 +6,8 @@ export interface HttpAnswer {
   readonly body: Buffer;
 }
 
-export interface HttpGetOptions {
+export interface HttpAskOptions {
+  readonly body: Uint8Array<ArrayBuffer>;
   readonly timeoutMs: number;
   /** A longer answer is an error. */
   readonly bytesMax: number;
@@ -14,14 +15,16 @@ export interface HttpGetOptions {
 }
 
 /**
- * Redirects are not followed.
+ * A POST. Redirects are not followed.
  * @throws {MillraceError} ML_CONNECTION_LOST (retriable), also when the answer takes too long or is too large; ML_ABORTED
  */
-export async function httpGet(url: string, options: HttpGetOptions): Promise<HttpAnswer> {
-  const { timeoutMs, bytesMax, signal } = options;
+export async function httpAsk(url: string, options: HttpAskOptions): Promise<HttpAnswer> {
+  const { body, timeoutMs, bytesMax, signal } = options;
   const deadline = AbortSignal.timeout(timeoutMs);
   try {
     const answer = await fetch(url, {
+      method: 'POST',
+      body,
       redirect: 'error',
       signal: signal === undefined ? deadline : AbortSignal.any([signal, deadline]),
     });

@@ -19,6 +19,8 @@ export const VIEW_RETRY_AFTER_SECONDS = 1;
 /** An answer of another process. */
 export const VIEW_FORWARD_MS = 5_000;
 export const VIEW_FORWARD_BYTES_MAX = 8 * 1024 * 1024;
+/** A question to another process: a key, or two. */
+export const VIEW_QUESTION_BYTES_MAX = 1024 * 1024;
 /** Rows of one step of a snapshot. */
 export const VIEW_SNAPSHOT_ROWS = 512;
 /** Changes are read from the log so many bytes at a time. */

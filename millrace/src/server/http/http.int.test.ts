@@ -180,8 +180,7 @@ test.each([
   [`/flows/kept/views/rows?cursor=${'k'.repeat(HTTP_URL_CHARS_MAX)}`, 414, 'ML_HTTP_REQUEST'],
   [`/flows/kept/views/rows?cursor=${'k'.repeat(17_000)}`, 431, 'ML_HTTP_REQUEST'],
   ['/flows/kept/views/rows/changes?after=x', 400, 'ML_VIEW_REQUEST'],
-  ['/flows/kept/tasks/0-0?question=x', 400, 'ML_HTTP_REQUEST'],
-  ['/flows/kept/tasks/x', 400, 'ML_HTTP_REQUEST'],
+  ['/flows/kept/tasks/0-0', 404, 'ML_HTTP_REQUEST'],
 ])('%s is answered with %d %s, and what to do', async (path, status, code) => {
   const answer = await get(path);
   expect([answer.status, answer.body.error?.code]).toEqual([status, code]);
@@ -190,6 +189,9 @@ test.each([
 
 test('only requests that read are served, without a body, and by names of this machine', async () => {
   expect((await get('/flows', { method: 'POST' })).status).toBe(405);
+  expect((await get('/flows/kept/tasks/0-0', { method: 'POST', body: 'x' })).status).toBe(400);
+  const large = { method: 'POST', body: 'x'.repeat(1024 * 1024 + 1) };
+  expect((await get('/flows/kept/tasks/0-0', large)).status).toBe(413);
   expect((await get('/flows', { method: 'PUT', body: 'x' })).status).toBe(405);
   expect((await fetch(`http://${http.address}/flows`, { method: 'HEAD' })).status).toBe(200);
   expect(

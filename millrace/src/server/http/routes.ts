@@ -1,5 +1,5 @@
 /**
- * What can be asked over HTTP. All of it reads, none of it has a body.
+ * What can be asked over HTTP. All of it reads; only what processes ask one another has a body.
  *
  *   GET /flows                                     the flows of this process
  *   GET /flows/:flow                               how far it is, and who runs what
@@ -7,7 +7,7 @@
  *   GET /flows/:flow/views/:view                   rows in the order of their keys; with ?key= those of a key
  *   GET /flows/:flow/views/:view/changes           a snapshot and what changes, as Server-Sent Events
  *   GET /flows/:flow/views/:view/:key              the row of a key that is text
- *   GET /flows/:flow/tasks/:task                   for other processes of the flow
+ *   POST /flows/:flow/tasks/:task                  for other processes of the flow
  */
 import type { HttpBindings } from '@hono/node-server';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
@@ -17,6 +17,7 @@ import { MillraceError } from '../../core/errors.ts';
 import {
   HTTP_SUBSCRIPTIONS_MAX,
   HTTP_URL_CHARS_MAX,
+  VIEW_QUESTION_BYTES_MAX,
   VIEW_ROWS_MAX,
 } from '../../core/http-limits.ts';
 import { isLoopback } from '../../core/open-bind.ts';
@@ -59,13 +60,17 @@ export function createRoutes(options: RoutesOptions): Hono<Bindings> {
   const routes = new ViewRoutes(options);
   const app = new Hono<Bindings>({ strict: false });
   app.use(async (ask, next) => {
-    checkRequest(ask, options.isLocal);
+    checkAddressed(ask, options.isLocal);
+    await next();
+  });
+  app.post('/flows/:flow/tasks/:task', (ask) => routes.task(ask));
+  app.use(async (ask, next) => {
+    checkRead(ask);
     await next();
   });
   app.get('/flows', () => routes.flows());
   app.get('/flows/:flow', (ask) => routes.flow(ask));
   app.get('/flows/:flow/views', (ask) => routes.views(ask));
-  app.get('/flows/:flow/tasks/:task', (ask) => routes.task(ask));
   app.get('/flows/:flow/views/:view', (ask) => routes.range(ask));
   app.get('/flows/:flow/views/:view/changes', (ask) => routes.changes(ask));
   app.get('/flows/:flow/views/:view/:key', (ask) => routes.row(ask));
@@ -77,19 +82,14 @@ export function createRoutes(options: RoutesOptions): Hono<Bindings> {
 }
 
 /** @throws {MillraceError} ML_HTTP_REQUEST */
-function checkRequest(ask: Ask, isLocal: boolean): void {
+function checkAddressed(ask: Ask, isLocal: boolean): void {
   const { incoming } = ask.env;
-  if (incoming.method !== 'GET' && incoming.method !== 'HEAD')
-    throw badRequest(405, `${incoming.method ?? ''} is not served: views are only read`, 'Use GET');
   if ((incoming.url?.length ?? 0) > HTTP_URL_CHARS_MAX)
     throw badRequest(
       414,
       `path and query have more than ${HTTP_URL_CHARS_MAX} characters`,
       'Ask for less at a time',
     );
-  const hasBody =
-    'transfer-encoding' in incoming.headers || Number(incoming.headers['content-length'] ?? 0) > 0;
-  if (hasBody) throw badRequest(413, 'no request has a body here', 'Leave it out');
   // A page of another site can lead a name of its own to this machine: it would be allowed to read the answers.
   const host = hostOf(incoming.headers.host);
   if (isLocal && !isLoopback(host))
@@ -98,6 +98,20 @@ function checkRequest(ask: Ask, isLocal: boolean): void {
       `this serves localhost, not ${host.slice(0, 100)}`,
       'Ask 127.0.0.1 or localhost',
     );
+}
+
+/** @throws {MillraceError} ML_HTTP_REQUEST */
+function checkRead({ env: { incoming } }: Ask): void {
+  if (incoming.method !== 'GET' && incoming.method !== 'HEAD')
+    throw badRequest(405, `${incoming.method ?? ''} is not served: views are only read`, 'Use GET');
+  if (bodyBytes(incoming) !== 0)
+    throw badRequest(413, 'no request has a body here', 'Leave it out');
+}
+
+/** Infinity: nobody says. */
+function bodyBytes({ headers }: HttpBindings['incoming']): number {
+  if ('transfer-encoding' in headers) return Number.POSITIVE_INFINITY;
+  return Number(headers['content-length'] ?? 0);
 }
 
 function hostOf(header: string | undefined): string {
@@ -186,10 +200,12 @@ class ViewRoutes {
   /** Answers another process: only for tasks of this one, whatever the assignment says. */
   async task(ask: Ask): Promise<Response> {
     try {
-      const parameters = parametersOf(ask, ['layout', 'question']);
+      const parameters = parametersOf(ask, ['layout']);
       const [, stage, partition] =
         /^(-?\d{1,6})-(\d{1,6})$/.exec(ask.req.param('task') ?? '') ?? [];
-      const question = decodeQuestion(parameters.text('question') ?? '');
+      if (bodyBytes(ask.env.incoming) > VIEW_QUESTION_BYTES_MAX)
+        throw badRequest(413, `a question has at most ${VIEW_QUESTION_BYTES_MAX} bytes`);
+      const question = decodeQuestion(Buffer.from(await ask.req.arrayBuffer()));
       if (stage === undefined || question === undefined)
         throw badRequest(
           400,

@@ -2,14 +2,14 @@
  * Questions about tasks that other processes run, over HTTP. A question and its answer are what `core/value-codec` makes of them, because JSON
  * would not bring back every key and value.
  *
- *   GET /flows/<flow>/tasks/<stage>-<partition>?layout=<layout>&question=<base64url>
+ *   POST /flows/<flow>/tasks/<stage>-<partition>?layout=<layout>      the body is the question, because keys may be long
  *
  * Whoever is asked answers for its own tasks and asks nobody else: so no question ever goes round.
  */
 import type { TopicPartition } from '../../../client/log.ts';
 import { ByteWriter } from '../../../core/byte-writer.ts';
 import { MillraceError } from '../../../core/errors.ts';
-import { httpGet } from '../../../core/http-client.ts';
+import { httpAsk } from '../../../core/http-client.ts';
 import {
   VIEW_FORWARD_BYTES_MAX,
   VIEW_FORWARD_MS,
@@ -37,8 +37,9 @@ export type AskPeer = (
 ) => Promise<TaskViewAnswer>;
 
 export const askPeer: AskPeer = async (address, flow, layout, task, question, signal) => {
-  const url = `http://${address}/flows/${encodeURIComponent(flow)}/tasks/${taskName(task)}?layout=${layout}&question=${encodeQuestion(question)}`;
-  const { status, body } = await httpGet(url, {
+  const url = `http://${address}/flows/${encodeURIComponent(flow)}/tasks/${taskName(task)}?layout=${layout}`;
+  const { status, body } = await httpAsk(url, {
+    body: encodeQuestion(question),
     timeoutMs: VIEW_FORWARD_MS,
     bytesMax: VIEW_FORWARD_BYTES_MAX,
     signal,
@@ -47,15 +48,15 @@ export const askPeer: AskPeer = async (address, flow, layout, task, question, si
   throw refusalOf(body) ?? strange(address, `it answers with status ${status}`);
 };
 
-export function encodeQuestion(question: ViewQuestion): string {
+export function encodeQuestion(question: ViewQuestion): Uint8Array<ArrayBuffer> {
   const writer = new ByteWriter(256);
   encodeValue(question, writer);
-  return writer.buffer.toString('base64url', 0, writer.length);
+  return new Uint8Array(writer.buffer.subarray(0, writer.length));
 }
 
 /** undefined: it is none. */
-export function decodeQuestion(text: string): ViewQuestion | undefined {
-  const value = decoded(Buffer.from(text, 'base64url'));
+export function decodeQuestion(bytes: Buffer): ViewQuestion | undefined {
+  const value = decoded(bytes);
   return isQuestion(value) ? value : undefined;
 }
 
