@@ -2,7 +2,13 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 
-import type { Store, TaskState } from '../../../src/engine/stream/state/store.ts';
+import { orderOf } from '../../../src/engine/stream/state/entry-key.ts';
+import type {
+  ReadableStore,
+  Store,
+  StoredEntry,
+  TaskState,
+} from '../../../src/engine/stream/state/store.ts';
 import { bytesOf, type ModelEntry, StoreModel } from './state-model.ts';
 
 /** What can be changed in place. */
@@ -310,6 +316,14 @@ export class Life {
       assert.equal(store.size, model.now.length);
       const view = this.state.committedView(NAMES[index] ?? '');
       same([...(view?.range(undefined, undefined, 1e9) ?? [])], model.committed);
+      // Pages, each behind the last entry of the one before, are the same.
+      for (const limit of [1, 3])
+        same(view === undefined ? [] : pagesOf(view, limit), model.committed);
+      for (const { key } of model.committed.slice(0, 3))
+        same(
+          [...(view?.ofKey(key) ?? [])],
+          model.committed.filter((entry) => bytesOf(entry.key).equals(bytesOf(key))),
+        );
       assert.equal(view?.size, model.committed.length);
       const due =
         index === 0 ? Infinity : Math.min(Infinity, ...model.now.map(({ value }) => dueOf(value)));
@@ -529,4 +543,18 @@ function plain(value: unknown): unknown {
   if (typeof value === 'object' && value !== null)
     return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, plain(part)]));
   return value;
+}
+
+function pagesOf(view: ReadableStore, limit: number): StoredEntry[] {
+  const all: StoredEntry[] = [];
+  let from = '';
+  let after = Number.NEGATIVE_INFINITY;
+  for (;;) {
+    const page = view.page(from, after, undefined, limit);
+    all.push(...page);
+    const last = page.at(-1);
+    if (last === undefined || page.length < limit) return all;
+    from = orderOf(last.key);
+    after = last.sub;
+  }
 }
