@@ -3,7 +3,6 @@
  * stopped for longer than its session and wakes up as a zombie. Every count, sum and join is exact. With MILLRACE_TEST_BROKER=host:port
  * on whatever broker is there: `npm run test:kafka` runs it on Apache Kafka. MILLRACE_RUNS=n makes it n times as long.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,9 +16,9 @@ import {
   startBrokerUnderTest,
   uniqueName,
 } from '../conformance/broker-under-test.ts';
+import { FlowChild } from './exactly-once/flow-child.ts';
 import { audit, openShop, sendOrders, ShopReader } from './exactly-once/shop-audit.ts';
 
-const PROCESS = fileURLToPath(new URL('./exactly-once/flow-process.ts', import.meta.url));
 const PROGRAM = fileURLToPath(new URL('./exactly-once/shop.ts', import.meta.url));
 /** Orders at a time, and the pause behind them. */
 const FEED_ORDERS = 300;
@@ -44,64 +43,6 @@ afterAll(async () => {
   await broker.stop();
   rmSync(dataDir, { recursive: true, force: true });
 });
-
-/** A process of the flow, which is started again whenever it was killed. */
-class FlowProcess {
-  readonly #prefix: string;
-  readonly #workers: number;
-  readonly #directory: string;
-  #child: ChildProcess | undefined;
-  /** Resolves when the process that runs now has restored its tasks. */
-  ready: Promise<void> = Promise.resolve();
-  said = '';
-
-  constructor(prefix: string, name: string, workers: number) {
-    this.#prefix = prefix;
-    this.#workers = workers;
-    this.#directory = join(dataDir, prefix, name);
-  }
-
-  start(): void {
-    const sessionMs = broker.kind === 'millrace' ? SHORT_SESSION_MS : KAFKA_SESSION_MS;
-    const args = [
-      PROCESS,
-      broker.address,
-      this.#directory,
-      PROGRAM,
-      String(this.#workers),
-      String(sessionMs),
-    ];
-    const child = spawn(process.execPath, args, {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, MILLRACE_TEST_PREFIX: this.#prefix },
-    });
-    this.ready = new Promise((resolve, reject) => {
-      child.once('exit', () => reject(new Error(`it ended:\n${this.said.slice(-3_000)}`)));
-      for (const stream of [child.stdout, child.stderr])
-        stream.setEncoding('utf8').on('data', (text: string) => {
-          this.said += text;
-          if (text.includes('ready')) resolve();
-          if (process.env['MILLRACE_TEST_LOG'] !== undefined) process.stderr.write(text);
-        });
-    });
-    this.ready.catch(() => {});
-    this.#child = child;
-  }
-
-  signal(signal: NodeJS.Signals): void {
-    this.#child?.kill(signal);
-  }
-
-  async end(signal: NodeJS.Signals): Promise<number | null> {
-    const child = this.#child;
-    if (child === undefined) return null;
-    if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
-    const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-    child.kill(signal);
-    await ended;
-    return child.exitCode;
-  }
-}
 
 /** Sends orders, some thousands a second, until it is told to end. */
 class Feed {
@@ -142,11 +83,22 @@ async function settled(reader: ShopReader, prefix: string, count: number): Promi
 /** Runs a process for each of `workers` under `disturb`, and returns what is wrong with the results. */
 async function run(
   workers: readonly number[],
-  disturb: (processes: readonly FlowProcess[]) => Promise<void>,
+  disturb: (processes: readonly FlowChild[]) => Promise<void>,
 ): Promise<string[]> {
   const prefix = uniqueName('shop');
   await openShop(log, prefix);
-  const processes = workers.map((threads, at) => new FlowProcess(prefix, `p${at}`, threads));
+  const sessionMs = broker.kind === 'millrace' ? SHORT_SESSION_MS : KAFKA_SESSION_MS;
+  const processes = workers.map(
+    (threads, at) =>
+      new FlowChild({
+        broker: broker.address,
+        program: PROGRAM,
+        directory: join(dataDir, prefix, `p${at}`),
+        workers: threads,
+        sessionMs,
+        env: { MILLRACE_TEST_PREFIX: prefix },
+      }),
+  );
   for (const each of processes) each.start();
   await Promise.all(processes.map(({ ready }) => ready));
   const feed = new Feed(prefix);

@@ -97,10 +97,10 @@ export class ShopReader {
           while (batch.next()) {
             if (batch.offset < records.from) continue;
             const key = batch.data.toString('utf8', batch.keyStart, batch.keyEnd);
-            const value: unknown = JSON.parse(
-              batch.data.toString('utf8', batch.valueStart, batch.valueEnd),
-            );
-            lines.push({ key, value });
+            const { valueStart, valueEnd } = batch;
+            const text =
+              valueStart < 0 ? 'null' : batch.data.toString('utf8', valueStart, valueEnd);
+            lines.push({ key, value: JSON.parse(text) as unknown });
           }
         }
         this.#next.set(keyOf(records.partition), records.next);

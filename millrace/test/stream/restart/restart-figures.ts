@@ -3,8 +3,6 @@
  * restart; one behind `kill -9`, and one without its disk, both of which first wait until the session of the old process is over where
  * its name is gone. From the start of the process, that of Node included. With MILLRACE_TEST_BROKER=host:port on another broker.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,8 +12,8 @@ import type { Log } from '../../../src/client/log.ts';
 import { partitionOf } from '../../../src/core/murmur2.ts';
 import { realEnv } from '../../../src/core/real-env.ts';
 import { startBrokerUnderTest, uniqueName } from '../../conformance/broker-under-test.ts';
+import { FlowChild } from '../exactly-once/flow-child.ts';
 
-const PROCESS = fileURLToPath(new URL('../exactly-once/flow-process.ts', import.meta.url));
 const PROGRAM = fileURLToPath(new URL('./visits.ts', import.meta.url));
 const PARTITIONS = 4;
 const SESSION_MS = 6_000;
@@ -31,32 +29,24 @@ const log = await connectKafka(env, { brokers: broker.address });
 interface Started {
   readonly readyMs: number;
   readonly restored: number;
-  readonly end: (signal: NodeJS.Signals) => Promise<void>;
+  readonly end: (signal: NodeJS.Signals) => Promise<unknown>;
 }
 
 async function start(): Promise<Started> {
   const begun = performance.now();
-  const args = [PROCESS, broker.address, directory, PROGRAM, '0', String(SESSION_MS)];
-  const child = spawn(process.execPath, args, {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, MILLRACE_TEST_PREFIX: prefix },
+  const child = new FlowChild({
+    broker: broker.address,
+    program: PROGRAM,
+    directory,
+    workers: 0,
+    sessionMs: SESSION_MS,
+    env: { MILLRACE_TEST_PREFIX: prefix },
   });
-  const ended = once(child, 'exit');
-  let said = '';
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    said += text;
-  });
-  await new Promise<void>((resolve, reject) => {
-    child.stdout.on('data', () => resolve());
-    void ended.then(() => reject(new Error(said)));
-  });
+  child.start();
+  await child.ready;
   const readyMs = Math.round(performance.now() - begun);
-  const restored = Number(/"restoredRecords":(\d+)/.exec(said)?.[1] ?? 0);
-  const end = async (signal: NodeJS.Signals): Promise<void> => {
-    child.kill(signal);
-    await ended;
-  };
-  return { readyMs, restored, end };
+  const restored = Number(/"restoredRecords":(\d+)/.exec(child.said)?.[1] ?? 0);
+  return { readyMs, restored, end: (signal) => child.end(signal) };
 }
 
 async function visit(to: Log): Promise<void> {
