@@ -107,6 +107,8 @@ class Round {
     await feeding;
     await this.#everywhere(last + END);
     await this.#settled();
+    // Node that has just started takes no orders.
+    await Promise.all(children.map(({ ready }) => ready));
     const codes = await Promise.all(children.map((child) => child.end('SIGTERM')));
     const wrong = await this.#compare();
     if (codes.some((code) => code !== 0)) wrong.push(`exit codes ${codes.join(', ')}`);
