@@ -10,8 +10,9 @@ import type { ReadableStore, StoredEntry } from '../state/store.ts';
 import type { PagePosition, ViewQuestion, ViewRow } from './view-row.ts';
 import type { ViewSpec } from './view-spec.ts';
 
-/** Entries that are decoded at a time. */
-const BATCH_ENTRIES = 256;
+/** Entries that are decoded at a time: not many more than are asked for, since most are rows. */
+const BATCH_ENTRIES_MIN = 16;
+const BATCH_ENTRIES_MAX = 256;
 const { NEGATIVE_INFINITY } = Number;
 
 export interface FoundRows {
@@ -88,13 +89,14 @@ function showKey(
 function readRange(
   spec: ViewSpec,
   store: ReadableStore,
-  { from, to, after }: Extract<ViewQuestion, { readonly by: 'range' }>,
+  { from, to, after, limit }: Extract<ViewQuestion, { readonly by: 'range' }>,
   page: Page,
 ): PagePosition | undefined {
+  const batch = Math.min(BATCH_ENTRIES_MAX, Math.max(BATCH_ENTRIES_MIN, limit));
   let position: PagePosition = { order: from, after };
   for (;;) {
-    const entries = store.page(position.order, position.after, to, BATCH_ENTRIES);
-    const isLast = entries.length < BATCH_ENTRIES;
+    const entries = store.page(position.order, position.after, to, batch);
+    const isLast = entries.length < batch;
     if (spec.rows.by === 'entry') {
       for (const entry of entries) {
         if (page.isSpent || !showEntry(spec, entry, page)) return page.stopped ?? position;
