@@ -5,16 +5,22 @@ import { DEFAULT_BROKERS, parseAddresses } from '../client/kafka/addresses.ts';
 import { Cluster } from '../client/kafka/cluster.ts';
 import type { Address } from '../client/kafka/connection.ts';
 
+type Environment = Readonly<Record<string, string | undefined>>;
+
 /**
  * `--brokers`, else MILLRACE_BROKERS, else the default port on this machine.
  * @throws {MillraceError} ML_USAGE
  */
-export function brokersOption(
+export function brokersOption(value: string | undefined, environment?: Environment): Address[] {
+  return parseAddresses(brokersOf(value, environment) ?? DEFAULT_BROKERS);
+}
+
+/** `--brokers`, else MILLRACE_BROKERS; undefined: none are named. */
+export function brokersOf(
   value: string | undefined,
-  environment: Readonly<Record<string, string | undefined>> = process.env,
-): Address[] {
-  const text = value ?? environment['MILLRACE_BROKERS'] ?? DEFAULT_BROKERS;
-  return parseAddresses(text);
+  environment: Environment = process.env,
+): string | undefined {
+  return value ?? environment['MILLRACE_BROKERS'];
 }
 
 /** Opens a cluster for the length of one call. */

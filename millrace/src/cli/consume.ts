@@ -3,12 +3,14 @@ import type { Clock, Env } from '../core/env.ts';
 import { MillraceError } from '../core/errors.ts';
 import { CLI_FETCH_FEW_BYTES } from '../core/limits.ts';
 import { realEnv } from '../core/real-env.ts';
-import { brokersOption, withCluster } from './brokers.ts';
+import { brokersOf, withCluster } from './brokers.ts';
 import { DataOutput, say } from './io.ts';
-import { Cluster, type Topic } from '../client/kafka/cluster.ts';
+import { ConsumerShare, type Share } from '../client/consumer-share.ts';
+import type { Cluster, Topic } from '../client/kafka/cluster.ts';
 import { visibleBatches, type FetchedRecords } from '../client/kafka/fetched-records.ts';
-import { GroupMember } from '../client/kafka/group-member.ts';
+import { connectKafka } from '../client/kafka/kafka-log.ts';
 import { KafkaLogReader } from '../client/kafka/log-reader.ts';
+import type { Log } from '../client/log.ts';
 import { wholeNumber } from './numbers.ts';
 import { partitionsOf, rangesOf, type Reading } from '../client/kafka/offset-ranges.ts';
 import { offsetsAt } from './offsets.ts';
@@ -45,6 +47,8 @@ const POLL_MS = 1000;
 const COMMIT_INTERVAL_MS = 1000;
 /** Up to this many records are asked for in small portions. */
 const FEW_RECORDS = 1000;
+/** What was printed is committed before the group deals out anew, and before the member leaves. */
+const NOTHING_TAKEN: ReadonlyMap<number, number> = new Map();
 
 export async function consume(topic: string, options: ConsumeOptions): Promise<void> {
   const env = realEnv();
@@ -60,11 +64,12 @@ export async function consume(topic: string, options: ConsumeOptions): Promise<v
       const { group } = ask;
       if (group === undefined) await readAlone(cluster, ask, printer, interrupt);
       else {
-        const groups = await Cluster.connect(env, brokersOption(options.brokers));
+        const brokers = brokersOf(options.brokers);
+        const log = await connectKafka(env, brokers === undefined ? {} : { brokers });
         try {
-          await readAsMember(cluster, groups, { ...ask, group }, { printer, interrupt });
+          await readAsMember(cluster, log, { ...ask, group }, { printer, interrupt });
         } finally {
-          await groups.close();
+          await log.close();
         }
       }
     } finally {
@@ -186,23 +191,22 @@ async function readAlone(
   }
 }
 
-/** @param groups has connections of its own: joining waits for others, and heartbeats must not wait for records. */
 async function readAsMember(
   cluster: Cluster,
-  groups: Cluster,
+  log: Log,
   ask: Ask & { readonly group: string },
   parts: { readonly printer: Printer; readonly interrupt: Interrupt },
 ): Promise<void> {
   const { interrupt } = parts;
   const reading = await readingOf(cluster, ask);
   const stops = await stopsOf(cluster, reading, ask.until);
-  const onChange = (): void => interrupt.wake();
-  const member = new GroupMember(groups, { group: ask.group, topic: ask.topic, onChange });
+  const onRebalance = (): void => interrupt.wake();
+  const member = new ConsumerShare(log, { group: ask.group, topic: ask.topic, onRebalance });
   try {
     for (;;) {
-      const mine = await Promise.race([member.join(), interrupt.promise]);
-      if (mine === undefined) return;
-      const start = await startOf(cluster, member, { ...reading, partitions: mine });
+      const share = await Promise.race([member.join(NOTHING_TAKEN), interrupt.promise]);
+      if (share === undefined) return;
+      const start = await startOf(cluster, share, reading);
       const reader = new PartitionReader(cluster, ask, { topic: reading.topic, start, stops });
       interrupt.wake = () => reader.wake();
       try {
@@ -213,14 +217,14 @@ async function readAsMember(
       }
     }
   } finally {
-    await member.leave();
+    await member.leave(NOTHING_TAKEN);
   }
 }
 
 /** Reads, and commits what was printed. @returns false when the group deals out anew */
 async function readGeneration(
   reader: PartitionReader,
-  member: GroupMember,
+  member: ConsumerShare,
   parts: {
     readonly ask: Ask;
     readonly clock: Clock;
@@ -234,7 +238,7 @@ async function readGeneration(
     const isOver = isAtEnd || printer.isDone || interrupt.happened;
     const isDue = clock.monotonicMs() - committedMs >= COMMIT_INTERVAL_MS;
     if (isOver || isDue || member.isRebalancing) {
-      await member.commit(reader.takePrinted());
+      await member.commitOrRejoin(reader.takePrinted());
       committedMs = clock.monotonicMs();
     }
     if (isOver) return true;
@@ -266,11 +270,10 @@ async function stopsOf(
 /** Where a member begins: where the group stands; at the beginning where it stands nowhere, or nowhere that still exists. */
 async function startOf(
   cluster: Cluster,
-  member: GroupMember,
+  { partitions, committed }: Share,
   reading: Reading,
 ): Promise<Map<number, number>> {
-  const committed = await member.committed(reading.partitions);
-  const ranges = await rangesOf(cluster, { ...reading, uncommitted: true });
+  const ranges = await rangesOf(cluster, { ...reading, partitions, uncommitted: true });
   return new Map(
     ranges.map(({ partition, beginning, end }) => {
       const offset = committed.get(partition) ?? -1;

@@ -78,7 +78,9 @@ test('members share the partitions, and one takes over when another leaves', asy
   await createTopic(broker.address, 'shared', 4);
   const args = ['consume', 'shared', '--group', 'sharing', '--brokers', broker.address];
   const first = millrace.launch(args);
-  await expect.poll(async () => (await described('sharing')).members.length).toBe(1);
+  await expect
+    .poll(async () => (await described('sharing')).members.length, { timeout: 20_000 })
+    .toBe(1);
   const second = millrace.launch(args);
   await expect
     .poll(

@@ -23,7 +23,8 @@ import { findPartitions, openKnownLog } from './known-topics.ts';
 import { touchesTopics } from './run-job.ts';
 import { parseLimits, parseParameters, type RunFlags } from './run-options.ts';
 import { checkBounded, checkUntil, parseUntil } from './stream-options.ts';
-import { brokersOf, type TopicLog } from './topic-log.ts';
+import { brokersOf } from './brokers.ts';
+import type { TopicLog } from './topic-log.ts';
 
 type PlanFlags = Pick<
   RunFlags,

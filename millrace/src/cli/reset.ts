@@ -19,7 +19,8 @@ import { formatJobError } from './job-report.ts';
 import { findPartitions, hasLog } from './known-topics.ts';
 import { parseParameters, type RunFlags } from './run-options.ts';
 import { type Begin, parseBegin } from './stream-options.ts';
-import { brokersOf, openTopicLog } from './topic-log.ts';
+import { brokersOf } from './brokers.ts';
+import { openTopicLog } from './topic-log.ts';
 
 export type ResetFlags = Pick<RunFlags, 'set' | 'flow' | 'brokers' | 'data' | 'json'> & {
   readonly to?: string;

@@ -10,7 +10,8 @@ import type { Plan } from '../flow/plan.ts';
 import type { Until } from '../flow/source.ts';
 import type { ProgramProcess } from './program-process.ts';
 import { parseLimits, type RunFlags } from './run-options.ts';
-import { brokersOf, LOOPBACK, openTopicLog } from './topic-log.ts';
+import { brokersOf } from './brokers.ts';
+import { LOOPBACK, openTopicLog } from './topic-log.ts';
 
 export interface JobRun {
   readonly env: Env;

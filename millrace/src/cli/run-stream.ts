@@ -11,7 +11,8 @@ import { columns, type ProgramProcess, reasonOf } from './program-process.ts';
 import type { RunFlags } from './run-options.ts';
 import type { StreamOptions } from './stream-options.ts';
 import { StreamProgress, type StreamProgressOptions } from './stream-progress.ts';
-import { brokersOf, openTopicLog } from './topic-log.ts';
+import { brokersOf } from './brokers.ts';
+import { openTopicLog } from './topic-log.ts';
 
 export interface StreamRun {
   readonly env: Env;

@@ -36,11 +36,6 @@ export interface TopicLog {
 /** Lets the batch engine, whose workers are processes, reach the log of this one. */
 export const LOOPBACK = { host: '127.0.0.1', port: 0 };
 
-/** `--brokers`, else MILLRACE_BROKERS; undefined: the log is that of the data directory. */
-export function brokersOf(flag: string | undefined): string | undefined {
-  return flag ?? process.env['MILLRACE_BROKERS'];
-}
-
 /** @throws {MillraceError} ML_CONNECT_FAILED, ML_USAGE; ML_DIR_LOCKED, ML_ADDRESS_IN_USE, … */
 export async function openTopicLog(env: Env, options: TopicLogOptions): Promise<TopicLog> {
   const { brokers, dataDirectory, kafka } = options;

@@ -181,18 +181,25 @@ export interface MemberOptions {
   readonly instanceId?: string;
   /** Default 10,000. */
   readonly sessionMs?: number;
-  /** Name of the assignment protocol, the same for all members. */
-  readonly protocol: string;
-  /** What the members read, all the same. */
+  /** Names of assignment protocols, the preferred first: the group takes one that all members know. */
+  readonly protocols: readonly string[];
+  /** What this member reads. */
   readonly topics: () => readonly string[];
   /** What the leader is told of this member. */
   readonly userData: () => Uint8Array;
   /** Called on the member that leads the group: what each of the members is given. */
   readonly assign: (
-    members: readonly { readonly memberId: string; readonly userData: Buffer }[],
+    members: readonly MemberSubscription[],
+    protocol: string,
   ) => Promise<ReadonlyMap<string, MemberAssignment>>;
   /** The group deals out anew: commit, then `join`. Or it cannot be reached: `join` says why. */
   readonly onRebalance: () => void;
+}
+
+export interface MemberSubscription {
+  readonly memberId: string;
+  readonly topics: readonly string[];
+  readonly userData: Buffer;
 }
 
 export interface MemberAssignment {
@@ -209,6 +216,8 @@ export interface GroupMembership {
   }>;
   readonly identity: GroupIdentity;
   readonly isRebalancing: boolean;
+  /** Commits offsets without a transaction. @throws {MillraceError} ML_GROUP_LOST: nothing of it counts */
+  commit(offsets: TransactionOffsets['offsets']): Promise<void>;
   /** Leaves, so that the others need not wait for the end of the session. A static member that will be back says `keep`. Never rejects. */
   leave(how?: 'keep'): Promise<void>;
 }

@@ -18,7 +18,7 @@ import type { Duration } from '../flow/durations.ts';
 import type { Serde } from '../flow/serde.ts';
 import type { TopicPort } from '../flow/topic-port.ts';
 import { commitIntervalMs } from './commit-interval.ts';
-import { ConsumerShare } from './consumer-share.ts';
+import { ConsumerShare } from '../client/consumer-share.ts';
 import type { ConsumedRecord, RecordHeaderField } from './records.ts';
 import { partitionsOf } from './topic-admin.ts';
 

@@ -1,4 +1,5 @@
 /** Records through the front door: produced, consumed alone and in groups. */
+import { Consumer, MessagesStreamModes } from '@platformatic/kafka';
 import { expect, test } from 'vitest';
 import { bytes, json, MillraceError, topic } from '../../src/index.ts';
 import { collect, describeDoors } from './doors.ts';
@@ -241,6 +242,37 @@ describeDoors('groups', ({ millrace, topicName }) => {
     for (const { value } of rest) values.add(value ?? '');
     // At least once: none is missing, whoever has left when.
     expect(values.size).toBe(sent);
+  });
+
+  test('a group has members of other Kafka clients, too', async () => {
+    const name = topicName('mixed');
+    await millrace().admin.createTopic(name, { partitions: 4 });
+    const groupId = `${name}-g`;
+    const seen = { ours: new Set<number>(), theirs: new Set<number>() };
+    const ours = millrace().consume(name, { group: groupId });
+    const foreign = new Consumer({
+      clientId: 'foreign',
+      bootstrapBrokers: [millrace().kafka ?? ''],
+      groupId,
+      maxWaitTime: 100,
+    });
+    const loop = (async () => {
+      for await (const { partition } of ours) seen.ours.add(partition);
+    })();
+    const theirs = await foreign.consume({ topics: [name], mode: MessagesStreamModes.LATEST });
+    theirs.on('data', ({ partition }) => seen.theirs.add(partition));
+    const all = (): Set<number> => new Set([...seen.ours, ...seen.theirs]);
+    // It would go on for ever if one of them were refused, or were dealt out nothing.
+    while (seen.ours.size === 0 || seen.theirs.size === 0 || all().size < 4)
+      await millrace().produce(
+        name,
+        [0, 1, 2, 3].map((partition) => ({ partition, value: 'one' })),
+      );
+    await theirs.close();
+    await foreign.close(true);
+    await ours.close();
+    await loop;
+    expect([...all()].toSorted((a, b) => a - b)).toEqual([0, 1, 2, 3]);
   });
 
   test('are refused what they cannot do', () => {

@@ -35,7 +35,7 @@ function member(
   const rebalance = signal();
   const membership = log.member({
     group,
-    protocol: 'in-turn',
+    protocols: ['in-turn'],
     sessionMs: 6_000,
     topics: () => [topic],
     userData: () => Buffer.from(options.data ?? ''),
@@ -158,6 +158,36 @@ describeWays('membership', (way) => {
     expect(await codeOf(log.deleteGroup(group))).toBe('ML_BROKER_REFUSED');
     await Promise.all([first.membership.leave(), second.membership.leave()]);
     await producer.close();
+  });
+
+  test('a member commits without a transaction, and only in its generation', async () => {
+    const log = way.log();
+    const topic = await newTopic(log, 4);
+    const group = uniqueName('group');
+    const told: unknown[] = [];
+    const deal = inTurn(topic, 4);
+    const assign: MemberOptions['assign'] = (members, protocol) => {
+      told.push([protocol, members.map(({ topics }) => topics)]);
+      return deal(members, protocol);
+    };
+    const first = member(log, topic, group, { protocols: ['newer', 'in-turn'], assign });
+    await first.membership.join();
+    const at = (offset: number) => [{ topic, partition: 1, offset, metadata: 'm' }];
+    await first.membership.commit(at(7));
+    const second = member(log, topic, group);
+    const joining = second.membership.join();
+    await first.rebalance;
+    await Promise.all([first.membership.join(), joining]);
+    // The second one knows the other protocol alone.
+    expect(told).toEqual([
+      ['newer', [[topic]]],
+      ['in-turn', [[topic], [topic]]],
+    ]);
+    await second.membership.leave();
+    expect(await codeOf(second.membership.commit(at(9)))).toBe('ML_GROUP_LOST');
+    const [committed] = await log.committed(group, [{ topic, partition: 1 }]);
+    expect(committed).toEqual({ offset: 7, metadata: 'm' });
+    await first.membership.leave();
   });
 
   test('a member can leave while it waits for the others, and what its assignment throws comes out of join', async () => {

@@ -1,7 +1,7 @@
 /**
- * A member of a group whose leader deals out by a protocol of its own. Owns: joining, heartbeats, leaving.
+ * A member of a group. Owns: joining, heartbeats, committing, leaving. How its leader deals out is up to who uses it.
  *
- *     join → rebalance → join → … → leave
+ *     join → commit* → rebalance → join → … → leave
  *
  * Source: Kafka protocol guide, "Group Membership API"; KIP-345 (static members), KIP-394 (a first join only gets a member id), KIP-814
  * (a static leader that comes back deals out nothing).
@@ -17,10 +17,17 @@ import {
 import { messages } from '../../wire/kafka/registry.ts';
 import type { Infer } from '../../wire/kafka/schema.ts';
 import { decodeVersioned, encodeVersioned } from '../../wire/kafka/versioned.ts';
-import type { GroupIdentity, GroupMembership, MemberOptions, TopicPartition } from '../log.ts';
+import type {
+  GroupIdentity,
+  GroupMembership,
+  MemberOptions,
+  TopicPartition,
+  TransactionOffsets,
+} from '../log.ts';
 import type { Cluster } from './cluster.ts';
 import { byTopic } from './partition-leaders.ts';
 import { accept } from './refusal.ts';
+import { commitOffsets } from './transaction-client.ts';
 
 const PROTOCOL_TYPE = 'consumer';
 const SESSION_MS = 10_000;
@@ -42,8 +49,8 @@ type Joined = Awaited<ReturnType<GroupMembership['join']>>;
 export class KafkaGroupMembership implements GroupMembership {
   /** For joins, which wait, and heartbeats. */
   readonly #cluster: Cluster;
-  /** To leave while a join waits. */
-  readonly #leaving: Cluster;
+  /** To commit, and to leave, while a join waits. */
+  readonly #meanwhile: Cluster;
   readonly #options: MemberOptions;
   readonly #onClose: () => void;
   #memberId = '';
@@ -55,7 +62,7 @@ export class KafkaGroupMembership implements GroupMembership {
 
   constructor(cluster: Cluster, options: MemberOptions, onClose: () => void) {
     this.#cluster = cluster.another();
-    this.#leaving = cluster;
+    this.#meanwhile = cluster;
     this.#options = options;
     this.#onClose = onClose;
   }
@@ -95,6 +102,10 @@ export class KafkaGroupMembership implements GroupMembership {
     });
   }
 
+  commit(offsets: TransactionOffsets['offsets']): Promise<void> {
+    return commitOffsets(this.#meanwhile, { group: this.identity, offsets });
+  }
+
   async leave(how?: 'keep'): Promise<void> {
     if (this.#hasLeft) return;
     this.#hasLeft = true;
@@ -103,10 +114,10 @@ export class KafkaGroupMembership implements GroupMembership {
     const stays = how === 'keep' && instanceId !== undefined;
     if (this.#memberId !== '' && !stays && this.#fenced === undefined) {
       try {
-        const node = await this.#leaving.coordinator(group);
+        const node = await this.#meanwhile.coordinator(group);
         const member = { memberId: this.#memberId, groupInstanceId: instanceId ?? null };
         const request = { groupId: group, members: [{ ...member, reason: 'it has ended' }] };
-        await this.#leaving.callOn(node, messages[13], request, { timeoutMs: LOG_LEAVE_MS });
+        await this.#meanwhile.callOn(node, messages[13], request, { timeoutMs: LOG_LEAVE_MS });
       } catch {
         // The broker finds out when the session ends: no reason to fail what has succeeded.
       }
@@ -135,7 +146,7 @@ export class KafkaGroupMembership implements GroupMembership {
   }
 
   async #joinOn(node: number): Promise<JoinAnswer> {
-    const { topics, userData, protocol } = this.#options;
+    const { topics, userData, protocols } = this.#options;
     for (;;) {
       const { groupId, memberId, groupInstanceId } = this.#who();
       const metadata = encodeVersioned(consumerProtocolSubscription, CONSUMER_PROTOCOL_VERSION, {
@@ -152,7 +163,7 @@ export class KafkaGroupMembership implements GroupMembership {
           memberId,
           groupInstanceId,
           protocolType: PROTOCOL_TYPE,
-          protocols: [{ name: protocol, metadata }],
+          protocols: protocols.map((name) => ({ name, metadata })),
         },
         { timeoutMs: this.#waitMs },
       );
@@ -173,9 +184,9 @@ export class KafkaGroupMembership implements GroupMembership {
       const { value } = decodeVersioned(consumerProtocolSubscription, metadata, {
         leftover: 'ignore',
       });
-      return { memberId, userData: value.userData ?? NOTHING };
+      return { memberId, topics: value.topics, userData: value.userData ?? NOTHING };
     });
-    const assigned = await this.#options.assign(members);
+    const assigned = await this.#options.assign(members, joined.protocolName ?? '');
     return [...assigned].map(([memberId, { partitions, userData }]) => ({
       memberId,
       assignment: encodeVersioned(consumerProtocolAssignment, CONSUMER_PROTOCOL_VERSION, {

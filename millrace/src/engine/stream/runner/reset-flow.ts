@@ -106,7 +106,7 @@ async function takePlace(log: Log, flow: string, instanceId: string): Promise<vo
   const member = log.member({
     group: flow,
     instanceId,
-    protocol: TASKS_PROTOCOL,
+    protocols: [TASKS_PROTOCOL],
     topics: () => [],
     userData: () => Buffer.alloc(0),
     assign: () => Promise.resolve(new Map()),

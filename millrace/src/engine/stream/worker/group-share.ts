@@ -50,7 +50,7 @@ export class GroupShare {
       group: topology.plan.name,
       instanceId: label,
       sessionMs,
-      protocol: TASKS_PROTOCOL,
+      protocols: [TASKS_PROTOCOL],
       topics: () => topics,
       userData: () => encodeMember({ label, address, layout: this.#layout, tasks: hooks.tasks() }),
       assign: (members) => {

@@ -1,12 +1,17 @@
 /**
- * A member of a consumer group that reads one topic: its share of the partitions, and what it commits. Members of one group may read
- * different topics; each topic is dealt out among those that read it.
+ * A member of a consumer group that reads one topic: its share of the partitions, and what it commits. The other members may be programs
+ * of Millrace, its command line, or any Kafka client, and may read other topics.
  */
-import type { GroupMembership, Log, LogProducer, MemberAssignment } from '../client/log.ts';
 import { MillraceError } from '../core/errors.ts';
+import { type Assignment, ASSIGNORS } from './kafka/assignors.ts';
+import type {
+  GroupMembership,
+  Log,
+  MemberAssignment,
+  MemberSubscription,
+  TopicPartition,
+} from './log.ts';
 
-/** NOTE: members with another protocol are refused by the broker, or refuse: how work is dealt out is part of it. */
-const PROTOCOL = 'millrace-consume';
 const NOTHING = Buffer.alloc(0);
 
 export interface ConsumerShareOptions {
@@ -25,7 +30,6 @@ export class ConsumerShare {
   readonly #log: Log;
   readonly #options: ConsumerShareOptions;
   readonly #member: GroupMembership;
-  #producer: LogProducer | undefined;
   /** Offsets that were committed last, by partition. */
   #committed = new Map<number, number>();
   #mustJoin = true;
@@ -39,10 +43,10 @@ export class ConsumerShare {
     this.#options = options;
     this.#member = log.member({
       group: options.group,
-      protocol: PROTOCOL,
+      protocols: Object.keys(ASSIGNORS),
       topics: () => [options.topic],
-      userData: () => Buffer.from(options.topic),
-      assign: (members) => this.#dealOut(members),
+      userData: () => NOTHING,
+      assign: (members, protocol) => this.#dealOut(members, protocol),
       onRebalance: options.onRebalance,
     });
   }
@@ -102,7 +106,6 @@ export class ConsumerShare {
     } finally {
       this.#leaving ??= this.#member.leave();
       await this.#leaving;
-      await this.#producer?.close();
     }
   }
 
@@ -112,37 +115,31 @@ export class ConsumerShare {
       ([partition, offset]) => this.#committed.get(partition) !== offset,
     );
     if (news.length === 0) return;
-    this.#producer ??= await this.#log.producer({});
-    await this.#producer.commit({
-      group: this.#member.identity,
-      offsets: news.map(([partition, offset]) => ({ topic, partition, offset, metadata: '' })),
-    });
+    await this.#member.commit(
+      news.map(([partition, offset]) => ({ topic, partition, offset, metadata: '' })),
+    );
     for (const [partition, offset] of news) this.#committed.set(partition, offset);
   }
 
-  /** Neighbouring partitions for each, as equally many as can be. */
   async #dealOut(
-    members: readonly { readonly memberId: string; readonly userData: Buffer }[],
+    members: readonly MemberSubscription[],
+    protocol: string,
   ): Promise<ReadonlyMap<string, MemberAssignment>> {
-    const byTopic = new Map<string, string[]>();
-    for (const { memberId, userData } of members) {
-      const topic = userData.toString();
-      byTopic.set(topic, [...(byTopic.get(topic) ?? []), memberId]);
-    }
-    const found = await this.#log.topics([...byTopic.keys()]);
-    const dealt = new Map<string, MemberAssignment>();
-    for (const [topic, ids] of byTopic) {
-      const count = found.get(topic)?.partitions ?? 0;
-      for (const [index, id] of ids.toSorted().entries()) {
-        const from = Math.floor((index * count) / ids.length);
-        const to = Math.floor(((index + 1) * count) / ids.length);
-        const partitions = Array.from({ length: to - from }, (_, at) => ({
-          topic,
-          partition: from + at,
-        }));
-        dealt.set(id, { partitions, userData: NOTHING });
-      }
-    }
-    return dealt;
+    const found = await this.#log.topics([...new Set(members.flatMap(({ topics }) => topics))]);
+    // A topic that another member waits for, and that does not exist yet, has none.
+    const counts = new Map([...found].map(([topic, { partitions }]) => [topic, partitions]));
+    const dealt = ASSIGNORS[protocol]?.(members, counts) ?? new Map<string, never>();
+    return new Map(
+      [...dealt].map(([memberId, topics]) => [
+        memberId,
+        { partitions: placesOf(topics), userData: NOTHING },
+      ]),
+    );
   }
+}
+
+function placesOf(topics: Assignment): TopicPartition[] {
+  return [...topics].flatMap(([topic, partitions]) =>
+    partitions.map((partition) => ({ topic, partition })),
+  );
 }
