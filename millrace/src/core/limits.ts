@@ -179,6 +179,12 @@ export const COMPACTION_CHUNK_BYTES = 256 * 1024;
 
 // client, the Log port --------------------------------------------------------------------------------------------
 
+/** A broker that does not answer for this long counts as gone. */
+export const LOG_REQUEST_MS = 30_000;
+/** How long it goes on trying what failed for a reason that passes: a new leader, a coordinator that loads. */
+export const LOG_RETRY_MS = 15_000;
+/** The largest answer that is taken: one fetch, or the metadata of a very large cluster. */
+export const LOG_ANSWER_BYTES_MAX = 128 * 1024 * 1024;
 /** What a reader asks for at once, of all partitions and of each, when nobody says otherwise. */
 export const LOG_FETCH_BYTES = 8 * 1024 * 1024;
 export const LOG_FETCH_PARTITION_BYTES = 1024 * 1024;
@@ -203,12 +209,6 @@ export const LOG_LEAVE_MS = 2_000;
 
 /** Longest line that `millrace produce` takes from its input. */
 export const CLI_LINE_BYTES_MAX = 16 * 1024 * 1024;
-/** A broker that does not answer a command for this long counts as gone. */
-export const CLI_REQUEST_MS = 30_000;
-/** How long a command goes on trying what failed for a reason that passes: a new leader, a coordinator that loads. */
-export const CLI_RETRY_MS = 15_000;
-/** The largest answer that a command takes: one fetch, or the metadata of a very large cluster. */
-export const CLI_ANSWER_BYTES_MAX = 128 * 1024 * 1024;
 /** `produce` closes a batch at this size, before compression, or at `max.message.bytes` of the topic. */
 export const CLI_BATCH_BYTES = 512 * 1024;
 /** Bytes of batches of one Produce request. */

@@ -4,7 +4,7 @@
  */
 import type { Env } from '../../core/env.ts';
 import { MillraceError } from '../../core/errors.ts';
-import { CLI_RETRY_MS } from '../../core/limits.ts';
+import { LOG_RETRY_MS } from '../../core/limits.ts';
 import { errorCode } from '../../wire/kafka/error-codes.ts';
 import { messages, type ApiMessages } from '../../wire/kafka/registry.ts';
 import type { Infer, InferInput, Message } from '../../wire/kafka/schema.ts';
@@ -146,13 +146,13 @@ export class Cluster {
     return [...this.#addresses.keys()];
   }
 
-  /** Does it again while it fails for a reason that passes: for CLI_RETRY_MS, unless `forMs` says otherwise. */
+  /** Does it again while it fails for a reason that passes: for LOG_RETRY_MS, unless `forMs` says otherwise. */
   async retrying<Result>(
     work: () => Promise<Result>,
     options: { readonly firstMs?: number; readonly forMs?: number } = {},
   ): Promise<Result> {
     const { clock, timers } = this.env;
-    const endMs = clock.monotonicMs() + (options.forMs ?? CLI_RETRY_MS);
+    const endMs = clock.monotonicMs() + (options.forMs ?? LOG_RETRY_MS);
     let delayMs = options.firstMs ?? RETRY_FIRST_MS;
     for (; ; delayMs = Math.min(delayMs * 2, RETRY_MOST_MS)) {
       try {

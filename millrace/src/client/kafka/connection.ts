@@ -6,7 +6,7 @@
  */
 import type { Connection, Env, Net, Timer } from '../../core/env.ts';
 import { MillraceError } from '../../core/errors.ts';
-import { CLI_ANSWER_BYTES_MAX, CLI_REQUEST_MS } from '../../core/limits.ts';
+import { LOG_ANSWER_BYTES_MAX, LOG_REQUEST_MS } from '../../core/limits.ts';
 import {
   correlationIdOf,
   decodeResponse,
@@ -55,7 +55,7 @@ interface Waiting {
 }
 
 export interface CallOptions {
-  /** Default CLI_REQUEST_MS, for requests that the broker answers at once. */
+  /** Default LOG_REQUEST_MS, for requests that the broker answers at once. */
   readonly timeoutMs?: number;
 }
 
@@ -64,7 +64,7 @@ export class BrokerConnection {
   readonly #env: Env;
   readonly #connection: Connection;
   readonly #clientId: string;
-  readonly #splitter = new FrameSplitter(CLI_ANSWER_BYTES_MAX);
+  readonly #splitter = new FrameSplitter(LOG_ANSWER_BYTES_MAX);
   readonly #waiting: Waiting[] = [];
   readonly #versions = new Map<number, { readonly min: number; readonly max: number }>();
   #nextCorrelationId = 1;
@@ -184,7 +184,7 @@ export class BrokerConnection {
     options: CallOptions,
   ): Promise<Infer<Response>> {
     return new Promise((resolve, reject) => {
-      const timeoutMs = options.timeoutMs ?? CLI_REQUEST_MS;
+      const timeoutMs = options.timeoutMs ?? LOG_REQUEST_MS;
       this.#waiting.push({
         correlationId,
         answer: (frame) => {

@@ -1,6 +1,6 @@
 /** The topics of a log, their offsets, and the offsets of groups: what is asked for now and then, one request at a time. */
 import { MillraceError } from '../../core/errors.ts';
-import { CLI_REQUEST_MS, LOG_TOPIC_MISSING_MS } from '../../core/limits.ts';
+import { LOG_REQUEST_MS, LOG_TOPIC_MISSING_MS } from '../../core/limits.ts';
 import { errorCode, errorName } from '../../wire/kafka/error-codes.ts';
 import { messages } from '../../wire/kafka/registry.ts';
 import type { CommittedOffset, Log, TopicDescription, TopicPartition, TopicSpec } from '../log.ts';
@@ -59,7 +59,7 @@ export class LogAdmin {
           assignments: [],
           configs: Object.entries(configs).map(([key, value]) => ({ name: key, value })),
         })),
-        timeoutMs: CLI_REQUEST_MS,
+        timeoutMs: LOG_REQUEST_MS,
       });
       for (const topic of topics) {
         if (errorName(topic.errorCode) !== 'TOPIC_ALREADY_EXISTS')
@@ -74,7 +74,7 @@ export class LogAdmin {
     const before = await this.topics(names);
     const { responses } = await this.#cluster.call(messages[20], {
       topicNames: [...names],
-      timeoutMs: CLI_REQUEST_MS,
+      timeoutMs: LOG_REQUEST_MS,
     });
     for (const { name, errorCode: code, errorMessage } of responses) {
       if (errorName(code) === 'UNKNOWN_TOPIC_OR_PARTITION') throw topicMissing(name ?? '');
@@ -115,7 +115,7 @@ export class LogAdmin {
             offset,
           })),
         })),
-        timeoutMs: CLI_REQUEST_MS,
+        timeoutMs: LOG_REQUEST_MS,
       });
       for (const { name, partitions } of topics)
         for (const each of partitions) accept(each.errorCode, place(name, each.partitionIndex));

@@ -10,7 +10,7 @@
  * Source: KIP-98, KIP-360, KIP-447.
  */
 import { assert, MillraceError } from '../../core/errors.ts';
-import { CLI_REQUEST_MS, LOG_LEAVE_MS, LOG_TOPIC_MISSING_MS } from '../../core/limits.ts';
+import { LOG_REQUEST_MS, LOG_LEAVE_MS, LOG_TOPIC_MISSING_MS } from '../../core/limits.ts';
 import { errorName, type ErrorName, isRetriable } from '../../wire/kafka/error-codes.ts';
 import type { RecordBytes, RecordHeader } from '../../wire/kafka/records/record-batch-builder.ts';
 import { messages } from '../../wire/kafka/registry.ts';
@@ -62,7 +62,7 @@ export class KafkaLogProducer implements LogProducer {
       transactionalId === undefined
         ? undefined
         : new TransactionClient(cluster, transactionalId, transactionTimeoutMs);
-    const identity = await (transactions?.begin() ?? newProducer(cluster, CLI_REQUEST_MS));
+    const identity = await (transactions?.begin() ?? newProducer(cluster, LOG_REQUEST_MS));
     const batches = new ProducerBatches(identity, {
       compression: options.compression ?? 'none',
       transactional: transactions !== undefined,
@@ -143,7 +143,7 @@ export class KafkaLogProducer implements LogProducer {
     const isClean = this.#failure === undefined;
     const transactions = this.#transactions;
     if (!isClean) {
-      const begun = transactions?.begin() ?? newProducer(this.#cluster, CLI_REQUEST_MS);
+      const begun = transactions?.begin() ?? newProducer(this.#cluster, LOG_REQUEST_MS);
       this.#batches.drop(await this.#ending(begun));
     } else {
       this.#batches.drop();
@@ -302,7 +302,7 @@ export class KafkaLogProducer implements LogProducer {
     const request = {
       transactionalId: transactionalId ?? null,
       acks: ACKS_ALL,
-      timeoutMs: CLI_REQUEST_MS,
+      timeoutMs: LOG_REQUEST_MS,
       batches,
     };
     const connection = await this.#cluster.connection(leader);

@@ -10,8 +10,8 @@
  */
 import { MillraceError } from '../../core/errors.ts';
 import {
-  CLI_REQUEST_MS,
-  CLI_RETRY_MS,
+  LOG_REQUEST_MS,
+  LOG_RETRY_MS,
   LOG_FETCH_BYTES,
   LOG_FETCH_PARTITION_BYTES,
   LOG_FETCHES_MAX,
@@ -282,7 +282,7 @@ export class KafkaLogReader implements LogReader {
     this.#failingSinceMs ??= clock.monotonicMs();
     this.#isCautious = true;
     const isPassing = error instanceof MillraceError && error.retriable;
-    if (!isPassing || clock.monotonicMs() - this.#failingSinceMs > CLI_RETRY_MS) {
+    if (!isPassing || clock.monotonicMs() - this.#failingSinceMs > LOG_RETRY_MS) {
       this.#failingSinceMs = undefined;
       this.#failure = error;
       this.#onArrival();
@@ -354,7 +354,7 @@ export class KafkaLogReader implements LogReader {
           })),
         })),
       },
-      { timeoutMs: WAIT_MS + CLI_REQUEST_MS },
+      { timeoutMs: WAIT_MS + LOG_REQUEST_MS },
     );
     accept(answer.errorCode);
     const byPlace = new Map<string, PartitionAnswer>();

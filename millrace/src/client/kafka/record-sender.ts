@@ -10,7 +10,7 @@
  * Source: KIP-98 (idempotent producers), KIP-480 (records without a key stay together).
  */
 import { MillraceError } from '../../core/errors.ts';
-import { CLI_BATCH_BYTES, CLI_PRODUCE_BYTES_MAX, CLI_REQUEST_MS } from '../../core/limits.ts';
+import { CLI_BATCH_BYTES, CLI_PRODUCE_BYTES_MAX, LOG_REQUEST_MS } from '../../core/limits.ts';
 import { errorName, isRetriable } from '../../wire/kafka/error-codes.ts';
 import type { Compression } from '../../wire/kafka/records/compression.ts';
 import {
@@ -255,7 +255,7 @@ export class RecordSender {
     }));
     const request = {
       acks,
-      timeoutMs: CLI_REQUEST_MS,
+      timeoutMs: LOG_REQUEST_MS,
       topicData: [{ name: topic, partitionData }],
     };
     if (acks === 0) {
@@ -293,7 +293,7 @@ async function newIdentity(cluster: Cluster): Promise<ProducerIdentity> {
   return cluster.retrying(async () => {
     const given = await cluster.call(messages[22], {
       transactionalId: null,
-      transactionTimeoutMs: CLI_REQUEST_MS,
+      transactionTimeoutMs: LOG_REQUEST_MS,
     });
     accept(given.errorCode);
     return given;

@@ -8,7 +8,7 @@ import { Cluster } from '../../client/kafka/cluster.ts';
 import { type FetchedRecords, visibleBatches } from '../../client/kafka/fetched-records.ts';
 import { KafkaLogReader } from '../../client/kafka/log-reader.ts';
 import { MillraceError } from '../../core/errors.ts';
-import { CLI_REQUEST_MS } from '../../core/limits.ts';
+import { LOG_REQUEST_MS } from '../../core/limits.ts';
 import { decodeText } from '../../core/text-escape.ts';
 import type { ReadContext, SplitReader } from '../../flow/source.ts';
 import type { Serde } from '../../flow/serde.ts';
@@ -115,7 +115,7 @@ export class TopicReader<Value, Key> implements SplitReader<Value, Key> {
       this.reader.assign([{ topic, partition, offset: this.next }]);
     }
     const startMs = env.clock.monotonicMs();
-    while (env.clock.monotonicMs() - startMs < CLI_REQUEST_MS) {
+    while (env.clock.monotonicMs() - startMs < LOG_REQUEST_MS) {
       const [fetched] = await this.reader.poll(POLL_MS);
       if (fetched !== undefined && fetched.next > fetched.from) return fetched;
     }
