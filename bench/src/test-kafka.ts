@@ -1,6 +1,6 @@
 /**
- * `npm run test:kafka`: the conformance tests, and those of the Log port, against Apache Kafka itself, which shows that they ask for
- * what Kafka does. Needs Java and Maven. Arguments go to vitest.
+ * `npm run test:kafka`: the conformance tests, those of the Log port, flows whose processes are killed, and an example, against Apache
+ * Kafka itself, which shows that they ask for what Kafka does. Needs Java and Maven. Arguments go to vitest.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -24,6 +24,7 @@ try {
     'millrace/test/conformance',
     'millrace/test/stream/exactly-once.int.test.ts',
     'millrace/test/log-port',
+    'examples/both-brokers.test.ts',
     'millrace/test/door',
     'examples/both-brokers.test.ts',
     ...process.argv.slice(2),

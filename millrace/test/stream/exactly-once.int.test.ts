@@ -1,7 +1,8 @@
 /**
  * Exactly once with real processes: several of them run one flow on one broker over TCP, are killed at random, come back, and one is
  * stopped for longer than its session and wakes up as a zombie. Every count, sum and join is exact. With MILLRACE_TEST_BROKER=host:port
- * on whatever broker is there: `npm run test:kafka` runs it on Apache Kafka. MILLRACE_RUNS=n makes it n times as long.
+ * on whatever broker is there: `npm run test:kafka` runs it on Apache Kafka. MILLRACE_RUNS=n makes it n times as long, and
+ * tells how much it was.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -101,11 +102,17 @@ async function run(
   );
   for (const each of processes) each.start();
   await Promise.all(processes.map(({ ready }) => ready));
+  const begun = performance.now();
   const feed = new Feed(prefix);
   await disturb(processes);
   await feed.end();
+  const feedMs = performance.now() - begun;
   const reader = new ShopReader(log);
   await settled(reader, prefix, feed.count);
+  if (process.env['MILLRACE_RUNS'] !== undefined)
+    process.stderr.write(
+      `${feed.count} orders in ${(feedMs / 1_000).toFixed(1)} s, ${((performance.now() - begun) / 1_000).toFixed(1)} s in all\n`,
+    );
   const wrong = await audit(reader, prefix, feed.count);
   const codes = await Promise.all(processes.map((each) => each.end('SIGTERM')));
   if (wrong.length > 0 || codes.some((code) => code !== 0))
