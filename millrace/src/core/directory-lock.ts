@@ -5,7 +5,7 @@
 
 import type { FileSystem } from './env.ts';
 import { MillraceError } from './errors.ts';
-import { readWholeFile, writeFully } from './files.ts';
+import { readWholeFile, replaceFileUnsynced } from './files.ts';
 
 /** NOTE: read by people and scripts. The lock itself is the system's; this file only explains it. */
 export const LOCK_DESCRIPTION_FILE = 'lock.json';
@@ -30,15 +30,7 @@ export function describeKafka(fs: FileSystem, directory: string, kafka: string):
   const holder = parseLockHolder(readWholeFile(fs, path).toString('utf8'));
   if (holder === undefined) return;
   const bytes = Buffer.from(`${JSON.stringify({ ...holder, kafka })}\n`);
-  const prepared = `${path}.new`;
-  const file = fs.open(prepared, 'open');
-  try {
-    file.truncate(0);
-    writeFully(file, bytes, 0, bytes.length, 0);
-  } finally {
-    file.close();
-  }
-  fs.rename(prepared, path);
+  replaceFileUnsynced(fs, path, bytes);
 }
 
 /** @param holder undefined when it has not described itself (yet) */

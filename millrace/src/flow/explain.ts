@@ -1,7 +1,6 @@
 /** A logical plan as text for people: one line for each operator, in order, those of an iteration indented below it. */
 import { explainAggregate, explainExpression, explainFunction } from './explain-expression.ts';
-import type { Plan, PlanNode, SortOrder } from './plan.ts';
-import type { StreamNode } from './stream-nodes.ts';
+import { isStreamNode, type Plan, type PlanNode, type SortOrder } from './plan.ts';
 import { explainStreamNode, streamNodeKind } from './explain-stream-node.ts';
 
 /**
@@ -74,26 +73,6 @@ function kindOf(node: PlanNode): string {
   if (node.kind === 'map' || node.kind === 'flatMap')
     return node.keepsKey ? `${node.kind} values` : node.kind;
   return isStreamNode(node) ? streamNodeKind(node) : (WORDS[node.kind] ?? node.kind);
-}
-
-const STREAM_KINDS = {
-  table: true,
-  toStream: true,
-  windowAggregate: true,
-  tableAggregate: true,
-  windowJoin: true,
-  tableJoin: true,
-  foreignJoin: true,
-  globalJoin: true,
-  process: true,
-  asyncMap: true,
-  pattern: true,
-  dedupe: true,
-  sideOutput: true,
-} as const satisfies Record<StreamNode['kind'], true>;
-
-function isStreamNode(node: PlanNode): node is StreamNode {
-  return node.kind in STREAM_KINDS;
 }
 
 function whatOf(node: PlanNode, outer: readonly string[]): string {

@@ -135,3 +135,14 @@ export function rowOfLine(line: unknown): { readonly line: unknown } {
 export function lineOfRow(row: unknown): unknown {
   return (row as { readonly line: unknown }).line;
 }
+
+/** A node that keeps the latest value of each key, `undefined` and `null`, too. */
+export const LATEST_OF_KEY = Object.freeze({
+  kind: 'aggregate',
+  init: nothing,
+  add: keepRight,
+  merge: keepRight,
+  finish: undefined,
+  builtin: undefined,
+  isKeyed: true,
+} as const);

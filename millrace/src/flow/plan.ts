@@ -244,3 +244,24 @@ export interface WriteNode extends NodeBase {
   readonly kind: 'write';
   readonly sink: Sink;
 }
+
+const STREAM_KINDS: Readonly<Record<StreamNode['kind'], true>> = {
+  table: true,
+  toStream: true,
+  windowAggregate: true,
+  tableAggregate: true,
+  windowJoin: true,
+  tableJoin: true,
+  foreignJoin: true,
+  globalJoin: true,
+  process: true,
+  asyncMap: true,
+  pattern: true,
+  dedupe: true,
+  sideOutput: true,
+};
+
+/** Whether only a run without end has such nodes: a bounded run turns them into others first. */
+export function isStreamNode(node: PlanNode): node is StreamNode {
+  return node.kind in STREAM_KINDS;
+}

@@ -7,7 +7,7 @@ import {
   type NodeContent,
   type Operator,
 } from './draft.ts';
-import { identity, isPresent, keepRight, madeOf, nothing, valueOfEntry } from './functions.ts';
+import { identity, isPresent, LATEST_OF_KEY, madeOf, valueOfEntry } from './functions.ts';
 import { functionOf, type UserFunction } from './operator-builder.ts';
 import type { ValueFunction } from './plan.ts';
 import type { ForeignJoinNode } from './stream-nodes.ts';
@@ -61,16 +61,7 @@ export function latestOf(operator: Operator, draft: Draft, options: TableOptions
       '`history` and `ttl` are for tables of topics, whose records have times',
     );
   }
-  const content: NodeContent = {
-    kind: 'aggregate',
-    init: nothing,
-    add: keepRight,
-    merge: keepRight,
-    finish: undefined,
-    builtin: undefined,
-    isKeyed: true,
-  };
-  const latest = addNode(operator, content, [draft], operator.name);
+  const latest = addNode(operator, LATEST_OF_KEY, [draft], operator.name);
   return addNode(operator, { kind: 'filter', fn: isPresent }, [latest]);
 }
 

@@ -1,8 +1,8 @@
 /** What each node of a plan becomes when the plan is made bounded: see `bound-plan.ts`. */
-import { isPresent, keepRight, madeOf, nothing } from '../../flow/functions.ts';
-import type { PlanNode, ValueFunction } from '../../flow/plan.ts';
+import { isPresent, LATEST_OF_KEY, madeOf } from '../../flow/functions.ts';
+import { isStreamNode, type PlanNode, type ValueFunction } from '../../flow/plan.ts';
 import type { StreamNode } from '../../flow/stream-nodes.ts';
-import { batchNode, isStreamNode } from '../batch/planning/batch-node.ts';
+import { batchNode } from '../batch/planning/batch-node.ts';
 import { retried } from './bound-async.ts';
 import type { PlanWriter } from './plan-writer.ts';
 import { replayed } from './replayed.ts';
@@ -202,16 +202,7 @@ function finalTable(writer: PlanWriter, node: PlanNode & { readonly kind: 'map' 
 
 /** The last change of each key. */
 function latest(writer: PlanWriter, node: PlanNode, input: number): number {
-  const content = {
-    kind: 'aggregate',
-    init: nothing,
-    add: keepRight,
-    merge: keepRight,
-    finish: undefined,
-    builtin: undefined,
-    isKeyed: true,
-  } as const;
-  return writer.add(`${node.name}-latest`, content, [input]);
+  return writer.add(`${node.name}-latest`, LATEST_OF_KEY, [input]);
 }
 
 function globalJoin(writer: PlanWriter, node: StreamNode & { readonly kind: 'globalJoin' }): void {

@@ -6,7 +6,7 @@
  * Flows in which nothing knows of time stay as they are, but for tables, of which only the latest values count: files and topics are
  * the same to them.
  */
-import { isPresent, keepRight, nothing } from '../../flow/functions.ts';
+import { isPresent, LATEST_OF_KEY } from '../../flow/functions.ts';
 import type { Plan, PlanNode } from '../../flow/plan.ts';
 import { boundNode, isTimedNode } from './bound-nodes.ts';
 import { PlanWriter } from './plan-writer.ts';
@@ -27,18 +27,6 @@ export function boundPlan(plan: Plan): Plan {
 
 function latestOf(writer: PlanWriter, node: PlanNode): void {
   const [input] = writer.inputsOf(node);
-  const latest = writer.add(
-    `${node.name}-latest`,
-    {
-      kind: 'aggregate',
-      init: nothing,
-      add: keepRight,
-      merge: keepRight,
-      finish: undefined,
-      builtin: undefined,
-      isKeyed: true,
-    },
-    [input ?? -1],
-  );
+  const latest = writer.add(`${node.name}-latest`, LATEST_OF_KEY, [input ?? -1]);
   writer.become(node, writer.add(node.name, { kind: 'filter', fn: isPresent }, [latest]));
 }

@@ -10,7 +10,7 @@
  */
 import type { Env, FileSystem } from '../../../core/env.ts';
 import { MillraceError } from '../../../core/errors.ts';
-import { readWholeFile, writeFully } from '../../../core/files.ts';
+import { readWholeFile, replaceFileUnsynced } from '../../../core/files.ts';
 import { JOB_RECORD_BYTES_MAX, JOBS_KEPT } from '../../../core/limits.ts';
 import { isAlive } from '../../../core/processes.ts';
 import type { JobSummary } from './job-summary.ts';
@@ -60,17 +60,8 @@ export class JobDirectory {
 
   /** Replaces the record. Not synced: it is worth no wait, and a reader stands a damaged one. */
   record(summary: JobSummary): void {
-    const { fs } = this.#env;
     const bytes = Buffer.from(`${JSON.stringify(summary)}\n`);
-    const prepared = `${this.path}/job.json.new`;
-    const file = fs.open(prepared, 'open');
-    try {
-      file.truncate(0);
-      writeFully(file, bytes, 0, bytes.length, 0);
-    } finally {
-      file.close();
-    }
-    fs.rename(prepared, `${this.path}/job.json`);
+    replaceFileUnsynced(this.#env.fs, `${this.path}/job.json`, bytes);
   }
 
   async removeTemporary(): Promise<void> {

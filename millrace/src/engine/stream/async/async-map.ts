@@ -11,54 +11,24 @@ import { TIMER_DELAY_MS_MAX } from '../../../core/limits.ts';
 import { ASYNC_RETRY_PAUSE_MS, ASYNC_RETRY_PAUSE_MS_MAX } from '../../../core/stream-limits.ts';
 import { isThenable } from '../../../core/thenable.ts';
 import type { AsyncMapNode } from '../../../flow/stream-nodes.ts';
-import type { Operator, OperatorContext, Receiver } from '../operators/operator.ts';
-import { OrderedQueue, type OrderedWork } from './ordered-queue.ts';
+import { FunctionOperator } from '../operators/function-operator.ts';
+import type { Operator, OperatorContext } from '../operators/operator.ts';
 
 /** @throws what the flow does about failures, from `receive` and `resume`: ML_ASYNC_TIMEOUT, or what the function threw */
 export function createAsyncMap(context: OperatorContext<AsyncMapNode>): Operator {
   return new AsyncMap(context);
 }
 
-class AsyncMap implements Operator, Receiver, OrderedWork {
-  readonly inputs: readonly Receiver[] = [this];
-  readonly nextDue = Number.POSITIVE_INFINITY;
-  readonly nextTick = Number.POSITIVE_INFINITY;
-  private readonly context: OperatorContext<AsyncMapNode>;
+class AsyncMap extends FunctionOperator {
   private readonly node: AsyncMapNode;
-  private readonly queue: OrderedQueue;
   private readonly calls = new Set<AbortController>();
   private readonly timers = new Set<Timer>();
   private isClosed = false;
 
   constructor(context: OperatorContext<AsyncMapNode>) {
-    this.context = context;
+    super(context, context.node.concurrency);
     this.node = context.node;
-    this.queue = new OrderedQueue({ work: this, context, concurrency: context.node.concurrency });
   }
-
-  get pending(): number {
-    return this.queue.pending;
-  }
-
-  get isFull(): boolean {
-    return this.queue.isFull;
-  }
-
-  get timeBehind(): number {
-    return this.queue.timeBehind;
-  }
-
-  receive(key: unknown, value: unknown, time: number, old: unknown): void {
-    this.queue.push(value, key, time, old);
-  }
-
-  resume(): void {
-    this.queue.resume();
-  }
-
-  advance(): void {}
-
-  tick(): void {}
 
   start(value: unknown, key: unknown): unknown {
     const controller = new AbortController();
@@ -74,17 +44,13 @@ class AsyncMap implements Operator, Receiver, OrderedWork {
   }
 
   deliver(result: unknown, _value: unknown, key: unknown, time: number): void {
-    this.context.output.receive(this.node.keepsKey ? key : undefined, result, time, undefined);
+    this.output.receive(this.node.keepsKey ? key : undefined, result, time, undefined);
   }
 
-  failed(error: unknown, value: unknown, key: unknown): void {
-    this.context.failed(error, value, key);
-  }
-
-  close(): void {
+  override close(): void {
     if (this.isClosed) return;
     this.isClosed = true;
-    this.queue.close();
+    super.close();
     for (const timer of this.timers) timer.cancel();
     this.timers.clear();
     const reason = new MillraceError('ML_ABORTED', `operator "${this.node.name}" has ended`);

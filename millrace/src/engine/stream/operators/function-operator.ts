@@ -15,11 +15,12 @@ export abstract class FunctionOperator extends QuietOperator implements Receiver
   protected readonly output: Receiver;
   private readonly queue: OrderedQueue;
 
-  constructor(context: OperatorContext) {
+  /** @param concurrency calls that are under way at a time */
+  constructor(context: OperatorContext, concurrency = ASYNC_RECORDS_MAX) {
     super();
     this.context = context;
     this.output = context.output;
-    this.queue = new OrderedQueue({ work: this, context, concurrency: ASYNC_RECORDS_MAX });
+    this.queue = new OrderedQueue({ work: this, context, concurrency });
   }
 
   override get pending(): number {
