@@ -174,7 +174,7 @@ public final class NexmarkStreams {
             : BuiltInDslStoreSuppliers.RocksDBDslStoreSuppliers.class);
     config.put(StreamsConfig.PROCESSING_GUARANTEE_CONFIG, StreamsConfig.EXACTLY_ONCE_V2);
     // Otherwise a join does not wait for what comes through a repartition topic, and takes it for late then.
-    config.put(StreamsConfig.MAX_TASK_IDLE_MS_CONFIG, 5000);
+    config.put(StreamsConfig.MAX_TASK_IDLE_MS_CONFIG, 60_000);
     config.put(StreamsConfig.REPLICATION_FACTOR_CONFIG, 1);
     config.put(StreamsConfig.consumerPrefix("auto.offset.reset"), "earliest");
     // A restart need not wait for the end of a session.

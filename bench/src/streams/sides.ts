@@ -7,7 +7,8 @@
  *   tcp-kafka, kafka-streams-kafka   both on Apache Kafka
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Address } from '../clients/wire-connection.ts';
@@ -184,9 +185,17 @@ function startLog(kind: LogKind, program: MillraceProgram, dataDir: string): Pro
   return kind === 'kafka' ? startKafka({ dataDir }) : startMillrace({ dataDir, program });
 }
 
+/** Of what says which records there are. */
+function contentDigest(): string {
+  const hash = createHash('sha256');
+  for (const name of ['nexmark.ts', 'topics-data.ts', 'stream-batch.ts'])
+    hash.update(readFileSync(new URL(name, import.meta.url)));
+  return hash.digest('hex').slice(0, 8);
+}
+
 /** The directory of a broker that holds the topics, filled when it is not in the cache. */
 async function filledLog(kind: LogKind, context: SideContext): Promise<string> {
-  const directory = join(context.cache, `streams-${kind}-${context.bids}`);
+  const directory = join(context.cache, `streams-${kind}-${context.bids}-${contentDigest()}`);
   if (existsSync(directory)) return directory;
   process.stderr.write(`Filling ${kind} with ${context.bids.toLocaleString('en-US')} bids, once\n`);
   const partial = `${directory}.new`;

@@ -48,6 +48,14 @@ export async function fillTopics(address: Address, bids: number): Promise<void> 
         await auctionTopic.add(keyPartition(key), key, JSON.stringify(auction), auction.dateTime);
       }
     }
+    // At its end an input does not hold up the others of a join that waits for what may still come.
+    for (const { auction, dateTime } of closingBids(bids).slice(0, CLOSING_KEYS)) {
+      // Not those of the bids: nothing is to be joined here.
+      const id = CLOSING_KEYS + auction;
+      const key = String(id);
+      const value = JSON.stringify({ id, category: 0, dateTime });
+      await auctionTopic.add(keyPartition(key), key, value, dateTime);
+    }
     await bidTopic.end();
     await auctionTopic.end();
   } finally {
@@ -56,26 +64,18 @@ export async function fillTopics(address: Address, bids: number): Promise<void> 
 }
 
 /**
- * Puts records of a day later behind the others, which closes all of their windows. Not before all of them are through: a side whose time
+ * Puts bids of a day later behind the others, which closes all of their windows. Not before all of them are through: a side whose time
  * does not wait for the slowest of its inputs would take those of the others for late.
  */
 export async function closeWindows(address: Address, bids: number): Promise<void> {
   const connection = await WireConnection.open(address);
   try {
     const bidTopic = new TopicFiller(connection, 'bids');
-    const auctionTopic = new TopicFiller(connection, 'auctions');
     for (const [index, bid] of closingBids(bids).entries()) {
       const partition = Math.floor(index / CLOSING_KEYS);
       await bidTopic.add(partition, null, JSON.stringify(bid), bid.dateTime);
-      if (partition > 0) continue;
-      // Not those of the bids: nothing is to be joined here.
-      const id = CLOSING_KEYS + bid.auction;
-      const key = String(id);
-      const auction = { id, category: 0, dateTime: bid.dateTime };
-      await auctionTopic.add(keyPartition(key), key, JSON.stringify(auction), bid.dateTime);
     }
     await bidTopic.end();
-    await auctionTopic.end();
   } finally {
     connection.close();
   }
