@@ -28,6 +28,8 @@ export default defineConfig({
     pool: 'forks',
     // Vitest leaves one processor to itself: half of the machine where there are two, while many files only wait.
     maxWorkers: Math.max(2, availableParallelism()),
+    // Simulations and properties make much that is soon garbage.
+    execArgv: ['--max-semi-space-size=64'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

@@ -109,7 +109,7 @@ test.each([
       MILLRACE_BROKERS: `127.0.0.1:${port}`,
     };
     const typed = code.replaceAll(READERS_PORT, String(port));
-    const child = spawn('bash', ['-uo', 'pipefail', '-c', typed], { cwd, env });
+    const child = spawn('bash', ['--norc', '-uo', 'pipefail', '-c', typed], { cwd, env });
     const { code: exit, stdout, stderr } = await new Running(child).ended;
     if (/ start .*&$/m.test(code)) await untilListening(port);
     const shown = blocks[index + 1]?.language === '' ? blocks[index + 1]?.code : undefined;

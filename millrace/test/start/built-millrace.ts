@@ -1,9 +1,11 @@
 /**
- * The command as it is published, for tests that run it: bundled from the sources of now into a directory of its own, started as a
- * process, observed from outside. What a test file leaves running, and its directories, are gone after it.
+ * The command as it is published, for tests that run it: bundled from the sources of now, started as a process, observed from outside.
+ * Test files share the bundle of the same sources. What a test file leaves running, and its directories, are gone after it.
  */
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
-import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { chmod, copyFile, mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,7 +14,8 @@ import { bundle } from '../../scripts/build.ts';
 
 const PACKAGE = fileURLToPath(new URL('../..', import.meta.url));
 /** Below the package's own node_modules, so that its dependencies are found. */
-const STAGES = join(PACKAGE, 'node_modules/.cache');
+const STAGES = join(PACKAGE, 'node_modules/.cache/built');
+const DAY_MS = 86_400_000;
 
 export interface Finished {
   readonly code: number | null;
@@ -112,13 +115,7 @@ export function builtMillrace(): BuiltMillrace {
   const directories: string[] = [];
   let stage = '';
   beforeAll(async () => {
-    await mkdir(STAGES, { recursive: true });
-    stage = await mkdtemp(join(STAGES, 'millrace-'));
-    directories.push(stage);
-    await mkdir(join(stage, 'bin'));
-    await copyFile(join(PACKAGE, 'bin/millrace.js'), join(stage, 'bin/millrace.js'));
-    await copyFile(join(PACKAGE, 'package.json'), join(stage, 'package.json'));
-    await bundle(join(stage, 'dist'));
+    stage = await stageOfNow();
   });
   afterAll(async () => {
     await Promise.all([...running].map((each) => each.end('SIGKILL')));
@@ -159,6 +156,47 @@ export function builtMillrace(): BuiltMillrace {
       return Object.assign(broker, { address });
     },
   };
+}
+
+/** Of all that goes into the bundle. */
+function fingerprint(): string {
+  const hash = createHash('sha256');
+  const sources = globSync(['src/**/*.ts', 'bin/*.js', 'scripts/build.ts', 'package.json'], {
+    cwd: PACKAGE,
+    exclude: ['**/*.test.ts', '**/*.spec.ts'],
+  });
+  for (const name of sources.toSorted())
+    hash.update(`${name}\n`).update(readFileSync(join(PACKAGE, name)));
+  return hash.digest('hex').slice(0, 20);
+}
+
+/** The package as built from the sources of now, by the test file that needs it first. */
+async function stageOfNow(): Promise<string> {
+  for (;;) {
+    const now = fingerprint();
+    const stage = join(STAGES, now);
+    if (existsSync(stage)) return stage;
+    await removeOldStages();
+    const building = await mkdtemp(join(STAGES, 'building-'));
+    await chmod(building, 0o755);
+    await mkdir(join(building, 'bin'));
+    await copyFile(join(PACKAGE, 'bin/millrace.js'), join(building, 'bin/millrace.js'));
+    await copyFile(join(PACKAGE, 'package.json'), join(building, 'package.json'));
+    await bundle(join(building, 'dist'));
+    // Somebody may have changed a source meanwhile, or have been faster.
+    if (fingerprint() === now) await rename(building, stage).catch(() => {});
+    await rm(building, { recursive: true, force: true });
+  }
+}
+
+async function removeOldStages(): Promise<void> {
+  await mkdir(STAGES, { recursive: true });
+  for (const name of await readdir(STAGES)) {
+    const path = join(STAGES, name);
+    const found = await stat(path).catch(() => undefined);
+    if (found !== undefined && found.mtimeMs < Date.now() - DAY_MS)
+      await rm(path, { recursive: true, force: true });
+  }
 }
 
 /** Without what the person who runs the tests has set for their own Millrace. */

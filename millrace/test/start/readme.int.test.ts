@@ -1,12 +1,12 @@
 /** What the README pages tell people to type works as it stands there. That their TypeScript compiles `test/docs/examples` says. */
 import { execFile, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { stripTypeScriptTypes } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { blocksOf } from '../docs/blocks.ts';
 import { builtMillrace, Running, type Broker } from './built-millrace.ts';
 
@@ -24,13 +24,14 @@ let tools: string;
 
 beforeAll(async () => {
   broker = await millrace.start(await millrace.directory());
-  directory = join(dirname(dirname(millrace.bin)), 'snippets');
-  await mkdir(directory);
+  directory = await mkdtemp(join(dirname(dirname(millrace.bin)), 'snippets-'));
   tools = await millrace.directory();
   const npx = join(tools, 'npx');
   await writeFile(npx, `#!/bin/sh\nshift\nexec "${process.execPath}" "${millrace.bin}" "$@"\n`);
   await chmod(npx, 0o755);
 });
+
+afterAll(() => rm(directory, { recursive: true, force: true }));
 
 function blocks(text: string, language: string): string[] {
   return blocksOf(text)
@@ -47,7 +48,7 @@ function blockWith(text: string, language: string, words: string): string {
 
 function shell(code: string, cwd?: string): Running {
   return new Running(
-    spawn('bash', ['-euo', 'pipefail', '-c', code], {
+    spawn('bash', ['--norc', '-euo', 'pipefail', '-c', code], {
       ...(cwd === undefined ? {} : { cwd }),
       env: {
         ...process.env,
