@@ -8,6 +8,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { readdirSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { DeadLetter } from '../../src/flow/plan.ts';
 import { connectMillrace, json, type Millrace, string, topic } from '../../src/index.ts';
 import { uniqueName } from '../conformance/broker-under-test.ts';
 import { type Broker, builtMillrace, Running } from '../start/built-millrace.ts';
@@ -97,22 +98,53 @@ async function expectFailure(run: Running, code: string, said: RegExp): Promise<
   expect(finished.code).toBe(1);
 }
 
-test.each(['0', '2'])(
-  'a function that ends the process, in %s threads, and then does not',
-  async (workers) => {
-    await send(['a', 'b', 'exit', 'a', 'exit']);
-    await expectFailure(
-      launch('--workers', workers),
-      'ML_USER_FUNCTION',
-      new RegExp(
-        `process\\.exit\\(3\\) was called.*topic ${name} partition \\d offset \\d: "exit"`,
-      ),
-    );
-    const corrected = launch('--workers', workers, '--set', 'corrected=true');
-    expect(await counts(5)).toEqual({ a: [1, 2], b: [1], exit: [1, 2] });
-    expect((await corrected.end('SIGTERM')).code).toBe(0);
-  },
-);
+test('a function that ends the process, in its thread or in others, and then does not', async () => {
+  await send(['a', 'b', 'exit', 'a', 'exit']);
+  const said = new RegExp(
+    `process\\.exit\\(3\\) was called.*topic ${name} partition \\d offset \\d: "exit"`,
+  );
+  for (const workers of ['0', '2'])
+    await expectFailure(launch('--workers', workers), 'ML_USER_FUNCTION', said);
+  const corrected = launch('--workers', '2', '--set', 'corrected=true');
+  expect(await counts(5)).toEqual({ a: [1, 2], b: [1], exit: [1, 2] });
+  expect((await corrected.end('SIGTERM')).code).toBe(0);
+});
+
+test('records without a time that is possible are skipped by a run up to now, too', async () => {
+  writeFileSync(
+    join(directory, 'app.ts'),
+    `import { flow, json, skipTo, topic, tumbling } from 'millrace';
+    const timeOf = (visit) => (visit.at === 'none' ? JSON.parse('') : visit.at);
+    export default flow('${name}', { onError: skipTo(topic('${name}-dead')) }, (f) => {
+      f.read(topic('${name}', { value: json(), time: { of: timeOf } }))
+        .keyBy((visit) => visit.key)
+        .window(tumbling('1s'))
+        .count('counts')
+        .write(topic('${name}-counts', { key: json(), value: json() }));
+    });`,
+  );
+  const times = ['1000', 'undefined', '"none"', '-5', '9e13', '1001'];
+  await client.produce(
+    name,
+    times.map((at) => ({
+      value: at === 'undefined' ? '{"key":1}' : `{"key":1,"at":${at}}`,
+      partition: 0,
+    })),
+  );
+  expect((await launch('--until', 'now').ended).code).toBe(0);
+  expect(Object.values(await counts(1))).toEqual([[2]]);
+  const letters: string[] = [];
+  const dead = topic(`${name}-dead`, { value: json<DeadLetter>() });
+  for await (const { value } of client.consume(dead)) {
+    letters.push(`${value.position}: ${value.error}`);
+    if (letters.length === 4) break;
+  }
+  const reasons = ['its time is undefined', 'JSON', 'its time is -5', 'ahead of the wall clock'];
+  for (const [index, reason] of reasons.entries()) {
+    expect(letters[index]).toContain(`topic ${name} partition 0 offset ${index + 1}: `);
+    expect(letters[index]).toContain(reason);
+  }
+});
 
 test('state that is damaged is made anew from its changelog', async () => {
   await send(['a', 'b', 'a']);

@@ -238,6 +238,22 @@ const CASES: Readonly<Record<string, Case>> = {
     operator: 'keyBy-1',
     written: ['1', '1'],
   },
+  'a key of a topic that is an object': {
+    build: (f) => {
+      f.readKeyed(topic('orders', { key: json<string>(), value: json<Order>() }))
+        .count('counts')
+        .write(out);
+    },
+    good: [
+      { key: '"a"', ...value(1) },
+      { key: '"a"', ...value(3) },
+    ],
+    bad: { key: '{"id":2}', ...value(2) },
+    code: 'ML_KEY_INVALID',
+    error: /a plain object cannot be a key/,
+    operator: 'counts',
+    written: ['1', '2'],
+  },
   'an accumulator that throws': {
     build: (f) => {
       f.readKeyed(orders)
