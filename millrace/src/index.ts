@@ -59,6 +59,7 @@ export { duration, type Duration } from './flow/durations.ts';
 export { flow, type FlowOptions, skipTo } from './flow/flow.ts';
 export type { Flow } from './flow/flow-types.ts';
 export { type EmitPair, mapReduce, type MapReduceOptions } from './flow/map-reduce.ts';
+export type { ParameterValues } from './flow/parameters.ts';
 export type { DeadLetter, ErrorPolicy, JoinStrategy } from './flow/plan.ts';
 export type { Lines, RowGroups, Rows } from './flow/rows.ts';
 export type { Serde } from './flow/serde.ts';

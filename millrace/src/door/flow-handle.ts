@@ -18,6 +18,7 @@ import { runFlow } from '../engine/stream/runner/run-flow.ts';
 import { FlowViews } from '../engine/stream/views/flow-views.ts';
 import type { Duration } from '../flow/durations.ts';
 import type { Flow } from '../flow/flow-types.ts';
+import { parameterTexts, type ParameterValues } from '../flow/parameters.ts';
 import type { Until } from '../flow/source.ts';
 import { hasTopics } from '../flow/stream-faults.ts';
 import { commitIntervalMs } from './commit-interval.ts';
@@ -25,8 +26,8 @@ import { commitIntervalMs } from './commit-interval.ts';
 const COMMIT_BOUNDS = { minMs: 1, maxMs: STREAM_COMMIT_INTERVAL_MS_MAX };
 
 export interface FlowRunOptions {
-  /** Parameters of the flow, by name. */
-  readonly settings?: Readonly<Record<string, string>>;
+  /** Values of parameters of the flow, by name: what `f.param` gives. */
+  readonly parameters?: ParameterValues;
   /** Threads, 0 to 256; 0: everything in this thread. Default 0. */
   readonly workers?: number;
   /** The module that exports the flow, as an absolute path: threads import it. Needed when `workers` is not 0. */
@@ -73,8 +74,8 @@ export interface RunUntilOptions {
   /** Where it ends: at the end that topics have now, before the first record that is not older than a time, or before offsets, by topic and
    * partition. Default `now`. */
   readonly until?: 'now' | Date | Readonly<Record<string, Readonly<Record<number, number>>>>;
-  /** Parameters of the flow, by name. */
-  readonly settings?: Readonly<Record<string, string>>;
+  /** Values of parameters of the flow, by name: what `f.param` gives. */
+  readonly parameters?: ParameterValues;
   /** Replaces files that exist. Default false. */
   readonly overwrite?: boolean;
   /** Directory that relative paths start from. Default: the working directory of the process. */
@@ -114,15 +115,8 @@ export function startFlow(
 ): FlowHandle {
   const { log, dataDirectory, connection, logger, http } = ground;
   const address = http?.address;
-  const {
-    settings = {},
-    program,
-    workers,
-    from,
-    commitInterval,
-    partitions,
-    waitForTopics,
-  } = options;
+  const { parameters, program, workers, from, commitInterval, partitions, waitForTopics } = options;
+  const settings = parameterTexts(parameters);
   const plan = buildPlan(flow, settings);
   if (!hasTopics(plan))
     throw new MillraceError(
@@ -177,11 +171,11 @@ export async function runFlowUntil(
   flow: Flow,
   options: RunUntilOptions,
 ): Promise<JobSummary> {
-  const { until = 'now', settings = {}, overwrite, directory, signal } = options;
+  const { until = 'now', parameters, overwrite, directory, signal } = options;
   return runJob({
     env: ground.batch.env,
     launcher: realLauncher,
-    program: { flow, settings },
+    program: { flow, settings: parameterTexts(parameters) },
     directory: directory ?? process.cwd(),
     dataDirectory: ground.dataDirectory,
     workers: 0,

@@ -97,3 +97,11 @@ export class Parameters {
     );
   }
 }
+
+/** Values of parameters, by name, as programs give them. */
+export type ParameterValues = Readonly<Record<string, ParameterValue>>;
+
+/** The same as text, as `--set` gives them. */
+export function parameterTexts(values: ParameterValues = {}): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, String(value)]));
+}

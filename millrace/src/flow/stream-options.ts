@@ -78,7 +78,7 @@ export type Lookup<Right, T, K, L, Fn> = [
   fn: Fn,
 ];
 export type AsyncArguments<Fn> = [name: string, fn: Fn, options?: AsyncOptions];
-export type WindowArguments<Given> = [name: string, how: Given, options?: WindowEmit];
+export type WindowArguments<Given> = [name: string, aggregation: Given, options?: WindowEmit];
 
 /** Two values, or two accumulators, put into one. */
 export type Pairwise<T> = (left: T, right: T) => T;

@@ -133,7 +133,7 @@ export interface Stream<T> {
    */
   sample(fraction: number, options?: SampleOptions): Stream<T>;
 
-  /** The records of this stream, then those of the others. */
+  /** The records of this stream, then those of the others; of topics: by time, as they come. */
   union<const S extends readonly Stream<unknown>[]>(...streams: S): Stream<T | RecordOf<S[number]>>;
 
   /**
@@ -230,7 +230,7 @@ export interface KeyedStream<K, T> {
   /** Keeps about a fraction (0 to 1) of the records, chosen by their content: the same ones in every run. */
   sample(fraction: number, options?: SampleOptions): KeyedStream<K, T>;
 
-  /** The records of this stream, then those of the others. */
+  /** The records of this stream, then those of the others; of topics: by time, as they come. */
   union<const S extends readonly KeyedStream<K, unknown>[]>(
     ...streams: S
   ): KeyedStream<K, T | RecordOf<S[number]>>;

@@ -429,7 +429,7 @@ test('what cannot be is refused with what would be right', async () => {
   await expect(open(revenue, { topics: { odrers: 2 } })).rejects.toThrow('has no topic odrers');
   await expect(open(revenue, { workers: 0 })).rejects.toThrow('workers is a whole number');
   await expect(open(revenue, { topics: { orders: 1.5 } })).rejects.toThrow('topics.orders');
-  await expect(open(revenue, { set: { size: 3 } })).rejects.toMatchObject({
+  await expect(open(revenue, { parameters: { size: 3 } })).rejects.toMatchObject({
     code: 'ML_PARAMETER_INVALID',
   });
   const batch = open((f) => {
@@ -461,7 +461,7 @@ test('parameters are set', async () => {
         .map((given) => (given?.total ?? 0) * factor)
         .write(out);
     },
-    { set: { factor: 3 } },
+    { parameters: { factor: 3 } },
   );
   await driver.send(orders, { value: order(2) });
   expect(driver.outputs(out).map(({ value }) => value)).toEqual([6]);

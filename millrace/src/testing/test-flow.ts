@@ -4,6 +4,7 @@ import { TOPIC_PARTITIONS_MAX } from '../core/limits.ts';
 import { realEnv } from '../core/real-env.ts';
 import { STREAM_WORKERS_MAX } from '../core/stream-limits.ts';
 import type { Flow } from '../flow/flow-types.ts';
+import { parameterTexts, type ParameterValues } from '../flow/parameters.ts';
 import type { Plan } from '../flow/plan.ts';
 import { ManualClock } from './manual-clock.ts';
 import { MemoryCluster } from './memory-cluster.ts';
@@ -18,8 +19,8 @@ export interface TestFlowOptions {
   readonly partitions?: number;
   /** The tasks of the flow are dealt out to so many workers, each with transactions of its own. Default 1. */
   readonly workers?: number;
-  /** Values of parameters, as `--set` gives them. */
-  readonly set?: Readonly<Record<string, string | number | boolean>>;
+  /** Values of parameters of the flow, by name: what `f.param` gives. */
+  readonly parameters?: ParameterValues;
   /** The wall clock at the beginning: milliseconds since 1970, or a Date. Default 0. */
   readonly now?: number | Date;
 }
@@ -45,11 +46,10 @@ export interface TestFlowOptions {
  * const [first] = driver.outputs(totals);
  */
 export async function testFlow(flow: Flow, options: TestFlowOptions = {}): Promise<TestDriver> {
-  const { workers = 1, partitions, set = {}, now = 0 } = options;
+  const { workers = 1, partitions, parameters, now = 0 } = options;
   requireCount('workers', workers, STREAM_WORKERS_MAX);
   if (partitions !== undefined) requireCount('partitions', partitions, TOPIC_PARTITIONS_MAX);
-  const settings = Object.entries(set).map(([name, value]) => [name, String(value)] as const);
-  const plan = flow.plan(Object.fromEntries(settings));
+  const plan = flow.plan(parameterTexts(parameters));
   const cluster = await MemoryCluster.open({
     plan,
     topics: topicsOf(plan, options.topics ?? {}),
