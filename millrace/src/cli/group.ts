@@ -8,7 +8,7 @@ import { decodeVersioned } from '../wire/kafka/versioned.ts';
 import { withCluster } from './brokers.ts';
 import { formatTable, say, writeData, writeJson } from './io.ts';
 import type { Cluster } from '../client/kafka/cluster.ts';
-import { accept, refusedWith } from '../client/kafka/refusal.ts';
+import { accept, missesTopic } from '../client/kafka/refusal.ts';
 import { formatCount } from './numbers.ts';
 import { partitionsOf, rangesOf, type PartitionRange } from '../client/kafka/offset-ranges.ts';
 import { offsetsAt } from './offsets.ts';
@@ -92,7 +92,7 @@ async function rangesIfThere(
     const topic = await cluster.topic(name);
     return await rangesOf(cluster, { topic, partitions, uncommitted: true });
   } catch (error) {
-    if (refusedWith(error) === 'UNKNOWN_TOPIC_OR_PARTITION') return [];
+    if (missesTopic(error)) return [];
     throw error;
   }
 }

@@ -14,7 +14,7 @@ import {
   type CallOptions,
   type ConnectionOptions,
 } from './connection.ts';
-import { accept, noSuchTopic, refusal } from './refusal.ts';
+import { accept, topicMissing, refusal } from './refusal.ts';
 
 export type MetadataAnswer = Infer<(typeof messages)[3]['response']>;
 
@@ -111,7 +111,7 @@ export class Cluster {
   /**
    * A topic whose every partition has a leader.
    * @param create lets the broker create it, when that is how it is set
-   * @throws {MillraceError} ML_BROKER_REFUSED when there is none
+   * @throws {MillraceError} ML_TOPIC_MISSING
    */
   async topic(name: string, options: { readonly create?: boolean } = {}): Promise<Topic> {
     const endMs = this.env.clock.monotonicMs() + CREATE_MS;
@@ -121,7 +121,7 @@ export class Cluster {
       if (found === undefined || found.errorCode === errorCode('UNKNOWN_TOPIC_OR_PARTITION')) {
         // Apache Kafka says so while it creates the topic.
         const mayCome = options.create === true && this.env.clock.monotonicMs() < endMs;
-        throw noSuchTopic(name, { retriable: mayCome });
+        throw topicMissing(name, undefined, { retriable: mayCome });
       }
       accept(found.errorCode);
       for (const partition of found.partitions) accept(partition.errorCode);

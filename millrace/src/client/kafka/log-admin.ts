@@ -5,8 +5,8 @@ import { errorCode, errorName } from '../../wire/kafka/error-codes.ts';
 import { messages } from '../../wire/kafka/registry.ts';
 import type { CommittedOffset, Log, TopicDescription, TopicPartition, TopicSpec } from '../log.ts';
 import type { Cluster } from './cluster.ts';
-import { byTopic, PartitionLeaders, topicMissing } from './partition-leaders.ts';
-import { accept, refusal, refusedWith } from './refusal.ts';
+import { byTopic, PartitionLeaders } from './partition-leaders.ts';
+import { accept, refusal, refusedWith, topicMissing } from './refusal.ts';
 
 type OffsetAt = Parameters<Log['offsets']>[1];
 type Place = TopicPartition;

@@ -16,10 +16,10 @@ import type { RecordBytes, RecordHeader } from '../../wire/kafka/records/record-
 import { messages } from '../../wire/kafka/registry.ts';
 import type { LogProducer, ProducerOptions, TransactionOffsets } from '../log.ts';
 import type { Cluster } from './cluster.ts';
-import { PartitionLeaders, topicMissing } from './partition-leaders.ts';
+import { PartitionLeaders } from './partition-leaders.ts';
 import { type PartitionBatches, ProducerBatches, type SealedBatch } from './producer-batches.ts';
 import { encodeProduceRequest } from './produce-request.ts';
-import { refusedWith } from './refusal.ts';
+import { missesTopic, topicMissing } from './refusal.ts';
 import {
   commitOffsets,
   isFenced,
@@ -371,11 +371,6 @@ const MISSING_RETRY_MS = 100;
 
 function isPassing(error: unknown): boolean {
   return error instanceof MillraceError && error.retriable;
-}
-
-function missesTopic(error: unknown): boolean {
-  if (error instanceof MillraceError && error.code === 'ML_TOPIC_MISSING') return true;
-  return refusedWith(error) === 'UNKNOWN_TOPIC_OR_PARTITION';
 }
 
 function missing([first]: readonly SealedBatch[], error: unknown): unknown {

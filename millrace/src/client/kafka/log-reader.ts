@@ -23,8 +23,8 @@ import type { Infer } from '../../wire/kafka/schema.ts';
 import type { LogReader, LogRecords, ReaderOptions, TopicPartition } from '../log.ts';
 import type { Cluster } from './cluster.ts';
 import { nextOffset } from './fetched-records.ts';
-import { byTopic, PartitionLeaders, topicMissing } from './partition-leaders.ts';
-import { accept, refusal } from './refusal.ts';
+import { byTopic, PartitionLeaders } from './partition-leaders.ts';
+import { accept, refusal, topicMissing } from './refusal.ts';
 
 /** How long a broker waits for records before it answers with none. */
 const WAIT_MS = 500;

@@ -1,9 +1,8 @@
 /** Which broker leads each partition of the topics that somebody works with, as the brokers said when they were asked last. */
-import { MillraceError } from '../../core/errors.ts';
 import { errorName } from '../../wire/kafka/error-codes.ts';
 import type { TopicPartition } from '../log.ts';
 import type { Cluster } from './cluster.ts';
-import { accept } from './refusal.ts';
+import { accept, topicMissing } from './refusal.ts';
 
 export class PartitionLeaders {
   readonly #cluster: Cluster;
@@ -82,11 +81,4 @@ export function byTopic<Place extends { readonly topic: string }>(
     else some.push(place);
   }
   return topics;
-}
-
-export function topicMissing(topic: string, partition?: number): MillraceError {
-  const what = partition === undefined ? '' : `, or not its partition ${partition}`;
-  return new MillraceError('ML_TOPIC_MISSING', `there is no topic ${topic}${what}`, {
-    fields: { topic, ...(partition === undefined ? {} : { partition }) },
-  });
 }

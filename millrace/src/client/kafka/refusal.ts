@@ -55,13 +55,21 @@ export function refusedWith(error: unknown): ErrorName | undefined {
   return error.fields['error'] as ErrorName | undefined;
 }
 
-export function noSuchTopic(
+export function topicMissing(
   topic: string,
+  partition?: number,
   options: { readonly retriable?: boolean } = {},
 ): MillraceError {
-  return new MillraceError('ML_BROKER_REFUSED', `there is no topic ${topic}`, {
+  const what = partition === undefined ? '' : `, or not its partition ${partition}`;
+  return new MillraceError('ML_TOPIC_MISSING', `there is no topic ${topic}${what}`, {
     ...options,
-    hint: `Create it with: millrace topic create ${topic}; or see what there is with: millrace topic list`,
-    fields: { error: 'UNKNOWN_TOPIC_OR_PARTITION' },
+    hint: `See what there is with: millrace topic list; create it with: millrace topic create ${topic}`,
+    fields: { topic, ...(partition === undefined ? {} : { partition }) },
   });
+}
+
+/** Whether a topic or a partition was not there, in whichever way that was found out. */
+export function missesTopic(error: unknown): boolean {
+  if (error instanceof MillraceError && error.code === 'ML_TOPIC_MISSING') return true;
+  return refusedWith(error) === 'UNKNOWN_TOPIC_OR_PARTITION';
 }

@@ -169,8 +169,8 @@ test('says when there is no such topic, partition or broker', async () => {
   const brokers = await fixture([], 1);
   const plan = (name: string, partitions?: number[]): Promise<unknown> =>
     readAll(topic(name, partitions === undefined ? {} : { partitions }).source(), { brokers });
-  expect((await errorOf(plan('nothing'))).code).toBe('ML_BROKER_REFUSED');
-  expect((await errorOf(plan('orders', [3]))).code).toBe('ML_INPUT_MISSING');
+  expect((await errorOf(plan('nothing'))).code).toBe('ML_TOPIC_MISSING');
+  expect((await errorOf(plan('orders', [3]))).code).toBe('ML_TOPIC_MISSING');
   expect((await readAll(topic('orders').source(), { brokers })).records).toEqual([]);
   const nobody = readAll(topic('orders').source(), { brokers: '127.0.0.1:1' });
   expect((await errorOf(nobody)).code).toBe('ML_CONNECT_FAILED');

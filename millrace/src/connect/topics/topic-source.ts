@@ -48,7 +48,7 @@ async function planTopic(
     const all = partitionsOf(topic);
     for (const partition of asked ?? [])
       if (!all.includes(partition))
-        throw new MillraceError('ML_INPUT_MISSING', `topic ${name} has no partition ${partition}`, {
+        throw new MillraceError('ML_TOPIC_MISSING', `topic ${name} has no partition ${partition}`, {
           fields: { topic: name, partition },
           hint: `It has ${all.length}, counted from 0`,
         });

@@ -73,7 +73,7 @@ export interface Topic<Value, Key, WrittenValue = Value, WrittenKey = Key>
  * Written to it, streams without keys give records without keys, and tables their changes: the new value, or none (a tombstone) where
  * a key is deleted.
  *
- * When it runs: ML_CONNECT_FAILED, ML_BROKER_REFUSED (no such topic), ML_INPUT_MALFORMED with partition and offset,
+ * When it runs: ML_CONNECT_FAILED, ML_TOPIC_MISSING, ML_INPUT_MALFORMED with partition and offset,
  * ML_OFFSET_OUT_OF_RANGE when records were deleted while they were read.
  * @param name 1 to 249 letters, digits, `.`, `_`, `-`
  * @throws {MillraceError} ML_FLOW_INVALID for options that cannot be
