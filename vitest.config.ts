@@ -30,7 +30,8 @@ export default defineConfig({
     maxWorkers: Math.max(2, availableParallelism()),
     // Simulations and properties make much that is soon garbage.
     execArgv: ['--max-semi-space-size=64'],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // On a machine that has other things to do, too.
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
   },
 });

@@ -2,13 +2,11 @@
 import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { builtMillrace, type Finished, type Running } from '../../test/start/built-millrace.ts';
 import { collect } from '../../test/door/doors.ts';
 import { connectMillrace, type Millrace, openMillrace } from '../index.ts';
 
-// Most of it is the start of processes, on machines that have other things to do.
-vi.setConfig({ testTimeout: 30_000 });
 const millrace = builtMillrace();
 let directory: string;
 

@@ -10,11 +10,12 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { runs } from '../runs.ts';
 import { type CrashRun, crashRun, failureOf } from './sim-crash.ts';
 import { openSmallStore } from './store-under-test.ts';
 
-/** How long the run goes on beginning new seeds. */
-const BUDGET_MS = 40_000;
+/** How long the run goes on beginning new seeds: some hundreds. */
+const BUDGET_MS = runs(20_000);
 const FIRST_SEED = 1;
 
 /** Seeds that found something once, kept for what they exercise. */

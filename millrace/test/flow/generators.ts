@@ -1,12 +1,12 @@
 /** Data for flows at random: few keys of every kind, many of them equal, one of them in half of the rows. */
 import fc from 'fast-check';
 import type { Key } from '../../src/core/key-order.ts';
+import { runs } from '../runs.ts';
 
 /** MILLRACE_SEED=n repeats a run, MILLRACE_RUNS=n multiplies the number of runs. */
-export function parameters(runs: number): { readonly numRuns: number; readonly seed?: number } {
+export function parameters(count: number): { readonly numRuns: number; readonly seed?: number } {
   const seed = process.env['MILLRACE_SEED'];
-  const times = Number(process.env['MILLRACE_RUNS'] ?? 1);
-  const numRuns = Math.max(1, Math.round(runs * times));
+  const numRuns = runs(count);
   return seed === undefined ? { numRuns } : { numRuns, seed: Number(seed) };
 }
 

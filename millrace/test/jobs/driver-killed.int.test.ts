@@ -4,12 +4,14 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { runs } from '../runs.ts';
 import { builtMillrace } from '../start/built-millrace.ts';
 import { WORDS, writeWords } from './programs.ts';
 
 const millrace = builtMillrace();
 /** In the environment of every process of a run. */
 const MARK = 'MILLRACE_TEST_MARK';
+const ROUNDS = runs(8);
 const isLinux = process.platform === 'linux';
 
 /** Processes that live and carry the mark. */
@@ -59,14 +61,14 @@ test.runIf(isLinux)('killed at random moments, then run again', async () => {
   const startMs = performance.now();
   await millrace.run(args('--workers', '2'), { cwd: directory });
   const takesMs = performance.now() - startMs;
-  for (let round = 0; round < 12; round++) {
+  for (let round = 0; round < ROUNDS; round++) {
     const mark = `driver-${round}`;
     const job = millrace.launch(args('--workers', '2'), {
       cwd: directory,
       env: { [MARK]: mark },
       input: '',
     });
-    await delay((takesMs * (round + 0.5)) / 12);
+    await delay((takesMs * (round + 0.5)) / ROUNDS);
     await job.end('SIGKILL');
     await noneLeft(mark);
     // Whatever is there is whole: the swap of both outputs is one decision.

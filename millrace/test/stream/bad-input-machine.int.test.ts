@@ -14,7 +14,7 @@ import { uniqueName } from '../conformance/broker-under-test.ts';
 import { type Broker, builtMillrace, Running } from '../start/built-millrace.ts';
 
 // Most of it is the start of processes, on machines that have other things to do.
-vi.setConfig({ testTimeout: 60_000 });
+vi.setConfig({ testTimeout: 180_000 });
 
 const millrace = builtMillrace();
 let broker: Broker;

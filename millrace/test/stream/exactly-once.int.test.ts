@@ -17,6 +17,7 @@ import {
   startBrokerUnderTest,
   uniqueName,
 } from '../conformance/broker-under-test.ts';
+import { runs } from '../runs.ts';
 import { FlowChild } from './exactly-once/flow-child.ts';
 import { audit, openShop, sendOrders, ShopReader } from './exactly-once/shop-audit.ts';
 
@@ -27,7 +28,6 @@ const FEED_MS = 60;
 /** Apache Kafka allows none below six seconds by itself. */
 const SHORT_SESSION_MS = 2_500;
 const KAFKA_SESSION_MS = 6_000;
-const TIMES = Number(process.env['MILLRACE_RUNS'] ?? 1);
 
 let broker: BrokerUnderTest;
 let log: Log;
@@ -125,7 +125,7 @@ async function run(
 
 test('processes, of one thread or of several, that are killed at random count, sum and join every order once', async () => {
   const wrong = await run([0, 2], async (processes) => {
-    for (let kills = 0; kills < 4 * TIMES; kills++) {
+    for (let kills = 0; kills < runs(2); kills++) {
       const victim = processes[kills % processes.length];
       await victim?.ready;
       await env.timers.sleep(env.random.next() * 400);
@@ -153,7 +153,7 @@ test('a process that was stopped for longer than its session writes nothing when
 test('a broker that is killed and comes back is met again, and nothing is lost or done twice', async () => {
   if (broker.kind !== 'millrace') return;
   const wrong = await run([0, 0], async () => {
-    for (let kills = 0; kills < 2 * TIMES; kills++) {
+    for (let kills = 0; kills < runs(2); kills++) {
       await env.timers.sleep(300 + env.random.next() * 300);
       await broker.kill('SIGKILL');
       await broker.restart();
