@@ -26,9 +26,10 @@ export type {
   RecordPlace,
   TopicGiven,
 } from './door/records.ts';
-export type { Admin, NewTopic, PartitionDetails, TopicDetails } from './door/topic-admin.ts';
+export type { Admin, PartitionDetails, TopicDetails } from './door/topic-admin.ts';
 export type { JobSummary } from './engine/batch/job/job-summary.ts';
 export type { FlowEvent, FlowMetrics } from './engine/stream/runner/flow-types.ts';
+export type { TaskStatus, WorkerEvent, WorkerStatus } from './engine/stream/worker/worker-types.ts';
 export type { AsOf } from './engine/stream/views/as-of.ts';
 export type {
   ChangesOptions as ViewChangesOptions,

@@ -5,6 +5,7 @@
  *
  * Invariant: a group has less than a batch of each partition, so that its records are at offsets that follow one another.
  */
+import { topicMissing } from '../client/kafka/refusal.ts';
 import type { Log, LogProducer, RecordBytes, RecordHeader } from '../client/log.ts';
 import { MillraceError } from '../core/errors.ts';
 import { LOG_BATCH_BYTES, PRODUCE_TOPIC_MS } from '../core/limits.ts';
@@ -104,7 +105,7 @@ export class RecordProducer {
       await this.#log.createTopics([{ name, ...create }]);
       partitions = await find();
     }
-    if (partitions === undefined) throw missing(name);
+    if (partitions === undefined) throw topicMissing(name);
     this.#topics.set(name, { partitions, askedMs: nowMs });
     return partitions;
   }
@@ -281,12 +282,6 @@ function headersBytes(headers: readonly RecordHeader[]): number {
     (sum, { key, value }) => sum + OVERHEAD_BYTES + Buffer.byteLength(key) + bytesOf(value),
     0,
   );
-}
-
-function missing(topic: string): MillraceError {
-  return new MillraceError('ML_TOPIC_MISSING', `topic ${topic} does not exist`, {
-    fields: { topic },
-  });
 }
 
 function closed(): MillraceError {

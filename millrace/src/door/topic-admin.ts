@@ -1,14 +1,7 @@
 /** The topics and groups of a log, for programs. */
 import type { Log, TopicPartition } from '../client/log.ts';
-import { MillraceError } from '../core/errors.ts';
-
-/** What `createTopic` makes. */
-export interface NewTopic {
-  /** 1 to 10,000. Default: what the broker does by itself (`num.partitions`). */
-  readonly partitions?: number;
-  /** Settings of the topic, such as `cleanup.policy`. */
-  readonly configs?: Readonly<Record<string, string>>;
-}
+import { topicMissing } from '../client/kafka/refusal.ts';
+import type { TopicCreation } from '../connect/topics/topic.ts';
 
 export interface TopicDetails {
   readonly name: string;
@@ -35,7 +28,7 @@ export interface Admin {
    * @example
    * await millrace.admin.createTopic('orders', { partitions: 4, configs: { 'cleanup.policy': 'compact' } });
    */
-  createTopic(name: string, options?: NewTopic): Promise<boolean>;
+  createTopic(name: string, options?: TopicCreation): Promise<boolean>;
   /** Deletes a topic and all its records, at once. @throws {MillraceError} ML_TOPIC_MISSING */
   deleteTopic(name: string): Promise<void>;
   /** Names of the topics, sorted, without internal ones. */
@@ -57,7 +50,10 @@ export class TopicAdmin implements Admin {
     this.#log = log;
   }
 
-  async createTopic(name: string, { partitions, configs = {} }: NewTopic = {}): Promise<boolean> {
+  async createTopic(
+    name: string,
+    { partitions, configs = {} }: TopicCreation = {},
+  ): Promise<boolean> {
     const isThere = (await this.#log.topics([name])).has(name);
     if (!isThere) await this.#log.createTopics([{ name, partitions, configs }]);
     return !isThere;
@@ -117,10 +113,7 @@ export async function partitionsOf(
   name: string,
 ): Promise<{ readonly id: string; readonly places: readonly TopicPartition[] }> {
   const topic = (await log.topics([name])).get(name);
-  if (topic === undefined)
-    throw new MillraceError('ML_TOPIC_MISSING', `topic ${name} does not exist on ${log.label}`, {
-      fields: { topic: name },
-    });
+  if (topic === undefined) throw topicMissing(name);
   const places = Array.from({ length: topic.partitions }, (_, partition) => ({
     topic: name,
     partition,

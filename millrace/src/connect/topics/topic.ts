@@ -51,8 +51,9 @@ export interface TopicTime<V, K> {
   readonly idle?: Duration;
 }
 
+/** How a topic is made. */
 export interface TopicCreation {
-  /** 1 to 10,000. Default: what the broker does by itself. */
+  /** 1 to 10,000. Default: what the broker does by itself (`num.partitions`). */
   readonly partitions?: number;
   /** Settings of the topic, such as `cleanup.policy`. */
   readonly configs?: Readonly<Record<string, string>>;

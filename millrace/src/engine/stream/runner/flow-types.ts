@@ -68,16 +68,19 @@ export interface RunningFlow {
   ask(task: TaskId, question: TaskQuestion): Promise<TaskAnswer>;
 }
 
+/** How a flow is doing in this process, since it was started here. */
 export interface FlowMetrics {
   readonly flow: string;
   readonly workers: readonly WorkerStatus[];
   readonly recordsIn: number;
   readonly recordsOut: number;
+  /** Records that came too late and were dropped: `.late(topic)` writes them instead. */
   readonly lateDropped: number;
+  /** Records that went to the sink of `skipTo`. */
   readonly skipped: number;
   /** Records that were there and are not committed as read, as far as is known. */
   readonly lagRecords: number;
-  /** The lowest T of the tasks; -Infinity: one has seen nothing yet. */
+  /** How far event time has come, milliseconds since 1970: the lowest of the tasks; -Infinity: one has seen nothing yet. */
   readonly watermark: number;
   readonly stateBytes: number;
 }
