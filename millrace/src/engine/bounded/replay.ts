@@ -158,4 +158,5 @@ const NO_TIMER: Timer = { cancel: () => {} };
 const NO_TIMERS: Timers = {
   after: () => NO_TIMER,
   sleep: () => new Promise(() => {}),
-} as unknown as Timers;
+  immediate: () => {},
+};
