@@ -90,6 +90,24 @@ test('the lock of a process that is killed is free, whatever lock.json says', as
   lock.release();
 });
 
+test('a lock whose holder has forgotten it is held all the same', async () => {
+  const { child, line } = await start(`
+    const v8 = await import('node:v8');
+    const vm = await import('node:vm');
+    v8.setFlagsFromString('--expose-gc');
+    (() => { env.fs.lock(root); })();
+    for (let count = 0; count < 3; count++) {
+      vm.runInNewContext('gc')();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    console.log('locked');
+    setInterval(() => {}, 1000);`);
+  expect(line).toBe('locked');
+  expect(errorOf(() => env.fs.lock(root))?.code).toBe('ML_DIR_LOCKED');
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+});
+
 test('a lock is conflict enough when its holder is not described', () => {
   const lock = env.fs.lock(root);
   for (const content of ['', '{"pid":', '[]', '{"pid":"1"}', 'null']) {

@@ -16,6 +16,9 @@ import type { DirectoryLock } from './env.ts';
 import { MillraceError } from './errors.ts';
 import { errnoName, systemError } from './system-error.ts';
 
+/** A database that nothing refers to is closed when memory is collected, and its lock is free then. */
+const held = new Set<DatabaseSync>();
+
 const SQLITE_BUSY = 5;
 const SQLITE_FULL = 13;
 const SQLITE_NOT_A_DATABASE = 26;
@@ -35,11 +38,10 @@ export function lockDirectory(path: string): DirectoryLock {
       throw failure;
     }
   }
-  let isReleased = false;
+  held.add(database);
   return {
     release: () => {
-      if (isReleased) return;
-      isReleased = true;
+      if (!held.delete(database)) return;
       // The description goes first: without the lock it might already be another process's.
       nodeFs.rmSync(descriptionPath, { force: true });
       database.close();
