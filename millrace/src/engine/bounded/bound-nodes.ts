@@ -180,7 +180,7 @@ function stripped(
     writer.become(node, writer.add(node.name, content, [from]));
     return;
   }
-  const present = writer.add(`${node.name}-present`, { kind: 'filter', fn: hasValue }, [
+  const present = writer.add(`${node.name}-present`, { kind: 'filter', fn: isPresent }, [
     strip(writer, node, isTable(writer, node.inputs[0]) ? latest(writer, node, input) : input),
   ]);
   writer.become(node, writer.add(node.name, { kind: 'broadcast', form: node.form }, [present]));
@@ -201,13 +201,13 @@ function finalTable(writer: PlanWriter, node: PlanNode & { readonly kind: 'map' 
 }
 
 /** The last change of each key. */
-function latest(writer: PlanWriter, node: PlanNode, input: number): number {
+export function latest(writer: PlanWriter, node: PlanNode, input: number): number {
   return writer.add(`${node.name}-latest`, LATEST_OF_KEY, [input]);
 }
 
 function globalJoin(writer: PlanWriter, node: StreamNode & { readonly kind: 'globalJoin' }): void {
   const [stream = -1, table = -1] = writer.inputsOf(node);
-  const present = writer.add(`${node.name}-present`, { kind: 'filter', fn: hasValue }, [
+  const present = writer.add(`${node.name}-present`, { kind: 'filter', fn: isPresent }, [
     strip(writer, node, latest(writer, node, table)),
   ]);
   const side = writer.add(`${node.name}-table`, { kind: 'broadcast', form: 'map' }, [present]);
@@ -259,10 +259,6 @@ function timedAggregate(
 
 function isTable(writer: PlanWriter, id: number | undefined): boolean {
   return id !== undefined && writer.old(id).isTable === true;
-}
-
-function hasValue(value: unknown): boolean {
-  return isPresent(value);
 }
 
 function overValue(fn: ValueFunction): ValueFunction {

@@ -6,9 +6,9 @@
  * Flows in which nothing knows of time stay as they are, but for tables, of which only the latest values count: files and topics are
  * the same to them.
  */
-import { isPresent, LATEST_OF_KEY } from '../../flow/functions.ts';
+import { isPresent } from '../../flow/functions.ts';
 import type { Plan, PlanNode } from '../../flow/plan.ts';
-import { boundNode, isTimedNode } from './bound-nodes.ts';
+import { boundNode, isTimedNode, latest } from './bound-nodes.ts';
 import { PlanWriter } from './plan-writer.ts';
 
 /** The plan that the batch engine runs. One that needs no change is given back. */
@@ -26,7 +26,7 @@ export function boundPlan(plan: Plan): Plan {
 }
 
 function latestOf(writer: PlanWriter, node: PlanNode): void {
-  const [input] = writer.inputsOf(node);
-  const latest = writer.add(`${node.name}-latest`, LATEST_OF_KEY, [input ?? -1]);
-  writer.become(node, writer.add(node.name, { kind: 'filter', fn: isPresent }, [latest]));
+  const [input = -1] = writer.inputsOf(node);
+  const last = latest(writer, node, input);
+  writer.become(node, writer.add(node.name, { kind: 'filter', fn: isPresent }, [last]));
 }

@@ -8,6 +8,7 @@ export class PlanWriter {
   /** Of old nodes with side outputs: the node that gives all their outputs. */
   readonly outputs = new Map<number, number>();
   readonly #nodes: PlanNode[] = [];
+  readonly #names = new Set<string>();
   /** What has taken the place of each node of the old plan. */
   readonly #successors = new Map<number, number>();
 
@@ -50,7 +51,8 @@ export class PlanWriter {
   add(name: string, content: NodeContent, inputs: readonly number[]): number {
     const id = this.#nodes.length;
     let unique = name;
-    while (this.#nodes.some((node) => node.name === unique)) unique += '-';
+    while (this.#names.has(unique)) unique += '-';
+    this.#names.add(unique);
     const node = { ...content, id, name: unique, inputs: Object.freeze([...inputs]) };
     this.#nodes.push(Object.freeze(node as PlanNode));
     return id;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { realEnv } from '../../../src/core/real-env.ts';
 import { openLmdb } from '../../../src/engine/stream/state/lmdb-environment.ts';
-import { openTaskState, taskStatePath } from '../../../src/engine/stream/state/open-task-state.ts';
+import { openTaskState } from '../../../src/engine/stream/state/open-task-state.ts';
 import type { TaskState } from '../../../src/engine/stream/state/store.ts';
 
 const env = realEnv();
@@ -13,7 +13,7 @@ let directory = '';
 let path = '';
 beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'millrace-state-'));
-  path = taskStatePath(directory, 'orders', { stage: 1, partition: 3 });
+  path = join(directory, 'flows/orders/1-3');
   const state = await open();
   const store = state.store({ name: 'counts' });
   for (let index = 0; index < 2_000; index++) store.put(`key ${index}`, 0, { count: index }, 1);

@@ -13,7 +13,7 @@ export type OpenTaskStateOptions =
       /** LMDB: for state beyond memory, and starts that restore only what is new. */
       readonly kind: 'disk';
       readonly env: Env;
-      /** The directory of the task: `taskStatePath`. It is made when it is missing. */
+      /** The directory of the task, its own. It is made when it is missing. */
       readonly path: string;
       /** Bytes of memory for what each store has read; default STATE_CACHE_BYTES. */
       readonly cacheBytes?: number;
@@ -27,13 +27,4 @@ export type OpenTaskStateOptions =
  */
 export function openTaskState(options: OpenTaskStateOptions): Promise<TaskState> {
   return options.kind === 'disk' ? openDiskState(options) : Promise.resolve(openMemoryState());
-}
-
-/** Where the state of a task is, below the data directory. NOTE: persistent format. */
-export function taskStatePath(
-  dataPath: string,
-  flow: string,
-  task: { readonly stage: number; readonly partition: number },
-): string {
-  return `${dataPath}/flows/${flow}/${task.stage}-${task.partition}`;
 }
