@@ -5,6 +5,7 @@ import type { IndexMemory } from './index-memory.ts';
 import type { Journal } from './journal.ts';
 import type { ReadBuffers } from './read-buffers.ts';
 import type { Segment, SegmentEnvironment } from './segment.ts';
+import type { LiveRecords, LogId, ReclaimOptions, ReclaimResult } from './types.ts';
 
 /** When reads check the CRC of the batches they return. `cold`: unless this process wrote them a short while ago. */
 export type VerifyReads = 'all' | 'cold' | 'none';
@@ -42,6 +43,8 @@ export interface LogContext {
   flush(segments: readonly Segment[]): void;
   /** Names in `directory` must be made durable by the next checkpoint. */
   onNamesChanged(directory: string): void;
+  /** Reclaims the space of a log, after whatever else maintains it. */
+  reclaim(id: LogId, live: LiveRecords, options: ReclaimOptions): Promise<ReclaimResult>;
   /** Resolves when a checkpoint that began after this call is complete. */
   nextCheckpoint(): Promise<void>;
 }

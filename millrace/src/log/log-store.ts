@@ -41,7 +41,14 @@ import {
   logDirectory,
   topicsDirectory,
 } from './store-start.ts';
-import type { LogConfig, LogId, LogStore, LogStoreStats, OpenLogOptions } from './types.ts';
+import type {
+  LogConfig,
+  LogId,
+  LogStore,
+  LogStoreStats,
+  OpenLogOptions,
+  ReclaimResult,
+} from './types.ts';
 
 /**
  * Opens the store in `options.directory`, creating it when there is none. Then open every log that should live, then
@@ -376,18 +383,35 @@ export class DiskLogStore implements LogStore {
     else timer.cancel();
   }
 
-  /** Retention, compaction and deletion of one log run one at a time. */
   private async forEachLog(run: (log: DiskLog) => Promise<void>): Promise<void> {
-    for (const log of this.logs.values()) {
-      if (log.isClosed || this.failure !== undefined) continue;
-      const done = log.maintenance
-        .then(() => run(log))
-        .catch((error: unknown) => {
-          this.maintenanceFailed(log, error);
-        });
-      log.maintenance = done;
-      await done;
-    }
+    for (const log of this.logs.values()) await this.maintain(log, run);
+  }
+
+  /** Retention, compaction, reclaiming and deletion of one log run one at a time. */
+  private async maintain(log: DiskLog, run: (log: DiskLog) => Promise<void>): Promise<void> {
+    if (log.isClosed || this.failure !== undefined) return;
+    const done = log.maintenance
+      .then(() => run(log))
+      .catch((error: unknown) => {
+        this.maintenanceFailed(log, error);
+      });
+    log.maintenance = done;
+    await done;
+  }
+
+  private async reclaim(id: LogId): Promise<ReclaimResult> {
+    let result: ReclaimResult = { bytesFreed: 0, segmentsReplaced: 0 };
+    const log = this.log(id);
+    if (log === undefined) return result;
+    await this.maintain(log, async () => {
+      const { sizeBytes, segments } = log;
+      await this.retention.removeBelowStart(log);
+      result = {
+        bytesFreed: sizeBytes - log.sizeBytes,
+        segmentsReplaced: segments.length - log.segments.length,
+      };
+    });
+    return result;
   }
 
   /** What a run could not do is tried again by the next one, unless the disk has broken a promise. */
@@ -437,6 +461,7 @@ export class DiskLogStore implements LogStore {
       sync: (segments) => this.flushSegments(segments),
       flush: (segments) => this.background.run('flush', this.flushSegments(segments)),
       onNamesChanged: (directory) => this.checkpointer.addDirectory(directory),
+      reclaim: (id) => this.reclaim(id),
       nextCheckpoint: () => this.checkpointer.next(),
     };
   }

@@ -39,11 +39,14 @@ import type {
   AppendOptions,
   AppendResult,
   Isolation,
+  LiveRecords,
   LogConfig,
   LogId,
   PartitionLog,
   ReadOptions,
   ReadResult,
+  ReclaimOptions,
+  ReclaimResult,
   Refused,
   TimestampOffset,
 } from './types.ts';
@@ -429,6 +432,10 @@ export class DiskLog implements PartitionLog, DurabilityOwner {
     this.epochs.truncateStart(offset);
     this.isDirty = true;
     this.refreshStableOffset();
+  }
+
+  reclaim(live: LiveRecords, options: ReclaimOptions): Promise<ReclaimResult> {
+    return this.context.reclaim(this.id, live, options);
   }
 
   updateConfig(config: LogConfig): void {

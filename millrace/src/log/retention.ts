@@ -83,7 +83,8 @@ export class Retention {
     return { baseOffset, sizeBytes, newestMs };
   }
 
-  private async removeBelowStart(log: DiskLog): Promise<void> {
+  /** Removes the segments that lie wholly below the log start offset. */
+  async removeBelowStart(log: DiskLog): Promise<void> {
     if (log.isClosed) return;
     const segments = log.segments.filter(
       (segment) => segment !== log.active && log.endOffsetOf(segment) <= log.logStartOffset,

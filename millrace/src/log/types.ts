@@ -118,6 +118,28 @@ export interface ActiveProducer {
   readonly currentTransactionStartOffset: number;
 }
 
+/**
+ * Which records of a log are still wanted, as its owner knows it. Asked while a reclaim runs, piece by piece, so the answers may change
+ * between two calls; but what was not live once is never live again, not even after a crash: the owner has made that durable before.
+ */
+export interface LiveRecords {
+  /** How many offsets of [from, to) are live. */
+  in(from: number, to: number): number;
+  has(offset: number): boolean;
+}
+
+export interface ReclaimOptions {
+  /** Nothing at or above this offset is touched. */
+  readonly below: number;
+}
+
+export interface ReclaimResult {
+  /** Bytes of segments before, less those after. */
+  readonly bytesFreed: number;
+  /** Segments that were removed, or are part of a smaller one now. */
+  readonly segmentsReplaced: number;
+}
+
 export interface PartitionLog {
   readonly id: LogId;
   readonly config: LogConfig;
@@ -157,6 +179,14 @@ export interface PartitionLog {
   /** Moves the log start offset forward, durably; -1 = to the high watermark. Returns the new start.
    * @throws {MillraceError} ML_OFFSET_OUT_OF_RANGE above the high watermark */
   deleteRecordsBefore(offset: number): Promise<number>;
+  /**
+   * Gives back space of records that are not live: closed segments below the log start offset are removed, others below the recovery point
+   * of which less than half is live are rewritten without the rest, by the cleaner that compaction uses. Offsets and bytes of what is live
+   * stay; between them offsets may be missing, before and after batches. For the prefix that nobody wants call `deleteRecordsBefore` first.
+   * One at a time with retention and compaction of the log; in the background, so that it may wait for a checkpoint. What cannot be
+   * rewritten (damage, a full disk) is told to the logger and left as it is. Never to be used on a log that is compacted by key.
+   */
+  reclaim(live: LiveRecords, options: ReclaimOptions): Promise<ReclaimResult>;
   producers(): ActiveProducer[];
   updateConfig(config: LogConfig): void;
   /** Calls back after each time the high watermark or the last stable offset moved; returns the way to stop. */
