@@ -12,3 +12,81 @@ export const UNLIMITED_PREFETCH = 65_535;
 export const DELIVERY_LIMIT_DEFAULT = 20;
 /** How long a message may be with a consumer, unless the queue says otherwise; RabbitMQ's. */
 export const CONSUMER_TIMEOUT_MS_DEFAULT = 30 * 60 * 1000;
+/** One read of a log ahead of a queue's cursor; a batch that is larger is read whole. */
+export const QUEUE_READ_BYTES = 256 * 1024;
+/** One read for a single message: returned, due, of a higher priority. */
+export const QUEUE_LOAD_BYTES = 64 * 1024;
+/** Pieces of its log that a queue keeps: just appended ones, so that they are delivered without being read, and others. */
+export const QUEUE_RUNS_BYTES_MAX = 4 * 1024 * 1024;
+/** Messages that are with consumers stay in memory so many bytes of deliveries; older ones are read again when they come back. */
+export const QUEUE_KEPT_BYTES_MAX = 4 * 1024 * 1024;
+/** All of that, of all queues together: above, those that were used least recently give theirs up. */
+export const QUEUE_MEMORY_BYTES_MAX = 64 * 1024 * 1024;
+/** Messages that a queue looks at before others have their turn. */
+export const QUEUE_TURN_MESSAGES = 512;
+/** How far a queue hands out ahead of what is written of that: so many may be called redelivered after a crash that were not. */
+export const QUEUE_AHEAD_OFFSETS_MAX = 65_536;
+/** Messages of a queue ordered by key that wait for another one of their key: 8 bytes each. */
+export const QUEUE_PARKED_OFFSETS_MAX = 2_097_152;
+/** Waiting before what a full disk, or a failed read, has stopped is tried again. */
+export const QUEUE_RETRY_MS = 1_000;
+/** Settled offsets, or this share of a segment, after which a queue asks its log to give back space… */
+export const QUEUE_RECLAIM_OFFSETS = 100_000;
+/** …and the least time between two such looks. */
+export const QUEUE_RECLAIM_MS = 5_000;
+/** Consumers' deliveries are looked over for old ones at most so often. */
+export const CONSUMER_TIMEOUT_CHECK_MS_MIN = 1_000;
+
+// wire/amqp, client/amqp ------------------------------------------------------------------------------------------
+
+/** Tables and arrays inside one another. */
+export const TABLE_DEPTH_MAX = 64;
+/** Short strings that are remembered with their bytes, and the longest of them: 64 KiB in all. A power of two. */
+export const SHORT_STRING_SLOTS = 1_024;
+export const SHORT_STRING_CACHED_BYTES_MAX = 64;
+/** What frame_max may be at the least, and what it is unless somebody wants less. */
+export const AMQP_FRAME_BYTES_MIN = 4_096;
+export const AMQP_FRAME_BYTES_MAX = 131_072;
+/** Largest body of a message; RabbitMQ's since 4.0. */
+export const AMQP_BODY_BYTES_MAX = 16 * 1024 * 1024;
+/** Bodies of one connection, on all its channels, that have not come whole. */
+export const AMQP_INCOMPLETE_BYTES_MAX = 64 * 1024 * 1024;
+/** Memory that is given to a body on its announced size alone; more is given as bytes arrive. */
+export const AMQP_BODY_FIRST_BYTES = 256 * 1024;
+/** Frames are written into blocks of this size… */
+export const AMQP_BLOCK_BYTES = 64 * 1024;
+/** …of which so many are kept for use again… */
+export const AMQP_BLOCKS_KEPT = 64;
+/** …and a body that is larger than this is written from where it lies. */
+export const AMQP_COPY_BYTES_MAX = 8 * 1024;
+
+// server/amqp -----------------------------------------------------------------------------------------------------
+
+/** Whoever fails to log in is told, or closed, so much later: guessing takes time. */
+export const AMQP_REFUSAL_DELAY_MS = 1_000;
+/** Waiting for a client to answer connection.close. */
+export const AMQP_CLOSE_MS = 2_000;
+/** Bytes that are written to a client and not taken by it; above, its consumers wait. One message may exceed it. */
+export const AMQP_UNSENT_BYTES_MAX = 1024 * 1024;
+/** Bytes of a connection's messages that are appended and not durable; above, its socket waits. One chunk may exceed it. */
+export const AMQP_UNCONFIRMED_BYTES_MAX = 16 * 1024 * 1024;
+/** Bytes of methods and messages that wait behind one of their channel that takes time; above, the socket of the connection waits. */
+export const AMQP_WAITING_BYTES_MAX = 4 * 1024 * 1024;
+/** Messages and acknowledgements of one open transaction, together, and the bytes of its messages. */
+export const TX_STEPS_MAX = 1_000_000;
+export const TX_BYTES_MAX = 64 * 1024 * 1024;
+/** Consumers of one channel. */
+export const CHANNEL_CONSUMERS_MAX = 65_535;
+/** Messages that are moved at a time, between other work. */
+export const MOVE_BATCH_MESSAGES = 256;
+
+// broker/exchanges, broker/access -----------------------------------------------------------------------------------
+
+/** Longest time that an argument of a queue may give: what RabbitMQ's timers count. */
+export const QUEUE_TIME_MS_MAX = 4_294_967_295;
+/** Routes that are remembered in one virtual host; beyond, all are forgotten and learned anew. */
+export const ROUTE_CACHE_ROUTES_MAX = 16_384;
+/** Longest pattern of a permission, in characters. */
+export const PERMISSION_PATTERN_CHARACTERS_MAX = 1_024;
+/** Answers that one grant remembers per operation. */
+export const GRANT_ANSWERS_MAX = 4_096;
