@@ -151,14 +151,19 @@ export const ERRORS = {
     hint: 'Join the group again, and read from the offsets that it has committed',
   },
   ML_HTTP_BUSY: {
-    summary: 'There are as many subscriptions as one process serves',
+    summary: 'The process serves as many requests, or subscriptions, as it can',
     retriable: true,
-    hint: 'Ask another process of the flow, or close subscriptions that nobody needs',
+    hint: 'Ask again in a moment, or another process; or close subscriptions that nobody needs',
   },
   ML_HTTP_REQUEST: {
     summary: 'An HTTP request is none that is served here',
     retriable: false,
     hint: 'See docs/reference/http.md for the requests that there are',
+  },
+  ML_HTTP_SLOW: {
+    summary: 'A subscriber of a topic did not take what it was sent',
+    retriable: true,
+    hint: 'Subscribe again behind the last event, with Last-Event-ID; and read faster, or choose another policy: slow=backpressure or slow=drop',
   },
   ML_INPUT_MALFORMED: {
     summary: 'A record of the input cannot be decoded',

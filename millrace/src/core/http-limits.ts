@@ -21,6 +21,8 @@ export const VIEW_FORWARD_MS = 5_000;
 export const VIEW_FORWARD_BYTES_MAX = 8 * 1024 * 1024;
 /** A question to another process: a key, or two. */
 export const VIEW_QUESTION_BYTES_MAX = 1024 * 1024;
+/** Those that are being received. */
+export const VIEW_QUESTIONS_BYTES_MAX = 32 * 1024 * 1024;
 /** Rows of one step of a snapshot. */
 export const VIEW_SNAPSHOT_ROWS = 512;
 /** Changes are read from the log so many bytes at a time. */
@@ -50,3 +52,29 @@ export const HTTP_SUBSCRIBER_BYTES_MAX = 256 * 1024;
 export const HTTP_SUBSCRIBER_STALL_MS = 30_000;
 /** What was begun may end when the server is closed. */
 export const HTTP_CLOSE_MS = 2_000;
+
+// server/http, topics ---------------------------------------------------------------------------------------------
+
+/** A body of JSON with one or some records, and of bytes that are one record. Records that are many come as NDJSON. */
+export const HTTP_PRODUCE_BYTES_MAX = 4 * 1024 * 1024;
+export const HTTP_PRODUCE_RECORDS_MAX = 10_000;
+/** A line of NDJSON; and so much of a stream of them is written at a time. */
+export const HTTP_LINE_BYTES_MAX = 4 * 1024 * 1024;
+export const HTTP_LINES_BYTES = 512 * 1024;
+export const HTTP_LINES_RECORDS = 1_000;
+/** Bytes of bodies of all requests together: what comes beyond that is to come again. */
+export const HTTP_BODIES_BYTES_MAX = 64 * 1024 * 1024;
+/** A body that stops coming for HTTP_REQUEST_MS is given up; and this is how long one may take in all. */
+export const HTTP_BODY_MS_MAX = 3_600_000;
+/** What one answer of the log to a subscriber of a topic may have, of all partitions and of each. */
+export const TOPIC_READ_BYTES = 512 * 1024;
+export const TOPIC_READ_PARTITION_BYTES = 128 * 1024;
+/** Between looks whether a subscription of a topic is still wanted, and between comments that keep it alive. */
+export const TOPIC_WAIT_MS = 1_000;
+/** With `slow=buffer`: what waits for a subscriber, and what it may ask for. */
+export const TOPIC_BUFFER_BYTES = 1024 * 1024;
+export const TOPIC_BUFFER_BYTES_MAX = 16 * 1024 * 1024;
+/** Whoever takes nothing for so long, also where the log waits for him, is disconnected. */
+export const TOPIC_STALL_MS_MAX = 600_000;
+/** Headers of a record that comes over HTTP. */
+export const HTTP_RECORD_HEADERS_MAX = 256;

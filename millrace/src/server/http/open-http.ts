@@ -5,11 +5,13 @@ import type { Duplex } from 'node:stream';
 import type { Env } from '../../core/env.ts';
 import { assert } from '../../core/errors.ts';
 import {
+  HTTP_BODY_MS_MAX,
   HTTP_CLOSE_MS,
   HTTP_CONNECTIONS_MAX,
   HTTP_HEADER_BYTES_MAX,
   HTTP_IDLE_MS,
   HTTP_REQUEST_MS,
+  HTTP_SUBSCRIPTIONS_MAX,
 } from '../../core/http-limits.ts';
 import { isLoopback, refuseOpenBind } from '../../core/open-bind.ts';
 import { systemError } from '../../core/system-error.ts';
@@ -17,7 +19,10 @@ import type { Log } from '../../client/log.ts';
 import type { RunningFlow } from '../../engine/stream/runner/flow-types.ts';
 import { FlowViews } from '../../engine/stream/views/flow-views.ts';
 import { badRequest, errorToJson } from './http-errors.ts';
+import { checkOrigins } from './origin.ts';
 import { createRoutes } from './routes.ts';
+import { Slots } from './slots.ts';
+import { TopicRoutes } from './topic-routes.ts';
 
 export interface HttpOptions {
   readonly env: Env;
@@ -27,6 +32,8 @@ export interface HttpOptions {
   readonly port: number;
   /** Allows to listen beyond this machine although everybody who reaches the port may read all views. Default false. */
   readonly insecure?: boolean | undefined;
+  /** Of pages that may write and open WebSockets, besides those of this server: `https://app.example.com`, or `*`. Default: none. */
+  readonly origins?: readonly string[] | undefined;
   /** Where other processes of a flow reach it. Default: where it listens. */
   readonly advertised?: { readonly host: string; readonly port: number } | undefined;
 }
@@ -38,6 +45,8 @@ export interface HttpServer {
   readonly address: string;
   /** Serves the views of a flow, under its name, until the flow ends. */
   serve(log: Log, running: RunningFlow): FlowViews;
+  /** Serves the topics of a log, to read and to write, until this is closed. */
+  serveTopics(log: Log): void;
   /** Answers what is being asked, tells subscribers, closes. Idempotent. */
   close(): Promise<void>;
 }
@@ -51,13 +60,19 @@ export interface HttpServer {
  * http.serve(log, running);
  */
 export async function openHttp(options: HttpOptions): Promise<HttpServer> {
-  const { env, host = '127.0.0.1', port, insecure } = options;
+  const { env, host = '127.0.0.1', port, insecure, origins = [] } = options;
   if (insecure !== true) refuseOpenBind(host);
+  checkOrigins(origins);
   const flows = new Map<string, FlowViews>();
   const closing = new AbortController();
+  const slots = new Slots(HTTP_SUBSCRIPTIONS_MAX);
+  const topics = new TopicRoutes({ env, slots, closing: closing.signal, origins });
   const app = createRoutes({
     env,
     flows,
+    topics,
+    slots,
+    origins,
     isLocal: isLoopback(host),
     closing: closing.signal,
   });
@@ -66,7 +81,8 @@ export async function openHttp(options: HttpOptions): Promise<HttpServer> {
     overrideGlobalObjects: false,
     serverOptions: {
       maxHeaderSize: HTTP_HEADER_BYTES_MAX,
-      requestTimeout: HTTP_REQUEST_MS,
+      // A body may go on: whoever takes it watches that it does.
+      requestTimeout: HTTP_BODY_MS_MAX,
       headersTimeout: HTTP_REQUEST_MS,
       keepAliveTimeout: HTTP_IDLE_MS,
     },
@@ -92,7 +108,8 @@ export async function openHttp(options: HttpOptions): Promise<HttpServer> {
       running.done.then(remove, remove);
       return views;
     },
-    close: () => (closed ??= closeServer(env, server, closing)),
+    serveTopics: (log) => topics.serve(log),
+    close: () => (closed ??= closeServer(env, server, closing).then(() => topics.close())),
   };
 }
 

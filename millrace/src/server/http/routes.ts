@@ -1,6 +1,9 @@
 /**
- * What can be asked over HTTP. All of it reads; only what processes ask one another has a body.
+ * What can be asked over HTTP.
  *
+ *   GET /topics                                    what there is
+ *   POST /topics/:topic/records                    writes records
+ *   GET /topics/:topic/events                      records as they come, as Server-Sent Events
  *   GET /flows                                     the flows of this process
  *   GET /flows/:flow                               how far it is, and who runs what
  *   GET /flows/:flow/views                         what can be asked
@@ -9,15 +12,15 @@
  *   GET /flows/:flow/views/:view/:key              the row of a key that is text
  *   POST /flows/:flow/tasks/:task                  for other processes of the flow
  */
-import type { HttpBindings } from '@hono/node-server';
+import type { IncomingMessage } from 'node:http';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
-import { type Context, Hono } from 'hono';
+import { Hono } from 'hono';
 import type { Env } from '../../core/env.ts';
 import { MillraceError } from '../../core/errors.ts';
 import {
-  HTTP_SUBSCRIPTIONS_MAX,
   HTTP_URL_CHARS_MAX,
   VIEW_QUESTION_BYTES_MAX,
+  VIEW_QUESTIONS_BYTES_MAX,
   VIEW_ROWS_MAX,
 } from '../../core/http-limits.ts';
 import { isLoopback } from '../../core/open-bind.ts';
@@ -25,6 +28,7 @@ import { errorToMessage } from '../../engine/batch/workers/messages.ts';
 import type { FlowViews, ViewAnswer } from '../../engine/stream/views/flow-views.ts';
 import { decodeQuestion, encodeTaskAnswer } from '../../engine/stream/views/http-peers.ts';
 import { flowToJson, viewToJson } from './flow-json.ts';
+import { type Ask, type Bindings, goneSignal, parametersOf } from './ask.ts';
 import {
   badRequest,
   errorResponse,
@@ -33,19 +37,22 @@ import {
   jsonResponse,
   statusOf,
 } from './http-errors.ts';
-import { checkKeyText, RequestParameters } from './request-parameters.ts';
+import { allowOrigin, preflightHeaders } from './origin.ts';
+import { announcedBytes, ByteBudget, wholeBody } from './request-body.ts';
+import { checkKeyText, type RequestParameters } from './request-parameters.ts';
+import type { Slots } from './slots.ts';
 import { serveSubscription } from './subscription.ts';
+import type { TopicRoutes } from './topic-routes.ts';
 import { asOfToJson, rowToJson } from './view-json.ts';
-
-interface Bindings {
-  readonly Bindings: HttpBindings;
-}
-type Ask = Context<Bindings>;
 
 export interface RoutesOptions {
   readonly env: Env;
   /** By name; may change. */
   readonly flows: ReadonlyMap<string, FlowViews>;
+  readonly topics: TopicRoutes;
+  readonly slots: Slots;
+  /** Of pages that may ask, besides those of this server. */
+  readonly origins: readonly string[];
   /** Only this machine reaches it: then only names of this machine are answered to. */
   readonly isLocal: boolean;
   /** Fires when the server closes. */
@@ -60,14 +67,19 @@ export function createRoutes(options: RoutesOptions): Hono<Bindings> {
   const routes = new ViewRoutes(options);
   const app = new Hono<Bindings>({ strict: false });
   app.use(async (ask, next) => {
-    checkAddressed(ask, options.isLocal);
+    checkAddressed(ask.env.incoming, options.isLocal);
+    allowOrigin(ask.env.incoming.headers, ask.env.outgoing, options.origins);
     await next();
   });
+  app.options('/topics/*', () => new Response(null, { status: 204, headers: preflightHeaders() }));
+  app.post('/topics/:topic/records', (ask) => options.topics.produce(ask));
   app.post('/flows/:flow/tasks/:task', (ask) => routes.task(ask));
   app.use(async (ask, next) => {
     checkRead(ask);
     await next();
   });
+  app.get('/topics', (ask) => options.topics.list(ask));
+  app.get('/topics/:topic/events', (ask) => options.topics.events(ask));
   app.get('/flows', () => routes.flows());
   app.get('/flows/:flow', (ask) => routes.flow(ask));
   app.get('/flows/:flow/views', (ask) => routes.views(ask));
@@ -75,15 +87,16 @@ export function createRoutes(options: RoutesOptions): Hono<Bindings> {
   app.get('/flows/:flow/views/:view/changes', (ask) => routes.changes(ask));
   app.get('/flows/:flow/views/:view/:key', (ask) => routes.row(ask));
   app.notFound(() =>
-    errorResponse(badRequest(404, 'nothing is served at this path', 'Begin with GET /flows')),
+    errorResponse(
+      badRequest(404, 'nothing is served at this path', 'Begin with GET /flows, or GET /topics'),
+    ),
   );
   app.onError((error) => errorResponse(error));
   return app;
 }
 
 /** @throws {MillraceError} ML_HTTP_REQUEST */
-function checkAddressed(ask: Ask, isLocal: boolean): void {
-  const { incoming } = ask.env;
+export function checkAddressed(incoming: IncomingMessage, isLocal: boolean): void {
   if ((incoming.url?.length ?? 0) > HTTP_URL_CHARS_MAX)
     throw badRequest(
       414,
@@ -104,14 +117,8 @@ function checkAddressed(ask: Ask, isLocal: boolean): void {
 function checkRead({ env: { incoming } }: Ask): void {
   if (incoming.method !== 'GET' && incoming.method !== 'HEAD')
     throw badRequest(405, `${incoming.method ?? ''} is not served: views are only read`, 'Use GET');
-  if (bodyBytes(incoming) !== 0)
+  if (announcedBytes(incoming) !== 0)
     throw badRequest(413, 'no request has a body here', 'Leave it out');
-}
-
-/** Infinity: nobody says. */
-function bodyBytes({ headers }: HttpBindings['incoming']): number {
-  if ('transfer-encoding' in headers) return Number.POSITIVE_INFINITY;
-  return Number(headers['content-length'] ?? 0);
 }
 
 function hostOf(header: string | undefined): string {
@@ -120,7 +127,7 @@ function hostOf(header: string | undefined): string {
 
 class ViewRoutes {
   readonly #options: RoutesOptions;
-  #subscriptions = 0;
+  readonly #questions = new ByteBudget(VIEW_QUESTIONS_BYTES_MAX);
 
   constructor(options: RoutesOptions) {
     this.#options = options;
@@ -179,20 +186,18 @@ class ViewRoutes {
     const parameters = parametersOf(ask, CHANGES_PARAMETERS);
     if (ask.env.incoming.method !== 'GET')
       throw badRequest(405, 'a subscription is a GET', 'Use GET');
-    if (this.#subscriptions >= HTTP_SUBSCRIPTIONS_MAX)
-      throw new MillraceError('ML_HTTP_BUSY', `${HTTP_SUBSCRIPTIONS_MAX} subscriptions are open`);
-    const { env, closing } = this.#options;
-    const signal = AbortSignal.any([closing, goneSignal(ask)]);
-    const events = this.#flow(ask).changes(viewOf(ask), {
-      ...parameters.selection(),
-      after: lastEventId(ask, parameters),
-      signal,
-    });
-    this.#subscriptions++;
+    const { env, closing, slots } = this.#options;
+    const release = slots.take();
     try {
+      const signal = AbortSignal.any([closing, goneSignal(ask)]);
+      const events = this.#flow(ask).changes(viewOf(ask), {
+        ...parameters.selection(),
+        after: lastEventId(ask, parameters),
+        signal,
+      });
       await serveSubscription({ env, response: ask.env.outgoing, events, signal });
     } finally {
-      this.#subscriptions--;
+      release();
     }
     return RESPONSE_ALREADY_SENT;
   }
@@ -203,9 +208,7 @@ class ViewRoutes {
       const parameters = parametersOf(ask, ['layout']);
       const [, stage, partition] =
         /^(-?\d{1,6})-(\d{1,6})$/.exec(ask.req.param('task') ?? '') ?? [];
-      if (bodyBytes(ask.env.incoming) > VIEW_QUESTION_BYTES_MAX)
-        throw badRequest(413, `a question has at most ${VIEW_QUESTION_BYTES_MAX} bytes`);
-      const question = decodeQuestion(Buffer.from(await ask.req.arrayBuffer()));
+      const question = decodeQuestion(await this.#question(ask));
       if (stage === undefined || question === undefined)
         throw badRequest(
           400,
@@ -224,6 +227,16 @@ class ViewRoutes {
         headers: jsonHeaders(statusOf(error)),
       });
     }
+  }
+
+  async #question(ask: Ask): Promise<Buffer> {
+    const body = await wholeBody(ask.env.incoming, this.#options.env, {
+      budget: this.#questions,
+      bytesMax: VIEW_QUESTION_BYTES_MAX,
+      hint: 'Ask a view: GET /flows/<flow>/views',
+    });
+    this.#questions.give(body.length);
+    return body;
   }
 
   async #row(ask: Ask, key: unknown, parameters: RequestParameters): Promise<Response> {
@@ -276,10 +289,6 @@ const NOT_THERE = {
   },
 };
 
-function parametersOf(ask: Ask, known: readonly string[]): RequestParameters {
-  return new RequestParameters(new URL(ask.req.url).searchParams, known);
-}
-
 function viewOf(ask: Ask): string {
   return ask.req.param('view') ?? '';
 }
@@ -288,14 +297,4 @@ function viewOf(ask: Ask): string {
 function lastEventId(ask: Ask, parameters: RequestParameters): string | undefined {
   const id = ask.req.header('last-event-id') ?? parameters.text('after');
   return id === '' ? undefined : id;
-}
-
-/** Fires when nobody waits for the answer any more. */
-function goneSignal(ask: Ask): AbortSignal {
-  const gone = new AbortController();
-  const { outgoing } = ask.env;
-  outgoing.on('close', () => {
-    if (!outgoing.writableFinished) gone.abort();
-  });
-  return gone.signal;
 }

@@ -1,0 +1,260 @@
+/**
+ * Records that come over HTTP. They are acknowledged when they are on the disk.
+ *
+ *   application/json       a record, or an array of them
+ *   application/x-ndjson   a record in each line, as many as there are: written as they come
+ *   anything else          the body is the value of one record, as it is
+ */
+import type { IncomingMessage } from 'node:http';
+import type { ByteRecord, GroupedProducer, PlacedAt } from '../../client/grouped-producer.ts';
+import type { RecordHeader } from '../../client/log.ts';
+import type { Env } from '../../core/env.ts';
+import { MillraceError } from '../../core/errors.ts';
+import {
+  HTTP_BODIES_BYTES_MAX,
+  HTTP_LINE_BYTES_MAX,
+  HTTP_LINES_BYTES,
+  HTTP_LINES_RECORDS,
+  HTTP_PRODUCE_BYTES_MAX,
+  HTTP_PRODUCE_RECORDS_MAX,
+} from '../../core/http-limits.ts';
+import { parseExactJson } from './exact-json.ts';
+import { badRequest } from './http-errors.ts';
+import { vectorText } from './offset-vector.ts';
+import { type Encodings, type GivenRecord, recordOfJson } from './record-encoding.ts';
+import { bodyChunks, ByteBudget, refuseCoded, wholeBody } from './request-body.ts';
+import type { RequestParameters } from './request-parameters.ts';
+
+export const PRODUCE_PARAMETERS = ['keys', 'values', 'key', 'partition', 'timestamp'];
+
+/** Headers of a request that become headers of the record. */
+const HEADER_PREFIX = 'record-';
+const NDJSON = /^application\/(?:x-ndjson|ndjson|jsonl|x-jsonlines)$/;
+const LINE_FEED = 0x0a;
+
+export interface Produced {
+  readonly records: number;
+  /** In the order of the records; only where all came at once. */
+  readonly offsets: readonly PlacedAt[] | undefined;
+  /** Of each partition that was written to, one past the last record. */
+  readonly next: string;
+}
+
+export class ProduceRequests {
+  readonly #env: Env;
+  readonly #producer: GroupedProducer;
+  readonly #budget = new ByteBudget(HTTP_BODIES_BYTES_MAX);
+
+  constructor(env: Env, producer: GroupedProducer) {
+    this.#env = env;
+    this.#producer = producer;
+  }
+
+  /** @throws {MillraceError} ML_HTTP_REQUEST, ML_HTTP_BUSY, ML_TOPIC_MISSING, ML_RECORDS_TOO_LARGE, ML_DISK_FULL, … */
+  async take(
+    topic: string,
+    incoming: IncomingMessage,
+    parameters: RequestParameters,
+    encodings: Encodings,
+  ): Promise<Produced> {
+    const type = mediaType(incoming);
+    if (NDJSON.test(type)) {
+      refuseSingle(parameters);
+      return this.#lines(topic, incoming, encodings);
+    }
+    const body = await wholeBody(incoming, this.#env, {
+      budget: this.#budget,
+      bytesMax: HTTP_PRODUCE_BYTES_MAX,
+      hint: 'Send many records as application/x-ndjson, a line each: they are written as they come',
+    });
+    try {
+      const isJson = type === 'application/json';
+      if (isJson) refuseSingle(parameters);
+      const given = isJson
+        ? recordsOf(parseExactJson(body.toString('utf8'), 'the body'), encodings)
+        : [rawRecord(body, incoming, parameters)];
+      return await this.write(topic, given);
+    } finally {
+      this.#budget.give(body.length);
+    }
+  }
+
+  /** Records of a message that is in memory. */
+  async write(topic: string, given: readonly GivenRecord[]): Promise<Produced> {
+    const offsets = await this.#append(topic, given, 0);
+    const next = new Map<number, number>();
+    reach(next, offsets);
+    return { records: offsets.length, offsets, next: vectorText(next) };
+  }
+
+  async #lines(topic: string, incoming: IncomingMessage, encodings: Encodings): Promise<Produced> {
+    refuseCoded(incoming);
+    const reserved = HTTP_LINE_BYTES_MAX;
+    this.#budget.take(reserved);
+    const next = new Map<number, number>();
+    let records = 0;
+    try {
+      for await (const lines of lineGroups(bodyChunks(incoming, this.#env), records)) {
+        const given = lines.map((line, index) => {
+          const number = records + index;
+          return recordOfJson(parseExactJson(line, `line ${number + 1}`), number, encodings);
+        });
+        reach(next, await this.#append(topic, given, records));
+        records += given.length;
+      }
+    } catch (error) {
+      throw partial(error, records, next);
+    } finally {
+      this.#budget.give(reserved);
+    }
+    return { records, offsets: undefined, next: vectorText(next) };
+  }
+
+  /** @param first how many were written before */
+  async #append(
+    topic: string,
+    given: readonly GivenRecord[],
+    first: number,
+  ): Promise<readonly PlacedAt[]> {
+    const producer = this.#producer;
+    const partitions = await producer.partitionsOf({
+      name: topic,
+      partitions: undefined,
+      configs: {},
+    });
+    const nowMs = this.#env.clock.nowMs();
+    const records = given.map(
+      ({ partition, timestamp, key, value, headers }, index): ByteRecord => {
+        if (partition !== undefined && partition >= partitions)
+          throw badRequest(
+            400,
+            `record ${first + index} is for partition ${partition} of topic ${topic}, which has ${partitions}, counted from 0`,
+            'Leave out the partition: it comes from the key',
+          );
+        return {
+          partition: partition ?? producer.partitionFor(key, partitions),
+          timestamp: timestamp ?? nowMs,
+          key,
+          value,
+          headers,
+        };
+      },
+    );
+    return producer.append(topic, records);
+  }
+}
+
+function recordsOf(json: unknown, encodings: Encodings): readonly GivenRecord[] {
+  if (!Array.isArray(json)) return [recordOfJson(json, 0, encodings)];
+  if (json.length > HTTP_PRODUCE_RECORDS_MAX)
+    throw badRequest(
+      413,
+      `${json.length} records are more than ${HTTP_PRODUCE_RECORDS_MAX} in one array`,
+      'Send them as application/x-ndjson, a line each',
+    );
+  return json.map((each: unknown, index) => recordOfJson(each, index, encodings));
+}
+
+function mediaType({ headers }: IncomingMessage): string {
+  const [type = ''] = (headers['content-type'] ?? 'application/octet-stream').split(';');
+  return type.trim().toLowerCase();
+}
+
+/** What says something of one record belongs into it where there may be several. */
+function refuseSingle(parameters: RequestParameters): void {
+  for (const name of ['key', 'partition', 'timestamp'])
+    if (parameters.has(name))
+      throw badRequest(
+        400,
+        `${name} is for a body that is the value of one record`,
+        `Write "${name}" into each record, or send the value with another content type than JSON`,
+      );
+}
+
+function rawRecord(
+  body: Buffer,
+  { rawHeaders }: IncomingMessage,
+  parameters: RequestParameters,
+): GivenRecord {
+  const headers: RecordHeader[] = [];
+  for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at]?.toLowerCase() ?? '';
+    if (name.startsWith(HEADER_PREFIX))
+      // Node gives them as latin1: these are the bytes that were sent.
+      headers.push({
+        key: name.slice(HEADER_PREFIX.length),
+        value: Buffer.from(rawHeaders[at + 1] ?? '', 'latin1'),
+      });
+  }
+  return {
+    partition: parameters.integer('partition'),
+    timestamp: parameters.moment('timestamp'),
+    key: parameters.text('key') ?? null,
+    value: body,
+    headers,
+  };
+}
+
+/** Says how much was written before it failed. */
+function partial(error: unknown, records: number, next: ReadonlyMap<number, number>): unknown {
+  if (!(error instanceof MillraceError)) return error;
+  const { code, message, hint, retriable, cause, fields } = error;
+  const written = { written: records, next: vectorText(next) };
+  return new MillraceError(code, `${message}; ${records} records before it were written`, {
+    hint,
+    retriable,
+    cause,
+    fields: { ...fields, ...written },
+  });
+}
+
+function reach(next: Map<number, number>, places: readonly PlacedAt[]): void {
+  for (const { partition, offset } of places)
+    if (offset >= (next.get(partition) ?? 0)) next.set(partition, offset + 1);
+}
+
+/** Groups of lines that are written together. An empty line is none. */
+async function* lineGroups(
+  chunks: AsyncGenerator<Buffer, undefined>,
+  first: number,
+): AsyncGenerator<readonly string[], undefined> {
+  let rest: Buffer[] = [];
+  let restBytes = 0;
+  let lines: string[] = [];
+  let bytes = 0;
+  let count = first;
+  const take = (line: string): void => {
+    if (line.trim() === '') return;
+    lines.push(line);
+    bytes += line.length;
+    count++;
+  };
+  for await (const chunk of chunks) {
+    let from = 0;
+    for (let end = chunk.indexOf(LINE_FEED); end >= 0; end = chunk.indexOf(LINE_FEED, from)) {
+      rest.push(chunk.subarray(from, end));
+      take(Buffer.concat(rest).toString('utf8'));
+      rest = [];
+      restBytes = 0;
+      from = end + 1;
+      if (bytes >= HTTP_LINES_BYTES || lines.length >= HTTP_LINES_RECORDS) {
+        yield lines;
+        lines = [];
+        bytes = 0;
+      }
+    }
+    if (from < chunk.length) rest.push(Buffer.from(chunk.subarray(from)));
+    restBytes += chunk.length - from;
+    if (restBytes > HTTP_LINE_BYTES_MAX)
+      throw badRequest(413, `line ${count + 1} has more than ${HTTP_LINE_BYTES_MAX} bytes`);
+    // What has come is written before it is waited for more.
+    if (lines.length > 0) {
+      yield lines;
+      lines = [];
+      bytes = 0;
+    }
+  }
+  take(Buffer.concat(rest).toString('utf8'));
+  if (lines.length > 0) yield lines;
+  return undefined;
+}

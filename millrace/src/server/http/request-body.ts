@@ -1,0 +1,120 @@
+/** Bodies of requests, bounded before they are taken: each by itself, and all together. */
+import type { IncomingMessage } from 'node:http';
+import type { Env } from '../../core/env.ts';
+import { MillraceError } from '../../core/errors.ts';
+import { HTTP_REQUEST_MS } from '../../core/http-limits.ts';
+import { badRequest } from './http-errors.ts';
+
+/** Memory that requests share. */
+export class ByteBudget {
+  readonly #bytesMax: number;
+  #bytes = 0;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** @throws {MillraceError} ML_HTTP_BUSY */
+  take(bytes: number): void {
+    if (this.#bytes + bytes > this.#bytesMax)
+      throw new MillraceError(
+        'ML_HTTP_BUSY',
+        `bodies of ${this.#bytes} bytes are being taken, and all together may have ${this.#bytesMax}`,
+      );
+    this.#bytes += bytes;
+  }
+
+  give(bytes: number): void {
+    this.#bytes -= bytes;
+  }
+}
+
+/** Infinity: nobody says. */
+export function announcedBytes({ headers }: IncomingMessage): number {
+  if ('transfer-encoding' in headers) return Number.POSITIVE_INFINITY;
+  return Number(headers['content-length'] ?? 0);
+}
+
+/** @throws {MillraceError} ML_HTTP_REQUEST (415) */
+export function refuseCoded({ headers }: IncomingMessage): void {
+  const coding = headers['content-encoding'] ?? 'identity';
+  if (coding.toLowerCase() !== 'identity')
+    throw badRequest(415, `a body in ${coding.slice(0, 100)} is not taken`, 'Send it as it is');
+}
+
+/**
+ * The chunks as they come; while nobody asks for the next one, the sender waits.
+ * @throws {MillraceError} ML_HTTP_REQUEST (408) when nothing comes for a while; ML_ABORTED when the sender has gone
+ */
+export async function* bodyChunks(
+  incoming: IncomingMessage,
+  env: Pick<Env, 'timers'>,
+): AsyncGenerator<Buffer, undefined> {
+  let isLate = false;
+  const chunks = incoming[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+  try {
+    for (;;) {
+      const late = env.timers.after(HTTP_REQUEST_MS, () => {
+        isLate = true;
+        incoming.destroy();
+      });
+      const next = await chunks.next().finally(() => late.cancel());
+      if (next.done === true) return undefined;
+      yield next.value;
+    }
+  } catch (cause) {
+    if (isLate) throw badRequest(408, `nothing of the body came for ${HTTP_REQUEST_MS} ms`);
+    if (cause instanceof MillraceError) throw cause;
+    throw new MillraceError('ML_ABORTED', 'the sender has gone in the middle of the body', {
+      cause,
+    });
+  }
+}
+
+/**
+ * A whole body. The caller gives its bytes back to the budget.
+ * @throws {MillraceError} ML_HTTP_REQUEST (413, 408, 415), ML_HTTP_BUSY, ML_ABORTED: nothing is left taken of the budget then
+ */
+export async function wholeBody(
+  incoming: IncomingMessage,
+  env: Pick<Env, 'timers'>,
+  { budget, bytesMax, hint }: BodyOptions,
+): Promise<Buffer> {
+  refuseCoded(incoming);
+  const announced = announcedBytes(incoming);
+  const tooLarge = (): MillraceError =>
+    badRequest(413, `a body has at most ${bytesMax} bytes here`, hint);
+  if (Number.isFinite(announced) && announced > bytesMax) throw tooLarge();
+  let taken = 0;
+  const take = (bytes: number): void => {
+    budget.take(bytes);
+    taken += bytes;
+  };
+  try {
+    if (Number.isFinite(announced)) take(announced);
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    for await (const chunk of bodyChunks(incoming, env)) {
+      bytes += chunk.length;
+      if (bytes > bytesMax) throw tooLarge();
+      if (bytes > taken) take(bytes - taken);
+      chunks.push(chunk);
+    }
+    const [only] = chunks;
+    return chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, bytes);
+  } catch (error) {
+    budget.give(taken);
+    throw error;
+  }
+}
+
+export interface BodyOptions {
+  readonly budget: ByteBudget;
+  readonly bytesMax: number;
+  /** What to do when it is larger. */
+  readonly hint: string;
+}

@@ -1,0 +1,183 @@
+/** What becomes of a receiver that is slow: each policy, over a real log. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { LogReader } from '../../client/log.ts';
+import { MillraceError } from '../../core/errors.ts';
+import { realEnv } from '../../core/real-env.ts';
+import { type EmbeddedLog, openEmbedded } from '../../embedded-log.ts';
+import { type Receiver, type SlowPolicy, TopicFeed } from './topic-feed.ts';
+import { startOf } from './topic-position.ts';
+
+const BUFFER_BYTES = 20_000;
+/** As JSON a record has a little more than that. */
+const VALUE_BYTES = 1_000;
+
+let directory: string;
+let log: EmbeddedLog;
+let count = 0;
+
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'millrace-feed-'));
+  log = await openEmbedded(realEnv(), { dataDir: join(directory, 'log') });
+});
+
+afterAll(async () => {
+  await log.close();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/** Takes as many as it is told to. */
+class Slow implements Receiver {
+  readonly offsets: number[] = [];
+  readonly drops: number[] = [];
+  #credit: number;
+  #onCredit: () => void = () => {};
+  #onRecord: () => void = () => {};
+  waits = 0;
+
+  constructor(credit: number) {
+    this.#credit = credit;
+  }
+
+  get isReady(): boolean {
+    return this.#credit > 0;
+  }
+
+  async ready(): Promise<void> {
+    this.waits++;
+    this.#onRecord();
+    while (!this.isReady) await new Promise<void>((resolve) => (this.#onCredit = resolve));
+  }
+
+  grant(credit: number): void {
+    this.#credit += credit;
+    this.#onCredit();
+  }
+
+  record(json: string): void {
+    if (!this.isReady) throw new Error('it was given more than it takes');
+    this.#credit--;
+    this.offsets.push((JSON.parse(json) as { offset: number }).offset);
+    this.#onRecord();
+  }
+
+  dropped(records: number): void {
+    this.drops.push(records);
+    this.#onRecord();
+  }
+
+  idle(): void {}
+
+  async until(isMet: () => boolean): Promise<void> {
+    while (!isMet()) await new Promise<void>((resolve) => (this.#onRecord = resolve));
+  }
+}
+
+async function put(topic: string, records: number): Promise<void> {
+  const producer = await log.producer({});
+  for (let index = 0; index < records; index++)
+    producer.append(topic, index % 2, 1, null, 'x'.repeat(VALUE_BYTES));
+  await producer.flush();
+  await producer.close();
+}
+
+async function opened(slow: SlowPolicy, receiver: Receiver, before: number) {
+  const topic = `feed-${count++}`;
+  await log.createTopics([{ name: topic, partitions: 2, configs: {} }]);
+  await put(topic, before);
+  const abort = new AbortController();
+  let readBytes = 0;
+  const counting = Object.assign(Object.create(log) as EmbeddedLog, {
+    reader: (options: Parameters<EmbeddedLog['reader']>[0]): LogReader => {
+      const reader = log.reader(options);
+      const poll = reader.poll.bind(reader);
+      return Object.assign(reader, {
+        poll: async (waitMs: number) => {
+          const polled = await poll(waitMs);
+          for (const { bytes } of polled) readBytes += bytes.length;
+          return polled;
+        },
+      });
+    },
+  });
+  const feed = new TopicFeed({
+    log: counting,
+    topic,
+    start: await startOf(log, topic, { from: 'beginning', last: undefined }),
+    slow,
+    bufferBytes: BUFFER_BYTES,
+    encodings: { key: 'text', value: 'text' },
+    receiver,
+    signal: abort.signal,
+  });
+  return { topic, feed, abort, running: feed.run(), readBytes: () => readBytes };
+}
+
+test('backpressure: the log waits, nothing is lost, little is read ahead', async () => {
+  const receiver = new Slow(10);
+  const { topic, abort, running, readBytes } = await opened('backpressure', receiver, 100);
+  await receiver.until(() => receiver.waits > 0);
+  await put(topic, 3_000);
+  expect(receiver.offsets).toHaveLength(10);
+  // One answer of the log, of at most as much as a partition may have, and at least a batch.
+  expect(readBytes()).toBeLessThan(1024 * 1024);
+  receiver.grant(10_000);
+  await receiver.until(() => receiver.offsets.length === 3_100);
+  abort.abort();
+  await running;
+  expect(receiver.drops).toEqual([]);
+});
+
+test('drop: what was there is given, what comes meanwhile is counted and passed over', async () => {
+  const receiver = new Slow(10);
+  const { topic, feed, abort, running } = await opened('drop', receiver, 20);
+  await receiver.until(() => receiver.waits > 0);
+  expect(receiver.offsets).toHaveLength(10);
+  // It was all there when it came: nothing of it is dropped.
+  receiver.grant(10);
+  await receiver.until(() => receiver.offsets.length === 20);
+  const waits = receiver.waits;
+  await put(topic, 500);
+  await receiver.until(() => receiver.waits > waits);
+  await put(topic, 500);
+  receiver.grant(1_000);
+  await receiver.until(() => receiver.drops.length > 0);
+  expect(receiver.drops).toEqual([1_000]);
+  expect(feed.id).toBe('0:510,1:510');
+  await put(topic, 2);
+  await receiver.until(() => receiver.offsets.length === 22);
+  expect(receiver.offsets.slice(-2)).toEqual([510, 510]);
+  abort.abort();
+  await running;
+});
+
+test('buffer: what comes is held up to the bound, and given in order', async () => {
+  const receiver = new Slow(2);
+  const { topic, feed, abort, running } = await opened('buffer', receiver, 2);
+  await receiver.until(() => receiver.offsets.length === 2);
+  await put(topic, 10);
+  await receiver.until(() => receiver.waits > 0);
+  receiver.grant(3);
+  await receiver.until(() => receiver.offsets.length === 5);
+  receiver.grant(100);
+  await receiver.until(() => receiver.offsets.length === 12);
+  expect(feed.heldBytesMax).toBeLessThan(BUFFER_BYTES);
+  expect(receiver.drops).toEqual([]);
+  abort.abort();
+  await running;
+});
+
+test('buffer: beyond the bound it ends, and says why', async () => {
+  const receiver = new Slow(2);
+  const { topic, feed, running } = await opened('buffer', receiver, 2);
+  const ended = running.catch((error: unknown) => error);
+  await receiver.until(() => receiver.offsets.length === 2);
+  await put(topic, 5_000);
+  const error = await ended;
+  expect(error).toBeInstanceOf(MillraceError);
+  expect((error as MillraceError).code).toBe('ML_HTTP_SLOW');
+  expect(feed.heldBytesMax).toBeLessThan(BUFFER_BYTES + 2 * VALUE_BYTES);
+  expect(receiver.offsets).toHaveLength(2);
+});
