@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createServer } from 'node:net';
-import { WireConnection } from '../clients/wire-connection.ts';
+import { type Address, WireConnection } from '../clients/wire-connection.ts';
 import { apiVersions } from '../clients/wire-requests.ts';
 import { BenchFailure } from '../failure.ts';
 import { type Started, tail, type Usage } from '../process.ts';
@@ -52,14 +52,15 @@ export async function freePort(): Promise<number> {
 }
 
 /**
- * Waits until the broker answers ApiVersions and returns how long that took, milliseconds, since `startedAtMs`
+ * Waits until the broker answers (ApiVersions, unless told otherwise) and returns how long that took, milliseconds, since `startedAtMs`
  * (of `performance.now`).
  * @throws {BenchFailure} when the process ends first, or does not answer within a minute
  */
 export async function untilAnswering(
   started: Started,
-  at: { readonly host: string; readonly port: number },
+  at: Address,
   startedAtMs: number,
+  answers: (at: Address) => Promise<void> = answersKafka,
 ): Promise<number> {
   while (performance.now() - startedAtMs < READY_TIMEOUT_MS) {
     if (started.hasExited()) {
@@ -68,13 +69,8 @@ export async function untilAnswering(
       );
     }
     try {
-      const connection = await WireConnection.open(at);
-      try {
-        await apiVersions(connection);
-        return performance.now() - startedAtMs;
-      } finally {
-        connection.close();
-      }
+      await answers(at);
+      return performance.now() - startedAtMs;
     } catch {
       await sleep(POLL_MS);
     }
@@ -82,4 +78,13 @@ export async function untilAnswering(
   throw new BenchFailure(
     `the broker did not answer on ${at.host}:${at.port} within ${READY_TIMEOUT_MS / 1000} s; its last words:\n${tail(started.logFile)}`,
   );
+}
+
+async function answersKafka(at: Address): Promise<void> {
+  const connection = await WireConnection.open(at);
+  try {
+    await apiVersions(connection);
+  } finally {
+    connection.close();
+  }
 }
