@@ -6,6 +6,14 @@ export { avro } from './connect/topics/avro-serde.ts';
 export { msgpack } from './connect/topics/msgpack-serde.ts';
 export { protobuf, type ProtobufType } from './connect/topics/protobuf-serde.ts';
 export { bytes, json, string } from './connect/topics/serdes.ts';
+export type { MessageHeader, MessageOptions } from './connect/queues/message-options.ts';
+export type { QueueOptions } from './connect/queues/queue-options.ts';
+export {
+  queue,
+  type QueuePlace,
+  type QueuePlaceOptions,
+  type TakenMessage,
+} from './connect/queues/queue.ts';
 export {
   topic,
   type Topic,

@@ -4,6 +4,16 @@
 
 /** How long what was settled may wait to be written: so much may be forgotten, and come again, after a crash. */
 export const QUEUE_STATE_FLUSH_MS = 100;
+/** Bytes of keys and values of one batch of the state of queues; one larger record goes alone. */
+export const QUEUE_STATE_BATCH_BYTES_MAX = 512 * 1024;
+/** What flushes of the state may write: after a large one the next waits. */
+export const QUEUE_STATE_BYTES_PER_SECOND = 2 * 1024 * 1024;
+/** A flush that found the disk full is tried again after so long. */
+export const QUEUE_STATE_RETRY_MS = 1_000;
+/** How often keys of a deduplication are looked through for those whose time is over. */
+export const DEDUPE_SWEEP_MS = 10_000;
+/** A longer key of a message is remembered by its hash. */
+export const DEDUPE_KEY_CHARACTERS_MAX = 256;
 /** Offsets of one chunk of settled ones: 2 KiB as bits. */
 export const QUEUE_CHUNK_OFFSETS = 16_384;
 /** What a consumer without a prefetch may have unsettled. */
@@ -90,3 +100,31 @@ export const ROUTE_CACHE_ROUTES_MAX = 16_384;
 export const PERMISSION_PATTERN_CHARACTERS_MAX = 1_024;
 /** Answers that one grant remembers per operation. */
 export const GRANT_ANSWERS_MAX = 4_096;
+
+// door/queues, connect/queues -------------------------------------------------------------------------------------
+
+/** Longest delay, and time until it expires, that is asked for a message: 49 days, what AMQP's numbers hold. */
+export const DELAY_MS_MAX = 4_294_967_295;
+/** How often a worker tries a message, unless it says otherwise, and at most. */
+export const WORK_ATTEMPTS = 5;
+export const WORK_ATTEMPTS_MAX = 1_000;
+/** Between two attempts: the first delay, and the longest one, unless a worker says otherwise. */
+export const WORK_DELAY_MS = 1_000;
+export const WORK_DELAY_MS_MAX = 60 * 60 * 1000;
+/** Part of a delay that is taken off at random. */
+export const WORK_JITTER = 0.2;
+/** Messages that one worker handles at the same time, and that it has at most. */
+export const WORK_CONCURRENCY_MAX = 1_000;
+export const WORK_PREFETCH_MAX = 10_000;
+/** How long a worker that stops waits for its handlers, unless it is told otherwise. */
+export const WORK_STOP_MS = 30_000;
+/** Waiting before a lost connection is made again: at first, and at most. */
+export const QUEUE_RECONNECT_MS_MIN = 50;
+export const QUEUE_RECONNECT_MS_MAX = 5_000;
+/** Messages that wait for a connection are refused after so long. */
+export const ENQUEUE_WAIT_MS = 60_000;
+/** Messages that are sent and not confirmed, and their bytes: more wait. */
+export const ENQUEUE_UNCONFIRMED_MAX = 10_000;
+export const ENQUEUE_UNCONFIRMED_BYTES_MAX = 16 * 1024 * 1024;
+/** Dead letters that are looked at together. */
+export const DEAD_LETTERS_LISTED_MAX = 1_000;

@@ -37,6 +37,8 @@ export const STREAM_RETRY_MS_MAX = 5_000;
 export const STREAM_RETRY_MS_TOTAL = 300_000;
 /** Records of repartition topics that all have read are deleted so often. */
 export const STREAM_PURGE_MS = 30_000;
+/** Records of queues that a flow has read and committed are deleted so often. */
+export const STREAM_TAKE_MS = 1_000;
 /** How often a running flow looks whether its topics are still the same, and a waiting one whether they are there. */
 export const STREAM_TOPIC_CHECK_MS = 5_000;
 export const STREAM_TOPIC_WAIT_MS = 500;

@@ -5,7 +5,7 @@
  * become the output in one step (`engine/batch/commit/commit.ts`). A sink therefore never touches its target path itself.
  */
 import type { Env } from '../core/env.ts';
-import type { TopicPort } from './topic-port.ts';
+import type { Envelope, TopicPort } from './topic-port.ts';
 
 // eslint-disable-next-line typescript/no-unused-vars -- Value and Key carry types only
 export interface Sink<Value = never, Key = never> {
@@ -106,6 +106,7 @@ export interface PublishContext {
     timestamp: number,
     key: Uint8Array | null,
     value: Uint8Array | null,
+    headers: Envelope['headers'],
   ): void;
   /** A promise when the broker is behind: to be awaited. */
   drained(): Promise<void> | undefined;

@@ -33,6 +33,8 @@ export interface Source<Value = unknown, Key = unknown> {
   plan(context: PlanContext): Promise<SourcePlan>;
   /** Opens one split. */
   open(split: Split, context: ReadContext): SplitReader<Value, Key>;
+  /** Queues: called once by the driver when the outputs of the job are committed: takes out what was read. */
+  taken?(splits: readonly Split[], context: PlanContext): Promise<void>;
   /** Opens the bytes of one split, for engines that compute on bytes. There for every `columns` but `parquet`. */
   openBytes?(split: Split, context: ReadContext): ChunkReader;
 }

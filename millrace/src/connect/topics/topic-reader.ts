@@ -12,12 +12,19 @@ import { LOG_REQUEST_MS } from '../../core/limits.ts';
 import { decodeText } from '../../core/text-escape.ts';
 import type { ReadContext, SplitReader } from '../../flow/source.ts';
 import type { Serde } from '../../flow/serde.ts';
+import type { TopicPort } from '../../flow/topic-port.ts';
 
 export interface TopicSplit {
   readonly topic: string;
   readonly partition: number;
   readonly from: number;
   readonly to: number;
+}
+
+/** What is to be known of the topic. */
+export interface ReadPort<Value, Key> extends Pick<TopicPort, 'unwrap'> {
+  readonly value: Serde<Value>;
+  readonly key: Serde<Key>;
 }
 
 type Batches = ReturnType<typeof visibleBatches>;
@@ -35,7 +42,7 @@ export class TopicReader<Value, Key> implements SplitReader<Value, Key> {
   private readonly split: TopicSplit;
   private readonly bytes: number;
   private readonly context: ReadContext;
-  private readonly serdes: { readonly value: Serde<Value>; readonly key: Serde<Key> };
+  private readonly port: ReadPort<Value, Key>;
   private cluster: Cluster | undefined;
   private reader: KafkaLogReader | undefined;
   /** Batches of what was fetched last, and the one that is being read. */
@@ -49,16 +56,11 @@ export class TopicReader<Value, Key> implements SplitReader<Value, Key> {
   private key: Key | Promise<Key> | undefined;
 
   /** @param bytes of the split, about; 0 when unknown */
-  constructor(
-    split: TopicSplit,
-    bytes: number,
-    context: ReadContext,
-    serdes: { readonly value: Serde<Value>; readonly key: Serde<Key> },
-  ) {
+  constructor(split: TopicSplit, bytes: number, context: ReadContext, port: ReadPort<Value, Key>) {
     this.split = split;
     this.bytes = bytes;
     this.context = context;
-    this.serdes = serdes;
+    this.port = port;
     this.next = this.offset = split.from;
   }
 
@@ -151,6 +153,7 @@ export class TopicReader<Value, Key> implements SplitReader<Value, Key> {
   ): Promise<boolean> {
     try {
       [this.value, this.key] = await Promise.all([value, key]);
+      this.unwrap(batch);
     } catch (error) {
       this.refuse(error, batch);
       return true;
@@ -162,13 +165,23 @@ export class TopicReader<Value, Key> implements SplitReader<Value, Key> {
   private decode(batch: Batch): boolean {
     const { data } = batch;
     try {
-      this.value = decodeField(this.serdes.value, data, batch.valueStart, batch.valueEnd);
-      this.key = decodeField(this.serdes.key, data, batch.keyStart, batch.keyEnd);
+      this.value = decodeField(this.port.value, data, batch.valueStart, batch.valueEnd);
+      this.key = decodeField(this.port.key, data, batch.keyStart, batch.keyEnd);
+      if (!(this.value instanceof Promise || this.key instanceof Promise)) this.unwrap(batch);
       return true;
     } catch (error) {
       this.refuse(error, batch);
       return false;
     }
+  }
+
+  /** The value with what its record carries, where the topic wants that. */
+  private unwrap(batch: Batch): void {
+    const { unwrap } = this.port;
+    if (unwrap === undefined) return;
+    const { key } = this;
+    const headers = batch.headers();
+    this.value = unwrap(this.value, { key, timestamp: this.timestamp, headers }) as Value;
   }
 
   private refuse(cause: unknown, { data, valueStart, valueEnd }: Batch): void {

@@ -11,6 +11,8 @@ import {
   rangesOf,
   sizesOf,
 } from '../../client/kafka/offset-ranges.ts';
+import { connectKafka } from '../../client/kafka/kafka-log.ts';
+import type { TopicPartition } from '../../client/log.ts';
 import { MillraceError } from '../../core/errors.ts';
 import { SPLIT_BYTES } from '../../core/limits.ts';
 import type { PlanContext, Source, SourcePlan, Split, Until } from '../../flow/source.ts';
@@ -20,7 +22,7 @@ import { TopicReader, type TopicSplit } from './topic-reader.ts';
 
 /** What `topic(…)` gives to be read. */
 export function topicSource(port: TopicPort): Source {
-  const { name, key, value, only } = port;
+  const { name, only } = port;
   const source: Source = {
     kind: 'source',
     format: 'topic',
@@ -29,9 +31,9 @@ export function topicSource(port: TopicPort): Source {
     columns: undefined,
     topic: port,
     plan: (context) => planTopic(name, only, context),
-    open: (split, context) =>
-      new TopicReader(split.data as TopicSplit, split.bytes, context, { value, key }),
+    open: (split, context) => new TopicReader(split.data as TopicSplit, split.bytes, context, port),
     timed: () => timedTopic(source, port),
+    ...(port.isTaken === true ? { taken: takeFromTopic } : {}),
   };
   return Object.freeze(source);
 }
@@ -71,6 +73,24 @@ async function planTopic(
     return { splits, files: [] };
   } finally {
     await cluster.close();
+  }
+}
+
+/** Deletes the records that were read. */
+async function takeFromTopic(splits: readonly Split[], context: PlanContext): Promise<void> {
+  if (splits.length === 0) return;
+  const { env, brokers } = context;
+  const before = new Map<number, TopicPartition & { readonly offset: number }>();
+  for (const { data } of splits) {
+    const { topic, partition, to } = data as TopicSplit;
+    const known = before.get(partition)?.offset ?? 0;
+    before.set(partition, { topic, partition, offset: Math.max(to, known) });
+  }
+  const log = await connectKafka(env, brokers === undefined ? {} : { brokers });
+  try {
+    await log.deleteRecords([...before.values()]);
+  } finally {
+    await log.close();
   }
 }
 

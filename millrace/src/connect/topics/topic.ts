@@ -139,7 +139,7 @@ function serdeGiven(operator: Operator, what: string, given: unknown): Serde<unk
   );
 }
 
-function timeOf(operator: Operator, time: TopicTime<never, never> = {}): TimeSpec {
+export function timeOf(operator: Operator, time: TopicTime<never, never> = {}): TimeSpec {
   const { of, outOfOrder = 0, idle } = time;
   return Object.freeze({
     of: of === undefined ? undefined : functionOf(operator, of, 'time.of'),
@@ -161,7 +161,7 @@ function configsOf(operator: Operator, configs: unknown = {}): Readonly<Record<s
 }
 
 /** What writes it where a run has an end; without one, the engine writes through the log port. */
-function topicSink(port: TopicPort): Sink {
+export function topicSink(port: TopicPort): Sink {
   const sink = {
     kind: 'sink',
     format: 'topic',

@@ -31,7 +31,7 @@ export function countingTopology(partitions: number): Topology {
         id: 0,
         partitions,
         nodes: [],
-        inputs: [{ topic: INPUT, from: { kind: 'source', node: 0, port: undefined as never } }],
+        inputs: [{ topic: INPUT, from: { kind: 'source', node: 0, port: {} as never } }],
         globals: [],
         exits: [],
       },

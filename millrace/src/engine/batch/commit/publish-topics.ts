@@ -29,7 +29,12 @@ export async function publishTopics(
   const { brokers, jobId } = options;
   const log = await connectKafka(env, brokers === undefined ? {} : { brokers });
   try {
-    await log.createTopics(outputs.map(({ port }) => ({ name: port.name, ...port.create })));
+    await log.createTopics(
+      outputs.flatMap(({ port: { name, create } }) => [
+        ...(create.beside ?? []),
+        { name, partitions: create.partitions, configs: create.configs },
+      ]),
+    );
     const producer = await log.producer({
       transactionalId: `millrace-job-${jobId}`,
       transactionTimeoutMs: PUBLISH_TRANSACTION_MS,
@@ -53,8 +58,8 @@ async function publish(
   await sink.publish(env, {
     parts,
     partitions: topic.partitions,
-    append: (partition, timestamp, key, value) => {
-      producer.append(port.name, partition, timestamp, key, value);
+    append: (partition, timestamp, key, value, headers) => {
+      producer.append(port.name, partition, timestamp, key, value, headers);
     },
     drained: () =>
       producer.unsentBytes > PUBLISH_UNSENT_BYTES

@@ -19,11 +19,11 @@ import { ownIdentity, startReaper, type Reaper } from '../../../core/processes.t
 import { explainPlan } from '../../../flow/explain.ts';
 import type { Flow } from '../../../flow/flow-types.ts';
 import type { Plan } from '../../../flow/plan.ts';
-import type { Until } from '../../../flow/source.ts';
+import type { PlanContext, Until } from '../../../flow/source.ts';
 import { OutputCommit, type CommittedOutput } from '../commit/commit.ts';
 import { explainStages } from '../planning/explain-stages.ts';
 import { fileStorage } from '../exchange/run-storage.ts';
-import { planInputs, packBytes, splitBytes, type PlannedInputs } from './job-inputs.ts';
+import { planInputs, packBytes, splitBytes, takeInputs, type PlannedInputs } from './job-inputs.ts';
 import { collectParts, outputsOf, prepareAttempt } from './job-outputs.ts';
 import { JobDirectory, tidyJobs } from './job-directory.ts';
 import type { JobEvent } from './job-events.ts';
@@ -186,16 +186,15 @@ class Job {
   ): Promise<void> {
     const { env } = this.#options;
     // It may wait for a person who types.
-    const inputs = await this.#unlessCancelled(
-      planInputs(plan, {
-        env,
-        directory: this.#options.directory,
-        splitBytes: splitBytes(this.#options.splitBytes),
-        brokers: this.#options.brokers,
-        until: this.#options.until,
-        spoolDirectory: directory.temporary,
-      }),
-    );
+    const context: PlanContext = {
+      env,
+      directory: this.#options.directory,
+      splitBytes: splitBytes(this.#options.splitBytes),
+      brokers: this.#options.brokers,
+      until: this.#options.until,
+      spoolDirectory: directory.temporary,
+    };
+    const inputs = await this.#unlessCancelled(planInputs(plan, context));
     this.#inputBytes = inputs.bytes;
     const facts: PlanFacts = {
       sourceBytes: inputs.sourceBytes,
@@ -251,6 +250,7 @@ class Job {
         collectParts(plan, graph, results),
         this.#options.writeStdout,
       );
+      await takeInputs(plan, inputs, context);
     } catch (error) {
       // A killed worker may still be writing where things are removed.
       await this.#pool?.close();

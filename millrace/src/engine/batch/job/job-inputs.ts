@@ -7,6 +7,7 @@ import {
   TASK_BYTES_MIN,
   TASKS_PER_WORKER,
 } from '../../../core/limits.ts';
+import { MillraceError } from '../../../core/errors.ts';
 import type { Plan } from '../../../flow/plan.ts';
 import type { PlanContext, Split } from '../../../flow/source.ts';
 
@@ -39,6 +40,33 @@ export async function planInputs(plan: Plan, context: PlanContext): Promise<Plan
     splitCount += planned.splits.length;
   }
   return { splits, sourceBytes, files, bytes, splitCount };
+}
+
+/**
+ * What was read of queues is taken out of them, when the outputs are committed.
+ * @throws {MillraceError} which says that they are
+ */
+export async function takeInputs(
+  plan: Plan,
+  inputs: PlannedInputs,
+  context: PlanContext,
+): Promise<void> {
+  for (const node of plan.nodes) {
+    if (node.kind !== 'source') continue;
+    try {
+      await node.source.taken?.(inputs.splits[node.id] ?? [], context);
+    } catch (cause) {
+      const { code, message } =
+        cause instanceof MillraceError
+          ? cause
+          : ({ code: 'ML_IO', message: String(cause) } as const);
+      throw new MillraceError(
+        code,
+        `the outputs of the job are committed, but what it has read of ${node.source.label} is still there: ${message}`,
+        { cause, hint: 'The next run reads it once more, unless it is purged before' },
+      );
+    }
+  }
 }
 
 /** What sources are asked for: small pieces that can be packed evenly, unless somebody wants it otherwise. */

@@ -171,7 +171,11 @@ class StageDrafts {
           port.create.partitions ??
           this.#known.partitions ??
           group.partitions;
-        if (!this.outputs.has(port.name)) this.outputs.set(port.name, specOf(port, partitions));
+        if (!this.outputs.has(port.name)) {
+          for (const beside of port.create.beside ?? [])
+            if (!this.outputs.has(beside.name)) this.outputs.set(beside.name, beside);
+          this.outputs.set(port.name, specOf(port, partitions));
+        }
         return [{ kind: 'sink', node, port, partitions }];
       });
     const stage = this.#stageOf(group);

@@ -7,7 +7,7 @@
 import { ByteWriter } from '../../../core/byte-writer.ts';
 import { MillraceError } from '../../../core/errors.ts';
 import { partitionOf } from '../../../core/murmur2.ts';
-import type { TopicPort } from '../../../flow/topic-port.ts';
+import type { Envelope, TopicPort } from '../../../flow/topic-port.ts';
 import type { Receiver } from '../operators/operator.ts';
 import type { TaskOutput } from '../task.ts';
 import type { TaskFailures } from './task-failures.ts';
@@ -49,6 +49,36 @@ export class SinkExit implements Receiver {
       this.refuse(new MillraceError('ML_TIMESTAMP_INVALID', `its time is ${time}`), key, value);
       return;
     }
+    const { envelope } = this.options.port;
+    if (envelope !== undefined) {
+      this.writeWrapped(envelope, key, value, timestamp);
+      return;
+    }
+    this.write(key, value, timestamp, undefined);
+  }
+
+  private writeWrapped(
+    envelope: NonNullable<TopicPort['envelope']>,
+    key: unknown,
+    value: unknown,
+    timestamp: number,
+  ): void {
+    let wrapped: Envelope;
+    try {
+      wrapped = envelope(value, key);
+    } catch (error) {
+      this.refuse(error, undefined, value);
+      return;
+    }
+    this.write(wrapped.key, value, timestamp, wrapped.headers);
+  }
+
+  private write(
+    key: unknown,
+    value: unknown,
+    timestamp: number,
+    headers: Envelope['headers'] | undefined,
+  ): void {
     let keyData: Uint8Array | string | null = null;
     let partition: number;
     try {
@@ -63,7 +93,7 @@ export class SinkExit implements Receiver {
     }
     try {
       const data = value === undefined || value === null ? null : this.valueSerde.encode(value);
-      this.output.append(this.topic, partition, timestamp, keyData, data);
+      this.output.append(this.topic, partition, timestamp, keyData, data, headers);
       this.records++;
     } catch (error) {
       if (error instanceof MillraceError && !OF_RECORDS.has(error.code)) throw error;

@@ -7,7 +7,7 @@ import type { Clock } from '../../../core/env.ts';
 import { MillraceError } from '../../../core/errors.ts';
 import { TIMESTAMP_AHEAD_MS_MAX } from '../../../core/stream-limits.ts';
 import { decodeText } from '../../../core/text-escape.ts';
-import type { TopicPort } from '../../../flow/topic-port.ts';
+import type { Carried, TopicPort } from '../../../flow/topic-port.ts';
 import type { Receiver } from '../operators/operator.ts';
 import type { TimeTracker } from '../time/time-tracker.ts';
 import type { TaskFailures } from './task-failures.ts';
@@ -46,6 +46,7 @@ export class SourceFeed implements Feed {
   private readonly of: TopicPort['time']['of'];
   private readonly keySerde: TopicPort['key'];
   private readonly valueSerde: TopicPort['value'];
+  private readonly unwrap: TopicPort['unwrap'];
   private readonly aheadMsMax: number;
   /** Wall clock when it was asked last: it is asked again when a record seems to be ahead of it. */
   private knownMs = Number.NEGATIVE_INFINITY;
@@ -59,6 +60,7 @@ export class SourceFeed implements Feed {
     this.of = port.time.of;
     this.keySerde = port.key;
     this.valueSerde = port.value;
+    this.unwrap = port.unwrap;
     this.aheadMsMax = options.timestampAheadMsMax ?? TIMESTAMP_AHEAD_MS_MAX;
   }
 
@@ -73,7 +75,7 @@ export class SourceFeed implements Feed {
         this.wait(value, key, reader);
         return 'waits';
       }
-      this.value = value;
+      this.value = this.unwrap === undefined ? value : this.unwrap(value, carriedBy(reader, key));
       this.key = key;
     } catch (error) {
       return this.refuse(error, rawOf(reader));
@@ -132,11 +134,16 @@ export class SourceFeed implements Feed {
   private wait(value: unknown, key: unknown, reader: RecordReader): void {
     const { timestamp } = reader;
     const raw = rawOf(reader);
+    const { unwrap } = this;
+    const carried = unwrap === undefined ? undefined : carriedBy(reader, key);
     const origin = this.options.failures.origin();
     void Promise.all([value, key]).then(
       ([decodedValue, decodedKey]: [unknown, unknown]) => {
         this.later(origin, timestamp, () => {
-          this.value = decodedValue;
+          this.value =
+            unwrap === undefined || carried === undefined
+              ? decodedValue
+              : unwrap(decodedValue, { ...carried, key: decodedKey });
           this.key = decodedKey;
           return this.setTime(timestamp);
         });
@@ -176,6 +183,10 @@ export class SourceFeed implements Feed {
   private refuseRecord(error: unknown, code: 'ML_USER_FUNCTION' | 'ML_INPUT_MALFORMED'): void {
     this.options.failures.take(error, { operator: this.options.name, record: this.value, code });
   }
+}
+
+function carriedBy(reader: RecordReader, key: unknown): Carried {
+  return { key, timestamp: reader.timestamp, headers: reader.headers() };
 }
 
 /** The bytes of a value as text, cut to a bound; those of the key when it has none. */

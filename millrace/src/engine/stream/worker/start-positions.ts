@@ -19,7 +19,12 @@ export async function checkPositions(
   log: Log,
   partitions: readonly TopicPartition[],
   committed: readonly (CommittedOffset | undefined)[],
-  options: { readonly flow: string; readonly startOf: (topic: string) => StartFrom },
+  options: {
+    readonly flow: string;
+    readonly startOf: (topic: string) => StartFrom;
+    /** What others have deleted before the flow came to it is no loss. */
+    readonly mayLose: (topic: string) => boolean;
+  },
 ): Promise<number[]> {
   const [beginnings, ends] = await Promise.all([
     log.offsets(partitions, 'beginning'),
@@ -37,6 +42,7 @@ export async function checkPositions(
       return from === 'latest' ? end : (starts.get(partitionKey(topic, partition)) ?? end);
     }
     if (offset >= first && offset <= end) return offset;
+    if (offset < first && options.mayLose(topic)) return first;
     throw outOfRange(options.flow, { topic, partition, offset, first, end });
   });
 }

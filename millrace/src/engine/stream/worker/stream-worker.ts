@@ -30,7 +30,7 @@ import {
 import type { TaskOutput } from '../task.ts';
 import type { TaskId } from '../topology.ts';
 import { GroupShare } from './group-share.ts';
-import { recordsGone, topicGone } from './start-positions.ts';
+import { topicGone } from './start-positions.ts';
 import { TopicBounds } from './topic-bounds.ts';
 import { WorkerTasks } from './worker-tasks.ts';
 import type { TaskRun } from './task-run.ts';
@@ -289,6 +289,7 @@ export class StreamWorker {
   }
 
   async #settle(): Promise<void> {
+    this.#tasks.purge();
     await Promise.all([...this.#tasks.running()].map((run) => run.task.state.settled()));
   }
 
@@ -300,7 +301,6 @@ export class StreamWorker {
     this.#commitMs = this.#env.clock.monotonicMs() - started;
     this.#options.onEvent({ kind: 'committed', records: this.#records, tookMs: this.#commitMs });
     this.#records = 0;
-    this.#tasks.purge();
   }
 
   /** Waits for the promises of the program, in all tasks; nothing new is admitted meanwhile. */
@@ -360,7 +360,11 @@ export class StreamWorker {
       await this.#lose(error);
       return;
     }
-    if (error.code === 'ML_OFFSET_OUT_OF_RANGE') throw recordsGone(error, this.#options.topology);
+    if (error.code === 'ML_OFFSET_OUT_OF_RANGE') {
+      await this.#tasks.skipTaken(error);
+      await this.#rollBack();
+      return;
+    }
     if (refusedWith(error) === 'UNKNOWN_TOPIC_OR_PARTITION')
       throw await topicGone(error, this.#options.log, this.#options.topology);
     if (await this.#bounds.learn(this.#options.log, error)) {
@@ -419,6 +423,7 @@ export class StreamWorker {
   /** Ends in order. */
   async #finish(): Promise<void> {
     if (this.#isDirty && !this.#mustJoin) await this.#commit();
+    await this.#tasks.finishPurge();
     await this.#tasks.closeAll();
     await this.#producer?.close();
     await (this.#leaving ??= this.#share.leave());

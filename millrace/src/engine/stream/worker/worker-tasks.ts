@@ -10,15 +10,14 @@ import type {
   LogRecords,
   TopicPartition,
 } from '../../../client/log.ts';
-import { Background } from '../../../core/background.ts';
 import { MillraceError } from '../../../core/errors.ts';
-import { STREAM_PURGE_MS } from '../../../core/stream-limits.ts';
 import { CHANGELOG_CONFIGS } from '../planning/own-topics.ts';
 import type { TaskId } from '../topology.ts';
 import { taskName } from './assign-tasks.ts';
 import { GlobalFeed } from './global-feed.ts';
+import { InputPurge, queuesOf } from './input-purge.ts';
 import { Restorer } from './restorer.ts';
-import { checkPositions, checkState } from './start-positions.ts';
+import { checkPositions, checkState, recordsGone } from './start-positions.ts';
 import { partitionKey, TaskRun } from './task-run.ts';
 import type { TaskHost, WorkerOptions } from './worker-types.ts';
 
@@ -34,13 +33,12 @@ export class WorkerTasks {
   readonly #paused = new Set<string>();
   readonly #restorer: Restorer;
   readonly #globals: GlobalFeed;
-  readonly #background: Background;
   /** Changelogs that are known to be there. */
   readonly #changelogs = new Set<string>();
   readonly #repartitions: ReadonlySet<string>;
-  /** Of each repartition topic's partitions: before which offset records are deleted. */
-  readonly #purged = new Map<string, number>();
-  #purgeDueMs: number;
+  /** Queues that the flow reads. */
+  readonly #queues: ReadonlySet<string>;
+  readonly #purging: InputPurge;
   #active: readonly TaskRun[] = [];
   /** Tasks on their way to that: opened, and restored. What fails between two steps is done again with the next. */
   #opened: TaskRun[] = [];
@@ -53,10 +51,13 @@ export class WorkerTasks {
     this.#restorer = new Restorer(options.log, options.onEvent);
     this.#globals = new GlobalFeed(options.log, reader, options.globals);
     this.#repartitions = new Set(options.topology.internalTopics.map(({ name }) => name));
-    this.#purgeDueMs = options.log.env.clock.monotonicMs() + STREAM_PURGE_MS;
-    // What is not deleted now is deleted next time.
-    this.#background = new Background((error) => {
-      options.onEvent({ kind: 'purgeFailed', error });
+    this.#queues = queuesOf(options.topology);
+    this.#purging = new InputPurge({
+      log: options.log,
+      topology: options.topology,
+      onFailure: (error) => {
+        options.onEvent({ kind: 'purgeFailed', error });
+      },
     });
   }
 
@@ -184,19 +185,31 @@ export class WorkerTasks {
     this.#paused.clear();
   }
 
-  /** Deletes records of repartition topics that are behind what was committed. Now and then; nobody waits for it. */
+  /** Deletes, now and then, records that were committed and nobody needs. Nobody waits for it. */
   purge(): void {
-    const { log } = this.#options;
-    if (log.env.clock.monotonicMs() < this.#purgeDueMs || this.#background.count > 0) return;
-    this.#purgeDueMs = log.env.clock.monotonicMs() + STREAM_PURGE_MS;
-    const before: (TopicPartition & { readonly offset: number })[] = [];
-    for (const { topic, partition, offset } of this.#active.flatMap((run) => run.positions())) {
-      const key = partitionKey(topic, partition);
-      if (!this.#repartitions.has(topic) || (this.#purged.get(key) ?? 0) >= offset) continue;
-      this.#purged.set(key, offset);
-      before.push({ topic, partition, offset });
+    this.#purging.run(this.#active);
+  }
+
+  /** Deletes what was taken from queues. */
+  async finishPurge(): Promise<void> {
+    await this.#purging.finish(this.#active);
+  }
+
+  /**
+   * Records that this flow was on its way to were deleted. Others have taken them from a queue: it goes on behind them, from the last commit.
+   * @throws {MillraceError} ML_OFFSET_OUT_OF_RANGE for any other topic
+   */
+  async skipTaken(error: MillraceError): Promise<void> {
+    const { topic } = error.fields;
+    const { log, topology } = this.#options;
+    if (typeof topic !== 'string' || !this.#queues.has(topic)) throw recordsGone(error, topology);
+    for (const run of this.#active) {
+      const places = [...run.inputs.values()].filter((input) => input.topic === topic);
+      const first = await log.offsets(places, 'beginning');
+      for (const [index, place] of places.entries())
+        place.offset = Math.max(place.offset, first[index] ?? 0);
     }
-    if (before.length > 0) this.#background.run('purge', log.deleteRecords(before));
+    this.abort();
   }
 
   async closeAll(): Promise<void> {
@@ -288,6 +301,7 @@ export class WorkerTasks {
       flow,
       // What another stage wrote for this one is read from its beginning, whatever was asked for the sources.
       startOf: (topic) => (this.#repartitions.has(topic) ? 'beginning' : from),
+      mayLose: (topic) => this.#queues.has(topic),
     });
     let next = 0;
     for (const run of runs) {
@@ -311,7 +325,7 @@ export class WorkerTasks {
       const offset = positions[index] ?? 0;
       run.inputs.set(key, { topic, partition, offset, isNew: last === undefined, end: undefined });
       this.#byInput.set(key, run);
-      if (last !== undefined) known.push({ topic, partition, ...last });
+      if (last !== undefined) known.push({ topic, partition, ...last, offset });
     }
     run.task.begin(known);
     run.isRestored = true;
