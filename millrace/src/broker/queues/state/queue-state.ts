@@ -32,7 +32,8 @@ export interface QueueState {
   raiseCount(offset: number): number;
   /** The lowest unsettled offset that is marked (below), or -1: where an index over such messages has to be rebuilt from. */
   readonly markedFrom: number;
-  /** The owner keeps something in memory of this unsettled message that only its record tells (expiration, delay, priority). */
+  /** The owner keeps something in memory of this unsettled message that only its record tells (expiration, delay, priority). Idempotent.
+   * Marks at or above `notes.countedTo` may be missing after a crash: whoever goes on counting from there marks again. */
   mark(offset: number): void;
   /** Small numbers of the owner that are written along: bodies' bytes of unsettled messages below `countedTo`, for one. */
   readonly notes: QueueNotes;
@@ -50,6 +51,15 @@ export interface QueueNotes {
   readonly countedTo: number;
 }
 
+/** What has to be known of the log that a state speaks of. A `PartitionLog` is one. */
+export interface QueuedLog {
+  readonly logStartOffset: number;
+  readonly logEndOffset: number;
+  /** Without both of these a log that lost its end is only noticed if nothing was appended to it since. */
+  readonly leaderEpoch?: number;
+  endOffsetForEpoch?(leaderEpoch: number): { readonly endOffset: number };
+}
+
 /** Which partition of which queue. */
 export interface QueueStateId {
   readonly queueId: string;
@@ -63,13 +73,18 @@ export interface QueueStateId {
 export interface QueueStates {
   /** The state of a partition, as it was last written; new when there is none. What speaks of offsets that the log does not have (any more,
    * or after a power cut yet) is taken back, durably, before it resolves.
-   * @param durable false: nothing of it is written */
+   * The log is looked at again whenever the state is written.
+   * @param durable false: nothing of it is written
+   * @param startOffset where a queue that has no state yet begins, durably; default: the log start offset
+   * @throws {MillraceError} ML_DISK_FULL (retriable) when what is taken back could not be written */
   open(
     id: QueueStateId,
-    log: { readonly logStartOffset: number; readonly logEndOffset: number },
+    log: QueuedLog,
     options: { readonly durable: boolean; readonly startOffset?: number },
   ): Promise<QueueState>;
-  /** Appends what has changed; resolves when it is durable. Happens by itself QUEUE_STATE_FLUSH_MS after a change. */
+  /** Appends what has changed; resolves when it is durable. Happens by itself QUEUE_STATE_FLUSH_MS after a change, or later when much has to
+   * be written.
+   * @throws {MillraceError} ML_DISK_FULL (retriable): it is tried again by itself; ML_LOG_FAILED */
   flush(): Promise<void>;
   /** Forgets a queue, all its partitions. */
   remove(queueId: string): Promise<void>;
