@@ -141,6 +141,7 @@ function withoutSockets(env: Env, connect: () => Connection): Env {
     net: {
       listen: (options, onConnection) => net.listen(options, onConnection),
       connect: async () => connect(),
+      datagrams: (options, onDatagram) => net.datagrams(options, onDatagram),
     },
   };
 }

@@ -185,9 +185,41 @@ export interface Listener {
   close(): Promise<void>;
 }
 
+export interface DatagramOptions {
+  readonly host: string;
+  /** 0 lets the system choose; `DatagramSocket.port` tells. */
+  readonly port: number;
+  /** What the system is asked to keep for datagrams that were not handed on yet. It may keep less: see `receiveBytes`. Default: the system's. */
+  readonly receiveBytes?: number;
+  /** The system could not hand on, or send, a datagram; the socket goes on. */
+  readonly onError?: (error: Error) => void;
+}
+
+/** Nothing says that a datagram arrives, or arrives once, or in order. */
+export interface DatagramSocket {
+  readonly host: string;
+  readonly port: number;
+  /** What the system keeps for datagrams that were not handed on. */
+  readonly receiveBytes: number;
+  /** Datagrams that the system had no room for, since the socket was made; undefined where it does not tell. */
+  lost(): number | undefined;
+  send(datagram: Uint8Array, to: { readonly host: string; readonly port: number }): void;
+  /** After it returns no datagram is handed on. Idempotent. */
+  close(): Promise<void>;
+}
+
 export interface Net {
   /** @throws {MillraceError} ML_ADDRESS_IN_USE, ML_ADDRESS_UNAVAILABLE, ML_PERMISSION */
   listen(options: ListenOptions, onConnection: (connection: Connection) => void): Promise<Listener>;
   /** Gives up after CONNECT_TIMEOUT_MS. @throws {MillraceError} ML_CONNECT_FAILED */
   connect(options: { readonly host: string; readonly port: number }): Promise<Connection>;
+  /**
+   * Datagrams, of UDP.
+   * @param onDatagram its memory is valid only until the call returns
+   * @throws {MillraceError} ML_ADDRESS_IN_USE, ML_ADDRESS_UNAVAILABLE, ML_PERMISSION
+   */
+  datagrams(
+    options: DatagramOptions,
+    onDatagram: (datagram: Buffer) => void,
+  ): Promise<DatagramSocket>;
 }

@@ -369,4 +369,47 @@ describe.each([real, simulated])('network of a $name machine', ({ run }) => {
       near.connection.end();
       await near.closed();
     }));
+
+  test('datagrams come whole, or not at all, and to the port they were sent to', () =>
+    run(async (env) => {
+      const received: string[] = [];
+      let onReceived = (): void => {};
+      const bind = { host: '127.0.0.1', port: 0, receiveBytes: 64 * 1024 };
+      const far = await env.net.datagrams(bind, (datagram) => {
+        received.push(datagram.toString());
+        onReceived();
+      });
+      const near = await env.net.datagrams(bind, () => {});
+      expect(far.host).toBe('127.0.0.1');
+      expect(far.port).not.toBe(near.port);
+      expect(far.receiveBytes).toBeGreaterThan(0);
+      expect(far.lost() ?? 0).toBe(0);
+      const sent = ['', 'a', 'b'.repeat(8_000)];
+      for (const each of sent) near.send(Buffer.from(each), far);
+      while (received.length < sent.length)
+        await new Promise<void>((resolve) => (onReceived = resolve));
+      expect(received.toSorted()).toEqual(sent);
+      await near.close();
+      await far.close();
+      await far.close();
+    }));
+
+  test('a port of datagrams is of one socket, and of an address that the machine has', () =>
+    run(async (env) => {
+      const { datagrams } = bound(env);
+      const first = await datagrams({ host: '127.0.0.1', port: 0 });
+      const { host, port } = first;
+      expect(await codeOf(() => datagrams({ host, port }))).toBe('ML_ADDRESS_IN_USE');
+      const elsewhere = { host: '203.0.113.7', port: 0 };
+      expect(await codeOf(() => datagrams(elsewhere))).toBe('ML_ADDRESS_UNAVAILABLE');
+      await first.close();
+      await (await datagrams({ host, port })).close();
+    }));
 });
+
+function bound(env: Env) {
+  return {
+    datagrams: (options: { readonly host: string; readonly port: number }) =>
+      env.net.datagrams(options, () => {}),
+  };
+}

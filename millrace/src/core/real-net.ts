@@ -9,10 +9,19 @@
  */
 
 import * as nodeNet from 'node:net';
-import type { Connection, ConnectionHandlers, Listener, ListenOptions, Net } from './env.ts';
+import type {
+  Connection,
+  ConnectionHandlers,
+  DatagramOptions,
+  DatagramSocket,
+  Listener,
+  ListenOptions,
+  Net,
+} from './env.ts';
 import type { MillraceError } from './errors.ts';
 import { assert } from './errors.ts';
 import { CONNECT_TIMEOUT_MS, LISTEN_BACKLOG_CONNECTIONS, RECEIVE_BYTES } from './limits.ts';
+import { bindDatagrams } from './real-datagrams.ts';
 import { systemError } from './system-error.ts';
 
 /** Where every read puts its bytes. Allocated with the first connection, for the life of the process. */
@@ -63,6 +72,13 @@ export class RealNet implements Net {
         resolve(new RealConnection(socket, receiver));
       });
     });
+  }
+
+  datagrams(
+    options: DatagramOptions,
+    onDatagram: (datagram: Buffer) => void,
+  ): Promise<DatagramSocket> {
+    return bindDatagrams(options, onDatagram);
   }
 }
 

@@ -6,10 +6,18 @@
  * delivered is overwritten when the handler returns, so that whoever keeps it is found out.
  */
 
-import type { Connection, Listener, ListenOptions, Net } from '../env.ts';
+import type {
+  Connection,
+  DatagramOptions,
+  DatagramSocket,
+  Listener,
+  ListenOptions,
+  Net,
+} from '../env.ts';
 import { MillraceError } from '../errors.ts';
 import { systemError } from '../system-error.ts';
 import { SimConnection, type SimNetCore } from './sim-connection.ts';
+import { SimDatagrams } from './sim-datagrams.ts';
 import { SimDiskError } from './sim-disk.ts';
 import type { SimProcess } from './sim-process.ts';
 
@@ -33,10 +41,12 @@ export class SimNetwork {
   readonly core: SimNetCore;
   private readonly listening = new Map<number, Listening>();
   private readonly connections = new Set<SimConnection>();
+  private readonly datagrams: SimDatagrams;
   private nextPort = FIRST_EPHEMERAL_PORT;
 
   constructor(core: SimNetCore) {
     this.core = core;
+    this.datagrams = new SimDatagrams(core);
   }
 
   /** What a process, or with undefined the world outside the machine, sees of the network. */
@@ -44,6 +54,7 @@ export class SimNetwork {
     return {
       listen: (options, onConnection) => this.listen(owner, options, onConnection),
       connect: (options) => this.connect(owner, options),
+      datagrams: (options, onDatagram) => this.bindDatagrams(owner, options, onDatagram),
     };
   }
 
@@ -51,6 +62,7 @@ export class SimNetwork {
   forget(owner: SimProcess): void {
     for (const [port, listening] of this.listening)
       if (listening.owner === owner) this.listening.delete(port);
+    this.datagrams.forget(owner);
     for (const connection of this.connections)
       if (connection.owner === owner) {
         connection.peer.loseContact();
@@ -120,6 +132,19 @@ export class SimNetwork {
         resolve(near);
       });
     });
+  }
+
+  private bindDatagrams(
+    owner: SimProcess | undefined,
+    options: DatagramOptions,
+    onDatagram: (datagram: Buffer) => void,
+  ): Promise<DatagramSocket> {
+    if (LOCAL_HOSTS.has(options.host)) return this.datagrams.bind(owner, options, onDatagram);
+    const { host, port } = options;
+    const what = `receive datagrams on ${host}:${port}`;
+    return Promise.reject(
+      systemError(new SimDiskError('EADDRNOTAVAIL'), what, undefined, { host, port }),
+    );
   }
 
   private track(connection: SimConnection): void {
