@@ -22,6 +22,8 @@ export const UNLIMITED_PREFETCH = 65_535;
 export const DELIVERY_LIMIT_DEFAULT = 20;
 /** How long a message may be with a consumer, unless the queue says otherwise; RabbitMQ's. */
 export const CONSUMER_TIMEOUT_MS_DEFAULT = 30 * 60 * 1000;
+/** Messages that are appended together go into batches of this size; a message that is larger has its own. */
+export const QUEUE_BATCH_BYTES_MAX = 1024 * 1024;
 /** One read of a log ahead of a queue's cursor; a batch that is larger is read whole. */
 export const QUEUE_READ_BYTES = 256 * 1024;
 /** One read for a single message: returned, due, of a higher priority. */
@@ -69,6 +71,22 @@ export const AMQP_BLOCK_BYTES = 64 * 1024;
 export const AMQP_BLOCKS_KEPT = 64;
 /** …and a body that is larger than this is written from where it lies. */
 export const AMQP_COPY_BYTES_MAX = 8 * 1024;
+
+/** Where a broker of AMQP listens as a rule. */
+export const AMQP_PORT = 5_672;
+/** How long connecting and logging in may take. */
+export const AMQP_HANDSHAKE_MS = 10_000;
+/** Seconds between signs of life; half as many at most without any. */
+export const AMQP_HEARTBEAT_SECONDS = 60;
+/** Channels of one connection, unless the broker allows fewer. */
+export const AMQP_CHANNELS_MAX = 2_047;
+/** What a client has collected is written when the turn ends, or is more than this. */
+export const AMQP_WRITE_BYTES = 256 * 1024;
+/** Bytes that a client has given to its socket, and messages that it has published, that wait; above, `ready` waits. */
+export const AMQP_CLIENT_UNSENT_BYTES_MAX = 4 * 1024 * 1024;
+export const AMQP_UNCONFIRMED_MESSAGES_MAX = 10_000;
+/** How long a broker may take to answer a question about its queues. */
+export const AMQP_REQUEST_MS = 30_000;
 
 // server/amqp -----------------------------------------------------------------------------------------------------
 
@@ -126,5 +144,8 @@ export const ENQUEUE_WAIT_MS = 60_000;
 /** Messages that are sent and not confirmed, and their bytes: more wait. */
 export const ENQUEUE_UNCONFIRMED_MAX = 10_000;
 export const ENQUEUE_UNCONFIRMED_BYTES_MAX = 16 * 1024 * 1024;
-/** Dead letters that are looked at together. */
+/** Part of the time that a queue gives a worker which a handler has by default, and at most. */
+export const WORK_TIMEOUT_SHARE = 0.9;
+/** Dead letters that are looked at together: by default, and at most. */
+export const DEAD_LETTERS_LISTED = 100;
 export const DEAD_LETTERS_LISTED_MAX = 1_000;

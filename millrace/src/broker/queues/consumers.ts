@@ -1,0 +1,151 @@
+/**
+ * The consumers of a queue, and whose turn it is: of those that want a message the ones of the highest priority, one after the other.
+ *
+ * Invariant: whoever wants messages stands in the ring of its priority; who no longer does leaves it when its turn comes.
+ * @hot `next`
+ */
+import { Holder } from './held-delivery.ts';
+import type { QueueConsumer, QueueRefusal } from './queue.ts';
+
+interface Ring {
+  readonly priority: number;
+  readonly waiting: Holder[];
+  first: number;
+}
+
+export class Consumers {
+  private readonly isSingleActive: boolean;
+  private readonly holders = new Map<QueueConsumer, Holder>();
+  /** The highest priority first. */
+  private rings: Ring[] = [];
+  private active: Holder | undefined;
+  /** Cancelled ones that still have messages. */
+  readonly leaving = new Set<Holder>();
+
+  constructor(isSingleActive: boolean) {
+    this.isSingleActive = isSingleActive;
+  }
+
+  get count(): number {
+    return this.holders.size;
+  }
+
+  add(consumer: QueueConsumer, queueName: string): QueueRefusal | undefined {
+    for (const other of this.holders.keys())
+      if (other.exclusive || consumer.exclusive)
+        return {
+          ok: false,
+          error: 'ACCESS_REFUSED',
+          message: `queue '${queueName}' in exclusive use`,
+        };
+    const holder = new Holder(consumer);
+    this.holders.set(consumer, holder);
+    this.chooseActive();
+    this.wake(holder);
+    return undefined;
+  }
+
+  remove(consumer: QueueConsumer): void {
+    const holder = this.holders.get(consumer);
+    if (holder === undefined) return;
+    holder.isCancelled = true;
+    this.holders.delete(consumer);
+    if (holder.count > 0) this.leaving.add(holder);
+    if (this.active === holder) this.active = undefined;
+    this.chooseActive();
+  }
+
+  get(consumer: QueueConsumer): Holder | undefined {
+    return this.holders.get(consumer);
+  }
+
+  /** All that consume. */
+  all(): IterableIterator<Holder> {
+    return this.holders.values();
+  }
+
+  /** Of consumers with equal priority the one that has waited longest becomes the active one, and stays it. */
+  private chooseActive(): void {
+    if (!this.isSingleActive || this.active !== undefined) return;
+    let best: Holder | undefined;
+    for (const holder of this.holders.values())
+      if (best === undefined || priorityOf(holder) > priorityOf(best)) best = holder;
+    this.active = best;
+    if (best !== undefined) this.wake(best);
+  }
+
+  /** It may want messages (again). */
+  wake(holder: Holder): void {
+    if (holder.isInRing || !this.mayTake(holder)) return;
+    holder.isInRing = true;
+    this.ringOf(priorityOf(holder)).waiting.push(holder);
+  }
+
+  private mayTake(holder: Holder): boolean {
+    return holder.wants && (!this.isSingleActive || holder === this.active);
+  }
+
+  private ringOf(priority: number): Ring {
+    let ring = this.rings.find((each) => each.priority === priority);
+    if (ring === undefined) {
+      ring = { priority, waiting: [], first: 0 };
+      this.rings.push(ring);
+      this.rings.sort((a, b) => b.priority - a.priority);
+    }
+    return ring;
+  }
+
+  /** Who gets the next message; it stays first until `served`. undefined: nobody wants one. */
+  next(): Holder | undefined {
+    for (const ring of this.rings) {
+      while (ring.first < ring.waiting.length) {
+        const holder = ring.waiting[ring.first] as Holder;
+        if (this.mayTake(holder)) return holder;
+        this.leave(ring, holder);
+      }
+    }
+    return undefined;
+  }
+
+  /** It was given a message: the others of its priority come first now. */
+  served(holder: Holder): void {
+    const ring = this.ringOf(priorityOf(holder));
+    if (ring.waiting[ring.first] !== holder) return;
+    this.leave(ring, holder);
+    this.wake(holder);
+  }
+
+  private leave(ring: Ring, holder: Holder): void {
+    holder.isInRing = false;
+    ring.first++;
+    if (ring.first === ring.waiting.length) {
+      ring.waiting.length = 0;
+      ring.first = 0;
+    } else if (ring.first >= 1024 && ring.first * 2 >= ring.waiting.length) {
+      ring.waiting.splice(0, ring.first);
+      ring.first = 0;
+    }
+  }
+
+  /** How many messages they take, all together. */
+  get credit(): number {
+    let credit = 0;
+    for (const holder of this.holders.values())
+      if (!this.isSingleActive || holder === this.active) credit += holder.credit;
+    return credit;
+  }
+
+  /** Forgets all. @returns those that were there */
+  clear(): QueueConsumer[] {
+    const consumers = [...this.holders.keys()];
+    for (const holder of this.holders.values()) holder.isCancelled = true;
+    this.holders.clear();
+    this.rings = [];
+    this.active = undefined;
+    return consumers;
+  }
+}
+
+function priorityOf(holder: Holder): number {
+  return holder.consumer?.priority ?? 0;
+}

@@ -1,0 +1,228 @@
+/**
+ * Messages of queues as records of a log, both ways. What a record of somebody else's (a Kafka client's, a flow's) says nothing of has a
+ * default: it was published to the default exchange with the name of the queue, and its headers are AMQP headers, as text.
+ *
+ * Headers with a default are not written: the exchange '', properties that say nothing.
+ *
+ * @hot
+ */
+import {
+  type BatchOptions,
+  RecordBatchBuilder,
+  type RecordHeader,
+} from '../../wire/kafka/records/record-batch-builder.ts';
+import { HEADER_BYTES } from '../../wire/kafka/records/record-batch.ts';
+import { Cursor, readVarint } from '../../wire/kafka/records/varint.ts';
+import {
+  EXCHANGE_HEADER,
+  NO_PROPERTIES,
+  PROPERTIES_HEADER,
+  type QueueMessage,
+  ROUTING_KEY_HEADER,
+} from './message.ts';
+import { propertiesOfHeaders } from './message-facts.ts';
+
+/** Where the parts of a record are: what `RecordReader` has of its current one. */
+export interface RecordView {
+  readonly data: Buffer;
+  readonly offset: number;
+  readonly timestamp: number;
+  readonly keyStart: number;
+  readonly keyEnd: number;
+  readonly valueStart: number;
+  readonly valueEnd: number;
+  readonly headerCount: number;
+  readonly headersStart: number;
+  readonly headersEnd: number;
+}
+
+/** Bytes of a record beside its body and properties, more or less: for the first allocation of a batch. */
+const RECORD_OVERHEAD_BYTES = 96;
+/** Longest name of a header that AMQP can write. */
+const HEADER_NAME_BYTES_MAX = 255;
+const NO_BODY = Buffer.alloc(0);
+const UNCOMPRESSED: BatchOptions = {};
+
+const EXCHANGE_NAME = Buffer.from(EXCHANGE_HEADER);
+const ROUTING_KEY_NAME = Buffer.from(ROUTING_KEY_HEADER);
+const PROPERTIES_NAME = Buffer.from(PROPERTIES_HEADER);
+
+/**
+ * One batch of the messages, in their order.
+ * @throws {MillraceError} ML_RECORDS_TOO_LARGE
+ */
+export function encodeMessages(messages: readonly QueueMessage[]): Buffer {
+  let bytes = HEADER_BYTES;
+  for (const message of messages)
+    bytes += RECORD_OVERHEAD_BYTES + message.body.length + message.properties.length;
+  const builder = new RecordBatchBuilder(UNCOMPRESSED, bytes);
+  const headers = new HeadersOf();
+  for (const message of messages)
+    builder.append(message.timestampMs, message.key, message.body, headers.of(message));
+  return builder.finish();
+}
+
+/** The headers of messages one after the other: neighbours mostly say the same. */
+class HeadersOf {
+  private exchange = '';
+  private routingKey = '';
+  private properties: Buffer = NO_PROPERTIES;
+  private headers: readonly RecordHeader[] | undefined;
+
+  of(message: QueueMessage): readonly RecordHeader[] {
+    const { exchange, routingKey, properties } = message;
+    if (
+      this.headers !== undefined &&
+      properties === this.properties &&
+      exchange === this.exchange &&
+      routingKey === this.routingKey
+    )
+      return this.headers;
+    const headers: RecordHeader[] = [];
+    if (exchange !== '') headers.push({ key: EXCHANGE_HEADER, value: exchange });
+    headers.push({ key: ROUTING_KEY_HEADER, value: routingKey });
+    // Also when they say nothing: a message that came over AMQP is told from one that did not.
+    headers.push({ key: PROPERTIES_HEADER, value: properties });
+    this.exchange = exchange;
+    this.routingKey = routingKey;
+    this.properties = properties;
+    this.headers = headers;
+    return headers;
+  }
+}
+
+/** Reads messages from records. It remembers the last strings it has made: those of neighbours are mostly the same. */
+export class MessageDecoder {
+  private readonly defaultRoutingKey: string;
+  private readonly cursor = new Cursor(NO_BODY, 0, 0);
+  private readonly exchanges = new LastString();
+  private readonly routingKeys = new LastString();
+  private exchange = '';
+  private routingKey = '';
+  private propertiesStart = -1;
+  private propertiesEnd = -1;
+
+  /** @param queueName the routing key of what has none */
+  constructor(queueName: string) {
+    this.defaultRoutingKey = queueName;
+  }
+
+  /** The message; its parts are views of `record.data`. */
+  decode(record: RecordView): QueueMessage {
+    this.readHeaders(record);
+    const { data, keyStart, valueStart } = record;
+    return {
+      key: keyStart < 0 ? null : data.subarray(keyStart, record.keyEnd),
+      exchange: this.exchange,
+      routingKey: this.routingKey,
+      properties: this.properties(record),
+      body: valueStart < 0 ? NO_BODY : data.subarray(valueStart, record.valueEnd),
+      timestampMs: record.timestamp,
+    };
+  }
+
+  /** Its properties alone: a view of `record.data` as a rule. */
+  decodeProperties(record: RecordView): Buffer {
+    this.readHeaders(record);
+    return this.properties(record);
+  }
+
+  private properties(record: RecordView): Buffer {
+    if (this.propertiesStart >= 0)
+      return record.data.subarray(this.propertiesStart, this.propertiesEnd);
+    return record.headerCount === 0 ? NO_PROPERTIES : foreignProperties(record);
+  }
+
+  private readHeaders(record: RecordView): void {
+    const { data } = record;
+    const { cursor } = this;
+    this.exchange = '';
+    this.routingKey = this.defaultRoutingKey;
+    this.propertiesStart = -1;
+    if (record.headerCount === 0) return;
+    cursor.reset(data, record.headersStart, record.headersEnd);
+    for (let index = 0; index < record.headerCount; index++) {
+      const nameBytes = readVarint(cursor);
+      const name = cursor.position;
+      cursor.position += nameBytes;
+      const valueBytes = readVarint(cursor);
+      const start = cursor.position;
+      if (valueBytes < 0) continue;
+      const end = start + valueBytes;
+      cursor.position = end;
+      if (nameBytes === ROUTING_KEY_NAME.length) {
+        if (isAt(data, name, ROUTING_KEY_NAME))
+          this.routingKey = this.routingKeys.read(data, start, end);
+      } else if (nameBytes === PROPERTIES_NAME.length) {
+        if (valueBytes >= 2 && isAt(data, name, PROPERTIES_NAME)) {
+          this.propertiesStart = start;
+          this.propertiesEnd = end;
+        }
+      } else if (nameBytes === EXCHANGE_NAME.length && isAt(data, name, EXCHANGE_NAME))
+        this.exchange = this.exchanges.read(data, start, end);
+    }
+  }
+}
+
+/** The headers of a record that did not come over AMQP, as AMQP properties. */
+function foreignProperties(record: RecordView): Buffer {
+  const headers: Record<string, string | null> = {};
+  const { data } = record;
+  const cursor = new Cursor(data, record.headersStart, record.headersEnd);
+  let count = 0;
+  for (let index = 0; index < record.headerCount; index++) {
+    const nameBytes = readVarint(cursor);
+    const name = cursor.position;
+    cursor.position += nameBytes;
+    const valueBytes = readVarint(cursor);
+    const start = cursor.position;
+    if (valueBytes > 0) cursor.position += valueBytes;
+    const text = data.toString('utf8', name, name + nameBytes);
+    // Bytes that are no UTF-8 become longer as text.
+    if (text === EXCHANGE_HEADER || text === ROUTING_KEY_HEADER || text === PROPERTIES_HEADER)
+      continue;
+    if (Buffer.byteLength(text) > HEADER_NAME_BYTES_MAX || text === '__proto__') continue;
+    headers[text] = valueBytes < 0 ? null : data.toString('utf8', start, start + valueBytes);
+    count++;
+  }
+  return count === 0 ? NO_PROPERTIES : propertiesOfHeaders(headers);
+}
+
+function isAt(data: Buffer, position: number, wanted: Buffer): boolean {
+  for (let index = 0; index < wanted.length; index++)
+    if (data[position + index] !== wanted[index]) return false;
+  return true;
+}
+
+/** The string that was read last, so that the same bytes give the same string without being decoded. */
+class LastString {
+  private bytes: Buffer = NO_BODY;
+  private text = '';
+
+  read(data: Buffer, start: number, end: number): string {
+    if (end - start === this.bytes.length && isAt(data, start, this.bytes)) return this.text;
+    this.bytes = Buffer.from(data.subarray(start, end));
+    this.text = this.bytes.toString('utf8');
+    return this.text;
+  }
+}
+
+/** A message that keeps nothing in memory but itself. */
+export function copyMessage(message: QueueMessage): QueueMessage {
+  const { key, properties, body } = message;
+  const bytes = Buffer.allocUnsafeSlow((key?.length ?? 0) + properties.length + body.length);
+  let at = 0;
+  const copied = (part: Buffer): Buffer => {
+    const start = at;
+    at += part.copy(bytes, at);
+    return bytes.subarray(start, at);
+  };
+  return {
+    key: key === null ? null : copied(key),
+    exchange: message.exchange,
+    routingKey: message.routingKey,
+    properties: copied(properties),
+    body: copied(body),
+    timestampMs: message.timestampMs,
+  };
+}

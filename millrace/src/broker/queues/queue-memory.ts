@@ -1,0 +1,36 @@
+/**
+ * The memory of all queues together for what could be read again: when it is more than allowed, the queues that had a turn least recently
+ * give theirs up.
+ */
+import { QUEUE_MEMORY_BYTES_MAX } from '../../core/queue-limits.ts';
+
+export interface MemoryHolder {
+  giveUpMemory(): void;
+}
+
+export class QueueMemory {
+  private readonly bytesMax: number;
+  /** Those that had a turn last come last. */
+  private readonly holders = new Map<MemoryHolder, number>();
+  bytes = 0;
+
+  constructor(bytesMax: number = QUEUE_MEMORY_BYTES_MAX) {
+    this.bytesMax = bytesMax;
+  }
+
+  /** `holder` has so much now. */
+  report(holder: MemoryHolder, bytes: number): void {
+    const before = this.holders.get(holder);
+    if (before === undefined && bytes === 0) return;
+    this.bytes += bytes - (before ?? 0);
+    this.holders.delete(holder);
+    if (bytes > 0) this.holders.set(holder, bytes);
+    if (this.bytes <= this.bytesMax) return;
+    for (const [other, otherBytes] of this.holders) {
+      if (other === holder || this.bytes <= this.bytesMax) break;
+      this.holders.delete(other);
+      this.bytes -= otherBytes;
+      other.giveUpMemory();
+    }
+  }
+}

@@ -1,0 +1,617 @@
+/**
+ * One log of a queue, with its state: which message is the next, who is ready, late or gone. A queue over a topic has one for each
+ * partition, all others have exactly one.
+ *
+ * The next message is the first of: the highest priority; what came back, by offset; the cursor in the log.
+ *
+ * @hot `peek`, `take`, `accept`
+ */
+import { assert } from '../../core/errors.ts';
+import {
+  QUEUE_AHEAD_OFFSETS_MAX,
+  QUEUE_LOAD_BYTES,
+  QUEUE_PARKED_OFFSETS_MAX,
+} from '../../core/queue-limits.ts';
+import type { PartitionLog } from '../../log/types.ts';
+import type { AppendedBatch } from './append-messages.ts';
+import { Arrivals, type Tally } from './arrivals.ts';
+import { HeldDelivery } from './held-delivery.ts';
+import { KeyLines } from './key-lines.ts';
+import { LogCursor } from './log-cursor.ts';
+import { LogRuns } from './log-runs.ts';
+import type { QueueMessage } from './message.ts';
+import { factsOf, type MessageFacts, NO_FACTS } from './message-facts.ts';
+import { MessageIndex } from './message-index.ts';
+import { copyMessage, MessageDecoder } from './message-record.ts';
+import type { DeadLetterReason, Queue } from './queue.ts';
+import type { QueueContext } from './queue-context.ts';
+import { ReturnedMessages } from './returned-messages.ts';
+import { recordAt } from './run.ts';
+import type { QueueState } from './state/queue-state.ts';
+
+/** What a partition asks of its queue. */
+export interface PartitionOwner {
+  readonly queue: Queue;
+  readonly context: QueueContext;
+  /** Messages that may still be looked at in this turn. */
+  budget: number;
+  /** There are dead letters: what leaves must be read before. */
+  readonly keepsDeadLetters: boolean;
+  /** A message leaves. @returns false: it cannot, for now */
+  deadLetter(message: QueueMessage | undefined, reason: DeadLetterReason): boolean;
+  wantTurn(): void;
+}
+
+export interface PartitionPlace {
+  readonly number: number;
+  readonly log: PartitionLog;
+  readonly state: QueueState;
+  /** Over somebody else's topic: nothing is looked at ahead of the cursor. */
+  readonly isView: boolean;
+  readonly isDurable: boolean;
+  /** Those below may have been with somebody before the start. */
+  readonly handedOutBelow: number;
+}
+
+/** `later`: something has to be read first, or to happen; the turn comes again by itself. `cut`: the turn is over. */
+export type Peek = 'ready' | 'empty' | 'later' | 'cut';
+
+export class QueuePartition {
+  readonly number: number;
+  readonly log: PartitionLog;
+  readonly state: QueueState;
+  readonly runs: LogRuns;
+  readonly index: MessageIndex;
+  readonly arrivals: Arrivals;
+  readonly tally: Tally;
+  /** With somebody. */
+  held = 0;
+  heldBytes = 0;
+  /** The message that `peek` has found: of this level of the index, -1 = of the cursor. */
+  offset = -1;
+  expiresAtMs = Infinity;
+  /** Of the message at the cursor, if it is known to wait there: when it is too old. */
+  private message: QueueMessage | undefined;
+  private level = -1;
+  private key: string | undefined;
+  private readonly owner: PartitionOwner;
+  private readonly place: PartitionPlace;
+  private readonly decoder: MessageDecoder;
+  readonly cursor: LogCursor;
+  private readonly keys: KeyLines | undefined;
+  readonly returned = new ReturnedMessages();
+  /** With somebody, and due to expire if they come back. */
+  private readonly heldExpiring = new Set<number>();
+  /** Nothing below it has a count, or was with somebody before the start. */
+  private readonly freshFrom: number;
+  /** `next` of the state as it is known to be written. */
+  private writtenNext: number;
+  private isWritingNext = false;
+  private settleFrom = 0;
+  private settleTo = 0;
+
+  constructor(owner: PartitionOwner, place: PartitionPlace) {
+    const { queue, context } = owner;
+    const { log, state } = place;
+    this.owner = owner;
+    this.place = place;
+    this.number = place.number;
+    this.log = log;
+    this.state = state;
+    this.decoder = new MessageDecoder(queue.name);
+    this.index = new MessageIndex(queue.settings);
+    this.runs = new LogRuns({ ...context, log, onLoaded: () => owner.wantTurn() });
+    this.keys = queue.settings.keyOrdered ? new KeyLines() : undefined;
+    this.freshFrom = place.handedOutBelow;
+    this.writtenNext = state.next;
+    const seenTo = place.isView ? state.floor : Math.max(state.notes.countedTo, state.floor);
+    this.tally = {
+      messages: place.isView ? 0 : state.unsettledIn(state.floor, seenTo),
+      bytes: place.isView ? 0 : state.notes.bytes,
+    };
+    this.cursor = new LogCursor(this.runs, state.floor, (from, to) => this.passHole(from, to));
+    this.arrivals = new Arrivals(
+      {
+        log,
+        state,
+        runs: this.runs,
+        index: this.index,
+        tally: this.tally,
+        decoder: this.decoder,
+        background: context.background,
+        isDuplicate: (facts) => this.isDuplicate(facts),
+        onSeen: () => owner.wantTurn(),
+      },
+      seenTo,
+    );
+  }
+
+  /** Reads what has to be known before anything is delivered. */
+  async open(): Promise<void> {
+    const { state, arrivals, place } = this;
+    if (place.isView) return;
+    const { markedFrom } = state;
+    if (markedFrom >= 0 && markedFrom < arrivals.seenTo)
+      await arrivals.rebuild(markedFrom, arrivals.seenTo);
+    arrivals.follow();
+  }
+
+  // ---- Counting -----------------------------------------------------------------------------------------------------
+
+  /** Messages that could be delivered now. */
+  get ready(): number {
+    const { tally, log, state, index, place } = this;
+    const out = this.held + index.delayed.size;
+    if (place.isView)
+      return Math.max(0, state.unsettledIn(state.floor, log.lastStableOffset) - out);
+    const unstable = Math.max(0, this.arrivals.seenTo - log.lastStableOffset);
+    return Math.max(0, tally.messages - out - unstable);
+  }
+
+  get readyBytes(): number {
+    const { place, log } = this;
+    if (!place.isView)
+      return Math.max(0, this.tally.bytes - this.heldBytes - this.index.delayedBytes);
+    // Nobody has read them: as large as the average.
+    const offsets = log.logEndOffset - log.logStartOffset;
+    return offsets <= 0 ? 0 : Math.round((log.sizeBytes * this.ready) / offsets);
+  }
+
+  /** Appended by us, and not to be delivered yet. */
+  get unstable(): number {
+    return this.place.isView ? 0 : Math.max(0, this.arrivals.seenTo - this.log.lastStableOffset);
+  }
+
+  // ---- Arrival ------------------------------------------------------------------------------------------------------
+
+  /** The log has more stable messages. */
+  advanced(): void {
+    if (!this.place.isView) this.arrivals.follow();
+  }
+
+  /** The queue has appended a batch. `isWanted`: somebody is there who may take it. */
+  appended({ baseOffset, data, messages }: AppendedBatch, isWanted: boolean): void {
+    const { arrivals, runs } = this;
+    const isNext = baseOffset === arrivals.seenTo;
+    if (isWanted || !isNext) runs.add(baseOffset, baseOffset + messages.length, data);
+    // Others have appended before: it is looked at after what they have, when that is stable.
+    if (!isNext) return;
+    let offset = baseOffset;
+    for (const { body, properties, timestampMs } of messages)
+      arrivals.note({ offset: offset++, timestampMs, bodyBytes: body.length }, factsOf(properties));
+    arrivals.seenTo = offset;
+  }
+
+  /** A message whose key was seen within the window; else it is remembered now. */
+  isDuplicate(facts: Readonly<MessageFacts>): boolean {
+    const { dedupeWindowMs } = this.owner.queue.settings;
+    if (dedupeWindowMs === undefined || facts.dedupeKey === undefined) return false;
+    const nowMs = this.owner.context.env.clock.nowMs();
+    if (this.state.remembers(facts.dedupeKey, nowMs)) return true;
+    this.state.remember(facts.dedupeKey, nowMs + dedupeWindowMs);
+    return false;
+  }
+
+  // ---- The next message ---------------------------------------------------------------------------------------------
+
+  /** Looks for the next message that may be delivered: `offset`, to be taken with `take` or `leave`. */
+  peek(nowMs: number): Peek {
+    const limit = this.log.lastStableOffset;
+    const { index, cursor, owner } = this;
+    for (;;) {
+      if (owner.budget-- <= 0) return 'cut';
+      const level = index.highest(limit);
+      const isIndexed = level > 0 || (level === 0 && index.levelAt(0).first < cursor.position);
+      const peek = isIndexed ? this.peekIndexed(level) : this.peekCursor(limit);
+      if (peek === 'again') continue;
+      if (peek !== 'ready') return peek;
+      if (!this.isTooOld(nowMs)) return 'ready';
+      if (!this.leave('expired')) return 'later';
+    }
+  }
+
+  private peekIndexed(level: number): Peek | 'again' {
+    const heap = this.index.levelAt(level);
+    const offset = heap.first;
+    if (offset === this.offset && level === this.level && this.message !== undefined)
+      return 'ready';
+    if (this.state.isSettled(offset)) {
+      heap.pop();
+      return 'again';
+    }
+    const message = this.messageAt(offset);
+    if (message === 'later') return 'later';
+    if (message === undefined) {
+      // It was there once: the disk has lost it.
+      heap.pop();
+      this.settled(offset, 0);
+      return 'again';
+    }
+    const key = this.keyOf(message);
+    if (!this.mayGoOut(key, offset)) {
+      heap.pop();
+      return 'again';
+    }
+    const facts = this.needsExpiry ? factsOf(message.properties) : NO_FACTS;
+    this.choose(level, offset, message, facts);
+    this.key = key;
+    return 'ready';
+  }
+
+  private peekCursor(limit: number, passesReturned = false): Peek | 'again' {
+    const { cursor, index, place } = this;
+    if (!this.mayHandOut()) return 'later';
+    const step = cursor.step(limit);
+    if (step !== 'record') return step === 'end' ? 'empty' : 'later';
+    const offset = cursor.position;
+    if (offset === this.offset && this.level === -1 && this.message !== undefined) return 'ready';
+    if (!passesReturned && index.levelAt(0).first < offset) return 'again';
+    if (this.state.isSettled(offset)) {
+      cursor.seek(this.state.unsettledFrom(offset));
+      return 'again';
+    }
+    const message = this.decoder.decode(cursor.record);
+    let facts: Readonly<MessageFacts> = NO_FACTS;
+    if (this.needsExpiry || place.isView || offset <= index.indexedMax) {
+      facts = factsOf(message.properties);
+      if (place.isView && offset >= this.arrivals.seenTo) this.seeInView(offset, message, facts);
+      if (index.isIndexed(facts)) {
+        cursor.take();
+        return 'again';
+      }
+    }
+    if (this.keys !== undefined && this.keys.parkedCount >= QUEUE_PARKED_OFFSETS_MAX)
+      return 'later';
+    const key = this.keyOf(message);
+    if (!this.mayGoOut(key, offset)) {
+      cursor.take();
+      return 'again';
+    }
+    this.choose(-1, offset, message, facts);
+    this.key = key;
+    return 'ready';
+  }
+
+  /** No message is there: nobody has to settle it. Where there was one, it was settled before it was given back to the disk. */
+  private passHole(from: number, to: number): void {
+    if (!this.place.isView && from < this.arrivals.seenTo)
+      this.tally.messages -= this.state.unsettledIn(from, Math.min(to, this.arrivals.seenTo));
+    this.state.settleRange(from, to);
+  }
+
+  /** Of a topic that others write, the cursor is the first that looks at a message. */
+  private seeInView(offset: number, message: QueueMessage, facts: Readonly<MessageFacts>): void {
+    const { body, timestampMs } = message;
+    this.index.add({ offset, timestampMs, bodyBytes: body.length }, facts);
+    this.arrivals.seenTo = offset + 1;
+  }
+
+  private choose(
+    level: number,
+    offset: number,
+    message: QueueMessage,
+    facts: Readonly<MessageFacts>,
+  ): void {
+    this.level = level;
+    this.offset = offset;
+    this.message = message;
+    this.expiresAtMs = this.needsExpiry
+      ? this.index.expiresAtMs(message.timestampMs, facts)
+      : Infinity;
+  }
+
+  private get needsExpiry(): boolean {
+    return (
+      this.owner.queue.settings.messageTtlMs !== undefined ||
+      this.index.expiring.size > 0 ||
+      this.place.isView
+    );
+  }
+
+  /** Whoever expires at once may still go to somebody who waits for it already. */
+  private isTooOld(nowMs: number): boolean {
+    const { expiresAtMs, message } = this;
+    if (nowMs < expiresAtMs) return false;
+    const isImmediate = message !== undefined && expiresAtMs <= message.timestampMs;
+    return !isImmediate || this.state.countOf(this.offset) > 0;
+  }
+
+  private keyOf(message: QueueMessage): string | undefined {
+    return this.keys === undefined ? undefined : message.key?.latin1Slice();
+  }
+
+  /** false: another message of its key is out, and it waits for that. */
+  private mayGoOut(key: string | undefined, offset: number): boolean {
+    return key === undefined || this.keys === undefined || this.keys.enter(key, offset);
+  }
+
+  /** What is handed out must not get far ahead of what is written of it: after a crash it has to be called redelivered. */
+  private mayHandOut(): boolean {
+    if (!this.place.isDurable) return true;
+    const ahead = this.cursor.position - this.writtenNext;
+    if (ahead * 2 > QUEUE_AHEAD_OFFSETS_MAX && !this.isWritingNext) {
+      this.isWritingNext = true;
+      const { next } = this.state;
+      const { states, background } = this.owner.context;
+      const written = states.flush().finally(() => {
+        this.isWritingNext = false;
+        this.owner.wantTurn();
+      });
+      background.run(
+        'state of a queue',
+        written.then(() => {
+          this.writtenNext = Math.max(this.writtenNext, next);
+        }),
+      );
+    }
+    return ahead < QUEUE_AHEAD_OFFSETS_MAX;
+  }
+
+  /** A message that is not at the cursor; `later`: it is being read. */
+  messageAt(offset: number): QueueMessage | undefined | 'later' {
+    const returned = this.returned.get(offset);
+    if (returned !== undefined) return returned;
+    const run = this.runs.find(offset);
+    if (run === undefined) {
+      this.runs.load(offset, QUEUE_LOAD_BYTES);
+      return 'later';
+    }
+    const record = recordAt(run, offset);
+    return record === undefined ? undefined : copyMessage(this.decoder.decode(record));
+  }
+
+  // ---- Taking -------------------------------------------------------------------------------------------------------
+
+  /** Takes the message that `peek` has found. */
+  take(): HeldDelivery {
+    const { offset, message, owner } = this;
+    assert(message !== undefined, 'a message is looked for before it is taken');
+    const isFresh = this.level < 0 && offset >= this.freshFrom;
+    const deliveryCount = isFresh ? 0 : this.state.countOf(offset);
+    const delivery = new HeldDelivery(
+      owner.queue,
+      {
+        partition: this.number,
+        priority: Math.max(0, this.level),
+        nowMs: owner.context.env.clock.monotonicMs(),
+      },
+      {
+        offset,
+        message,
+        redelivered: deliveryCount > 0 || offset < this.freshFrom,
+        deliveryCount,
+        expiresAtMs: this.expiresAtMs,
+        key: this.key,
+      },
+    );
+    this.passCurrent();
+    this.held++;
+    this.heldBytes += delivery.bodyBytes;
+    if (delivery.expiresAtMs < Infinity) this.heldExpiring.add(offset);
+    return delivery;
+  }
+
+  private passCurrent(): void {
+    if (this.level < 0) this.cursor.take();
+    else {
+      this.index.levelAt(this.level).pop();
+      this.returned.delete(this.offset);
+    }
+    this.forgetCurrent();
+  }
+
+  private forgetCurrent(): void {
+    this.offset = -1;
+    this.message = undefined;
+    this.key = undefined;
+  }
+
+  /** The message that `peek` has found leaves the queue. @returns false: it cannot, for now */
+  leave(reason: DeadLetterReason): boolean {
+    const { offset, message, key } = this;
+    if (!this.owner.deadLetter(message, reason)) return false;
+    const bytes = message?.body.length ?? 0;
+    this.passCurrent();
+    this.settled(offset, bytes);
+    this.keyLeft(key, offset);
+    return true;
+  }
+
+  // ---- Settling -----------------------------------------------------------------------------------------------------
+
+  /** It is with nobody any more. */
+  private putDown(delivery: HeldDelivery): void {
+    this.held--;
+    this.heldBytes -= delivery.bodyBytes;
+    if (delivery.expiresAtMs < Infinity) this.heldExpiring.delete(delivery.offset);
+  }
+
+  /** Done with. */
+  accept(delivery: HeldDelivery): void {
+    const { offset } = delivery;
+    this.putDown(delivery);
+    this.tally.messages--;
+    this.tally.bytes -= delivery.bodyBytes;
+    // Neighbours are settled together.
+    if (offset === this.settleTo) this.settleTo++;
+    else {
+      this.flushSettled();
+      this.settleFrom = offset;
+      this.settleTo = offset + 1;
+    }
+    if (delivery.key !== undefined) {
+      this.flushSettled();
+      this.keyLeft(delivery.key, offset);
+    }
+  }
+
+  /** Back to where it was; ready at once unless `dueMs` is later. */
+  giveBack(delivery: HeldDelivery, dueMs: number): void {
+    const { offset, kept, bodyBytes, expiresAtMs } = delivery;
+    this.putDown(delivery);
+    if (kept !== undefined) this.returned.add(offset, kept);
+    if (dueMs > 0) this.index.delay(dueMs, offset, bodyBytes);
+    else this.index.push(delivery.priority, offset);
+    this.index.expire(expiresAtMs, offset, bodyBytes);
+  }
+
+  /** It was with somebody, and has become a dead letter. */
+  gone(delivery: HeldDelivery): void {
+    this.putDown(delivery);
+    this.settled(delivery.offset, delivery.bodyBytes);
+    this.keyLeft(delivery.key, delivery.offset);
+  }
+
+  private settled(offset: number, bodyBytes: number): void {
+    this.flushSettled();
+    this.state.settle(offset);
+    this.returned.delete(offset);
+    this.tally.messages--;
+    this.tally.bytes -= bodyBytes;
+  }
+
+  private keyLeft(key: string | undefined, offset: number): void {
+    if (key === undefined || this.keys === undefined) return;
+    const next = this.keys.left(key, offset, (each) => this.state.isSettled(each));
+    if (next >= 0) this.index.push(0, next);
+  }
+
+  /** Writes down what was settled and handed out in this turn. */
+  flushSettled(): void {
+    const { state, cursor } = this;
+    if (cursor.position > state.next) state.handOutTo(cursor.position);
+    if (this.settleTo > this.settleFrom) state.settleRange(this.settleFrom, this.settleTo);
+    this.settleFrom = this.settleTo = 0;
+  }
+
+  // ---- Time ---------------------------------------------------------------------------------------------------------
+
+  /** What was delayed and is due becomes ready. */
+  wakeDue(nowMs: number): void {
+    const { index, log } = this;
+    const { delayed } = index;
+    while (delayed.firstMs <= nowMs && delayed.firstOffset < log.lastStableOffset) {
+      if (this.owner.budget-- <= 0) return;
+      const offset = delayed.firstOffset;
+      index.delayedBytes -= delayed.firstBytes;
+      delayed.pop();
+      if (!this.state.isSettled(offset)) index.push(0, offset);
+    }
+  }
+
+  /** What is too old goes, wherever it is. @returns when the next will be: milliseconds since 1970, or Infinity */
+  expire(nowMs: number): number {
+    const { expiring } = this.index;
+    let nextMs = Infinity;
+    while (expiring.size > 0 && expiring.firstOffset < this.log.lastStableOffset) {
+      nextMs = expiring.firstMs;
+      if (nextMs > nowMs || this.owner.budget-- <= 0) break;
+      const offset = expiring.firstOffset;
+      const isWaiting = !this.state.isSettled(offset) && !this.heldExpiring.has(offset);
+      if (isWaiting && !this.expireAt(offset, expiring.firstBytes)) return Infinity;
+      expiring.pop();
+      nextMs = Infinity;
+    }
+    return Math.min(nextMs, this.expireAtCursor(nowMs));
+  }
+
+  /** What only the queue makes expire does so in the order of the log. */
+  private expireAtCursor(nowMs: number): number {
+    if (this.owner.queue.settings.messageTtlMs === undefined) return Infinity;
+    const limit = this.log.lastStableOffset;
+    for (;;) {
+      if (this.owner.budget-- <= 0) return Infinity;
+      const peek = this.peekCursor(limit, true);
+      if (peek === 'again') continue;
+      if (peek !== 'ready') return Infinity;
+      if (nowMs < this.expiresAtMs) return this.expiresAtMs;
+      if (!this.leave('expired')) return Infinity;
+    }
+  }
+
+  private expireAt(offset: number, bodyBytes: number): boolean {
+    const { owner } = this;
+    let key: string | undefined;
+    let message: QueueMessage | undefined;
+    if (owner.keepsDeadLetters || this.keys !== undefined) {
+      const found = this.messageAt(offset);
+      if (found === 'later') return false;
+      message = found;
+      key = found?.key?.latin1Slice();
+    }
+    if (!owner.deadLetter(message, 'expired')) return false;
+    if (offset === this.offset) this.forgetCurrent();
+    this.settled(offset, bodyBytes);
+    this.keyLeft(key, offset);
+    return true;
+  }
+
+  // ---- The rest -----------------------------------------------------------------------------------------------------
+
+  /** Settles all that is ready. `heldOffsets`: with somebody, in order. @returns how many */
+  purge(heldOffsets: Float64Array): number {
+    const { state, index, log } = this;
+    this.flushSettled();
+    const count = this.ready;
+    const kept = new Float64Array(heldOffsets.length + index.delayed.size);
+    kept.set(heldOffsets);
+    kept.set(index.delayed.offsets(), heldOffsets.length);
+    kept.sort();
+    const limit = this.place.isView
+      ? log.lastStableOffset
+      : Math.min(log.lastStableOffset, this.arrivals.seenTo);
+    let from = state.floor;
+    for (const offset of kept) {
+      if (offset >= limit) break;
+      if (offset > from) state.settleRange(from, offset);
+      from = offset + 1;
+    }
+    if (limit > from) state.settleRange(from, limit);
+    this.tally.messages -= count;
+    if (!this.place.isView && this.arrivals.seenTo <= limit)
+      this.tally.bytes = this.heldBytes + index.delayedBytes;
+    index.clearReady();
+    const keptOffsets = new Set(kept);
+    this.keys?.purge((offset) => keptOffsets.has(offset));
+    this.returned.clear();
+    this.forgetCurrent();
+    this.cursor.seek(limit);
+    return count;
+  }
+
+  /** What this keeps in memory, that could be read again. */
+  get memoryBytes(): number {
+    return this.runs.bytes + this.returned.bytes;
+  }
+
+  /** Lets go of it. */
+  giveUpMemory(): void {
+    this.forgetCurrent();
+    this.cursor.rest();
+    this.runs.clear();
+    this.returned.clear();
+  }
+
+  /** At the end of a turn: what is kept in memory for it is wanted no more, and the state knows all. */
+  rest(keepsAhead: boolean): void {
+    this.flushSettled();
+    const { cursor, arrivals } = this;
+    this.runs.passed(keepsAhead ? Math.min(cursor.position, arrivals.seenTo) : arrivals.seenTo);
+    this.noteBytes();
+  }
+
+  noteBytes(): void {
+    if (this.place.isView) return;
+    const { state, tally, arrivals } = this;
+    const { bytes, countedTo } = state.notes;
+    if (bytes !== tally.bytes || countedTo !== arrivals.seenTo)
+      state.note({ bytes: tally.bytes, countedTo: arrivals.seenTo });
+  }
+
+  close(): void {
+    this.flushSettled();
+    this.noteBytes();
+    this.arrivals.close();
+    this.runs.close();
+  }
+}

@@ -1,0 +1,41 @@
+/**
+ * Whose turn it is among the queues: those that have something to do, one after the other, a bounded piece of work each; between two
+ * rounds the I/O events that wait are dealt with.
+ */
+import type { Env } from '../../core/env.ts';
+
+export interface TurnTaker {
+  /** Does a piece of work. @returns whether there is more that could be done at once */
+  turn(): boolean;
+}
+
+export class QueueTurns {
+  private readonly env: Env;
+  private waiting: TurnTaker[] = [];
+  private readonly waits = new Set<TurnTaker>();
+  private isScheduled = false;
+
+  constructor(env: Env) {
+    this.env = env;
+  }
+
+  /** Gives it a turn soon; one, however often it asks. */
+  want(taker: TurnTaker): void {
+    if (this.waits.has(taker)) return;
+    this.waits.add(taker);
+    this.waiting.push(taker);
+    if (this.isScheduled) return;
+    this.isScheduled = true;
+    this.env.timers.immediate(() => this.round());
+  }
+
+  private round(): void {
+    this.isScheduled = false;
+    const takers = this.waiting;
+    this.waiting = [];
+    for (const taker of takers) {
+      this.waits.delete(taker);
+      if (taker.turn()) this.want(taker);
+    }
+  }
+}
