@@ -88,7 +88,7 @@ async function launch(dir: string, ports: Ports, more: readonly string[]): Promi
   return new Promise((resolve, reject) => {
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       seen += text;
-      const amqp = /\bamqp +127\.0\.0\.1:(\d+)/.exec(seen);
+      const amqp = /\bamqp +(?:amqp:\/\/)?127\.0\.0\.1:(\d+)/.exec(seen);
       const kafka = /\bkafka +127\.0\.0\.1:(\d+)/.exec(seen);
       if (amqp !== null && kafka !== null)
         resolve({ child, ports: { amqp: Number(amqp[1]), kafka: Number(kafka[1]) } });
