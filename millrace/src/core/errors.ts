@@ -29,6 +29,11 @@ export const ERRORS = {
     retriable: false,
     hint: '`ip address` lists the addresses of this machine: listen on one of them, or on 127.0.0.1',
   },
+  ML_AMQP_REFUSED: {
+    summary: 'The broker refused what was asked of it over AMQP',
+    retriable: false,
+    hint: 'The message has the code and the text of the broker; the codes are those of AMQP 0-9-1',
+  },
   ML_ASSERT: {
     summary: 'A programming error inside Millrace',
     retriable: false,
@@ -267,6 +272,21 @@ export const ERRORS = {
     retriable: false,
     hint: "Export one: export default flow('name', (f) => { … })",
   },
+  ML_QUEUE_DIFFERS: {
+    summary: 'A queue is there, and is not what the program says that it is',
+    retriable: false,
+    hint: 'Say what it is, or nothing but its name; `millrace queue show` shows what it was declared as. To make it anew: `millrace queue delete`',
+  },
+  ML_QUEUE_FULL: {
+    summary: 'A queue has refused a message, since it is full',
+    retriable: true,
+    hint: 'Have more workers, or let it hold more (`maxLength`); `millrace queue show` shows what is in it, `df -h` whether the disk is full',
+  },
+  ML_QUEUE_MISSING: {
+    summary: 'A queue does not exist',
+    retriable: false,
+    hint: '`millrace queue list` shows which there are; `millrace queue declare` makes one',
+  },
   ML_READ_ONLY: {
     summary: 'The file system is mounted read-only',
     retriable: false,
@@ -402,6 +422,11 @@ export const ERRORS = {
     summary: 'A worker process ended in the middle of a task',
     retriable: true,
     hint: 'Look at what the worker wrote last, and at the memory of the machine: `dmesg` shows what the kernel has ended',
+  },
+  ML_WORK_TIMEOUT: {
+    summary: 'A message was not handled in time',
+    retriable: true,
+    hint: 'Allow more time: work(handler, { timeout }), on a queue whose `consumerTimeout` is longer; or look at what the handler waits for',
   },
 } as const satisfies Record<string, ErrorEntry>;
 
