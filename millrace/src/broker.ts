@@ -1,5 +1,5 @@
 /**
- * `millrace/broker`: a broker in this process, on a directory, with a port that Kafka clients talk to.
+ * `millrace/broker`: a broker in this process, on a directory, with a port that Kafka clients talk to, and one for AMQP clients.
  */
 import type { BrokerSettings } from './broker/settings.ts';
 import type { Env } from './core/env.ts';
@@ -21,7 +21,10 @@ export interface StartBrokerOptions {
     /** What clients are told to connect to. Default: the address they listen on. */
     readonly advertised?: { readonly host: string; readonly port: number };
   };
-  /** Allows to listen beyond this machine although everybody who reaches the port may read and write. Default false. */
+  /** Where AMQP 0-9-1 clients connect, RabbitMQ's: by default 127.0.0.1, port 5672; port 0 lets the system choose. Default false: nowhere. */
+  readonly amqp?: { readonly host?: string; readonly port?: number } | false;
+  /** Allows to listen beyond this machine although everybody who reaches the Kafka port may read and write, and passwords of AMQP users
+   * are sent for all to see. Default false. */
   readonly insecure?: boolean;
   /** After damage that a start refuses (ML_JOURNAL_DAMAGED, ML_CHECKPOINT_DAMAGED): reads everything, keeps what is good, and
    * logs what is lost. Default false: a person decides. */
@@ -41,6 +44,8 @@ export interface RunningBroker {
   readonly dataDir: string;
   readonly host: string;
   readonly port: number;
+  /** Where AMQP clients connect; undefined when they cannot. */
+  readonly amqp: { readonly host: string; readonly port: number } | undefined;
   readonly clusterId: string;
   /** Answers what is being worked on, then closes everything; what was acknowledged is safe either way. Idempotent. */
   close(): Promise<void>;
@@ -56,13 +61,29 @@ export interface RunningBroker {
  * await broker.close();
  */
 export async function startBroker(options: StartBrokerOptions): Promise<RunningBroker> {
+  const { data, amqp = false, ...others } = options;
   const kafka = { host: '127.0.0.1', port: 9092, ...options.kafka };
   const broker = await openServedBroker({
-    ...options,
-    dataDir: options.data,
+    ...others,
+    dataDir: data,
     kafka,
+    ...(amqp === false ? {} : { amqp: { host: '127.0.0.1', port: 5672, ...amqp } }),
   });
-  const { dataDir, clusterId } = broker;
+  const { dataDir, clusterId, amqpAddress } = broker;
   const { host, port } = broker.address ?? kafka;
-  return { dataDir, clusterId, host, port, close: () => broker.close() };
+  return {
+    dataDir,
+    clusterId,
+    host,
+    port,
+    amqp: amqpAddress === undefined ? undefined : addressOf(amqpAddress),
+    close: () => broker.close(),
+  };
+}
+
+function addressOf({ host, port }: { readonly host: string; readonly port: number }): {
+  readonly host: string;
+  readonly port: number;
+} {
+  return { host, port };
 }

@@ -15,9 +15,11 @@ import { openServedBroker, type ServedBroker, type ServedBrokerOptions } from '.
 export type EmbeddedLogOptions = Omit<ServedBrokerOptions, 'env'>;
 
 export interface EmbeddedLog extends Log {
-  readonly broker: Pick<ServedBroker, 'dataDir' | 'clusterId' | 'address'>;
+  readonly broker: Pick<ServedBroker, 'dataDir' | 'clusterId' | 'address' | 'amqpAddress'>;
   /** One more connection to the broker, for what speaks its protocol in this thread. */
   connect(): Connection;
+  /** The same for what speaks AMQP. It logs in as from this machine. */
+  connectAmqp(): Connection;
   /** For one thread, which makes a log of it with `connectPort`. The port ends with this log, or with the thread. */
   port(): MessagePort;
 }
@@ -38,6 +40,11 @@ export async function openEmbedded(env: Env, options: EmbeddedLogOptions): Promi
     serve(server);
     return client;
   };
+  const connectAmqp = (): Connection => {
+    const [client, server] = connectionPair(env.timers, 'in-process');
+    broker.serveAmqp(server);
+    return client;
+  };
   const closePorts: (() => void)[] = [];
   // As a socket would: who waits for records, and for nothing else, is not to end.
   const alive = keepAlive(env.timers);
@@ -52,15 +59,16 @@ export async function openEmbedded(env: Env, options: EmbeddedLogOptions): Promi
         await broker.close();
       },
     });
-    const { dataDir, clusterId, address } = broker;
+    const { dataDir, clusterId, address, amqpAddress } = broker;
     const port = (): MessagePort => {
       const accepting = acceptFromPort(env.timers, 'thread', serve);
       closePorts.push(() => accepting.close());
       return accepting.port;
     };
     return Object.assign(log, {
-      broker: { dataDir, clusterId, address },
+      broker: { dataDir, clusterId, address, amqpAddress },
       connect,
+      connectAmqp,
       port,
     });
   } catch (error) {

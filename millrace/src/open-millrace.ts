@@ -12,10 +12,12 @@ export interface OpenMillraceOptions {
   readonly dir: string;
   /** Where Kafka clients reach it, too: by default 127.0.0.1 and a port that the system chooses. Default false: nowhere. */
   readonly kafka?: { readonly host?: string; readonly port?: number } | false;
+  /** Where AMQP 0-9-1 clients reach its queues, too: by default 127.0.0.1 and a port that the system chooses. Default false: nowhere. */
+  readonly amqp?: { readonly host?: string; readonly port?: number } | false;
   /** Where the views of the flows that run here are served, and where other processes of the same flow ask for them: by default 127.0.0.1
    * and a port that the system chooses. Default false: nowhere, and what is asked for has to be in this process. */
   readonly http?: { readonly host?: string; readonly port?: number } | false;
-  /** Allows both to listen beyond this machine although everybody who reaches the port may read and write. Default false. */
+  /** Allows them to listen beyond this machine although everybody who reaches the port may read and write. Default false. */
   readonly insecure?: boolean;
   /** Of the broker, by name, as in docs/reference/settings.md. */
   readonly settings?: Readonly<Record<string, string | number | boolean>>;
@@ -52,7 +54,8 @@ export interface ConnectMillraceOptions {
  * for await (const { key, value } of millrace.consume('greetings', { until: 'now' })) process.stdout.write(`${key}: ${value}\n`);
  */
 export async function openMillrace(options: OpenMillraceOptions): Promise<Millrace> {
-  const { kafka = false, http, insecure, settings, logger = silentLogger, onFatal } = options;
+  const { kafka = false, amqp = false, http, insecure, settings, onFatal } = options;
+  const { logger = silentLogger } = options;
   const [{ openEmbedded }, { makeMillrace }, { IN_PROCESS_ADDRESS }] = await Promise.all([
     import('./embedded-log.ts'),
     import('./door/millrace.ts'),
@@ -63,6 +66,7 @@ export async function openMillrace(options: OpenMillraceOptions): Promise<Millra
     dataDir: options.dir,
     logger,
     ...(kafka === false ? {} : { kafka: { host: '127.0.0.1', port: 0, ...kafka } }),
+    ...(amqp === false ? {} : { amqp: { host: '127.0.0.1', port: 0, ...amqp } }),
     ...(insecure === undefined ? {} : { insecure }),
     ...(settings === undefined ? {} : { settings }),
     ...(onFatal === undefined ? {} : { onFatal }),

@@ -84,6 +84,36 @@ export const SETTINGS = {
     max: 100_000,
     doc: 'Incremental fetch sessions kept (KIP-227); a consumer that gets none sends full requests. 0 keeps none.',
   }),
+  amqpChannelMax: int('millrace.amqp.channel.max', {
+    default: 2_047,
+    min: 1,
+    max: 65_535,
+    doc: 'Channels that one AMQP connection may have open.',
+  }),
+  amqpConsumerTimeoutMs: long('millrace.amqp.consumer.timeout.ms', {
+    default: 30 * MINUTE_MS,
+    min: 0,
+    max: INT_MAX,
+    doc: 'How long a message may be with an AMQP consumer before its channel is closed, for queues that do not say it themselves (`x-consumer-timeout`). 0: without limit. Milliseconds.',
+  }),
+  amqpFrameMaxBytes: int('millrace.amqp.frame.max.bytes', {
+    default: 128 * 1024,
+    min: 4_096,
+    max: 16 * MIB,
+    doc: 'The largest frame that is agreed upon with AMQP clients; larger messages take several.',
+  }),
+  amqpHeartbeatSeconds: int('millrace.amqp.heartbeat.seconds', {
+    default: 60,
+    min: 0,
+    max: 65_535,
+    doc: 'The interval that is proposed to AMQP clients; a connection that was silent for two of them is closed. 0 proposes none. Seconds.',
+  }),
+  amqpMessageMaxBytes: int('millrace.amqp.message.max.bytes', {
+    default: 16 * MIB,
+    min: 1_024,
+    max: 512 * MIB,
+    doc: 'The largest message that AMQP clients may publish; a larger one closes its channel with PRECONDITION_FAILED.',
+  }),
   fetchMemoryBytes: long('millrace.fetch.memory.bytes', {
     default: 256 * MIB,
     min: MIB,

@@ -52,6 +52,10 @@ function addStart(program: Command): void {
     .description('start a broker on a directory (created when absent)')
     .option('-d, --data <directory>', 'where everything is kept (default: ./millrace-data)')
     .option('--kafka <host:port>', 'where Kafka clients connect (default: 127.0.0.1:9092)')
+    .option(
+      '--amqp <host:port>',
+      'where AMQP 0-9-1 clients connect, or off (default: 127.0.0.1:5672, when it is free)',
+    )
     .option('-c, --config <file>', 'settings, one `name = value` a line')
     .option('-s, --set <name=value...>', 'a setting, over the file and the environment')
     .option('--insecure', 'allow a bind that other machines can reach, without authentication')

@@ -10,6 +10,7 @@ import type { LogLevel } from '../core/log.ts';
 export interface StartFlags {
   readonly data?: string;
   readonly kafka?: string;
+  readonly amqp?: string;
   readonly config?: string;
   readonly set?: readonly string[];
   readonly insecure?: boolean;
@@ -21,6 +22,10 @@ export interface StartFlags {
 export interface StartOptions {
   readonly data: string;
   readonly kafka: { readonly host: string; readonly port: number };
+  /** undefined: off. `isDefault`: nobody has asked for it. */
+  readonly amqp:
+    | { readonly host: string; readonly port: number; readonly isDefault: boolean }
+    | undefined;
   readonly insecure: boolean;
   /** Only by the command line: a decision for one start. */
   readonly repair: boolean;
@@ -41,10 +46,13 @@ interface Sources {
 
 export const DEFAULT_DATA = './millrace-data';
 export const DEFAULT_KAFKA = '127.0.0.1:9092';
+export const DEFAULT_AMQP = '127.0.0.1:5672';
+const OFF = 'off';
 const PREFIX = 'MILLRACE_';
 const OPTION_NAMES: ReadonlySet<string> = new Set([
   'data',
   'kafka',
+  'amqp',
   'insecure',
   'log.level',
   'log.format',
@@ -60,6 +68,7 @@ export function resolveStart(sources: Sources): StartOptions {
   const flagged: Readonly<Record<string, string | boolean | undefined>> = {
     data: flags.data,
     kafka: flags.kafka,
+    amqp: flags.amqp,
     insecure: flags.insecure,
     'log.level': flags.logLevel,
     'log.format': flags.logFormat,
@@ -71,6 +80,7 @@ export function resolveStart(sources: Sources): StartOptions {
   return {
     data: merged.get('data') ?? DEFAULT_DATA,
     kafka: parseAddress(merged.get('kafka') ?? DEFAULT_KAFKA),
+    amqp: amqpAddress(merged.get('amqp')),
     repair: flags.repair === true,
     insecure: oneOf('insecure', merged.get('insecure') ?? 'false', ['true', 'false']) === 'true',
     logLevel: oneOf('log.level', merged.get('log.level') ?? 'info', [
@@ -152,12 +162,24 @@ function fromEnvironment(environment: Sources['environment']): {
   return { values, unknown };
 }
 
+function amqpAddress(text: string | undefined): StartOptions['amqp'] {
+  if (text === OFF) return undefined;
+  return { ...parseAddress(text ?? DEFAULT_AMQP, 'amqp'), isDefault: text === undefined };
+}
+
 /** `host:port`, `[::1]:port`, or `:port` for loopback. */
-export function parseAddress(text: string): { readonly host: string; readonly port: number } {
+export function parseAddress(
+  text: string,
+  option: 'kafka' | 'amqp' = 'kafka',
+): { readonly host: string; readonly port: number } {
   const match = /^(?:\[([0-9a-fA-F:]+)\]|([^\s:]*)):(\d{1,5})$/.exec(text);
   const port = Number(match?.[3] ?? -1);
   if (match === null || port > 65_535) {
-    throw invalid(`'${text}' is not host:port`, 'Write for example --kafka 127.0.0.1:9092');
+    const hint =
+      option === 'kafka'
+        ? `Write for example --kafka ${DEFAULT_KAFKA}`
+        : `Write for example --amqp ${DEFAULT_AMQP}, or --amqp off`;
+    throw invalid(`'${text}' is not host:port`, hint);
   }
   const host = match[1] ?? match[2] ?? '';
   return { host: host === '' ? '127.0.0.1' : host, port };

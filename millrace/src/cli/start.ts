@@ -1,5 +1,5 @@
 /** `millrace start`: a broker on a directory, until it is told to stop. */
-import { startBroker } from '../broker.ts';
+import { openServedBroker, type ServedBroker } from '../served-broker.ts';
 import type { Clock } from '../core/env.ts';
 import { MillraceError } from '../core/errors.ts';
 import { readWholeFile } from '../core/files.ts';
@@ -27,10 +27,11 @@ export async function start(flags: StartFlags): Promise<void> {
   watchForBugs(logger);
   // Before the banner invites anybody to send one.
   const stopped = stopSignal(logger, env.clock);
-  const broker = await startBroker({
+  const broker = await openServedBroker({
     env,
-    data: options.data,
+    dataDir: options.data,
     kafka: options.kafka,
+    ...(options.amqp === undefined ? {} : { amqp: options.amqp }),
     insecure: options.insecure,
     repair: options.repair,
     settings: options.settings,
@@ -67,31 +68,36 @@ function readConfig(name: string): string {
   }
 }
 
-interface Announced {
-  readonly dataDir: string;
-  readonly host: string;
-  readonly port: number;
-}
-
-function announce(options: StartOptions, broker: Announced, logger: Logger): void {
+function announce(options: StartOptions, broker: ServedBroker, logger: Logger): void {
   // Since the process began, which is what a person waits for.
   const readyMs = Math.round(process.uptime() * 1000);
-  const host = broker.host.includes(':') ? `[${broker.host}]` : broker.host;
-  const address = `${host}:${broker.port}`;
+  const kafka = addressText(broker.address ?? options.kafka);
+  const amqp = broker.amqpAddress === undefined ? undefined : addressText(broker.amqpAddress);
   if (options.logFormat === 'json') {
     logger.info('ready', {
       version: VERSION,
       readyMs,
       data: broker.dataDir,
-      kafka: address,
+      kafka,
+      ...(amqp === undefined ? {} : { amqp }),
       processId: process.pid,
     });
     return;
   }
   say(`millrace ${VERSION} ready in ${readyMs} ms`);
   say(`  data   ${broker.dataDir}`);
-  say(`  kafka  ${address}`);
-  say(`  try    kcat -b ${address} -L`);
+  say(`  kafka  ${kafka}`);
+  say(`  amqp   ${amqp === undefined ? noAmqp(options) : `amqp://${amqp}`}`);
+  say(`  try    kcat -b ${kafka} -L`);
+}
+
+/** Why AMQP clients cannot connect. */
+function noAmqp({ amqp }: StartOptions): string {
+  return amqp === undefined ? 'off' : `none: ${addressText(amqp)} is taken; see --amqp`;
+}
+
+function addressText({ host, port }: { readonly host: string; readonly port: number }): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 /**

@@ -17,3 +17,13 @@ export function refuseOpenBind(host: string): void {
     { fields: { host } },
   );
 }
+
+/** As `refuseOpenBind`, for what knows its users: their passwords would be seen. @throws {MillraceError} ML_INSECURE_BIND */
+export function refuseUnencryptedBind(host: string): void {
+  if (isLoopback(host)) return;
+  throw new MillraceError(
+    'ML_INSECURE_BIND',
+    `listening on ${host} would send passwords and messages for all to see: there is no encryption`,
+    { fields: { host } },
+  );
+}

@@ -5,13 +5,10 @@
  * share. Invariant: no connection that was accepted is left without a deadline for its next step.
  */
 import type { Connection, Env, Listener, Timer } from '../../core/env.ts';
-import {
-  CONNECTION_FAULTS_LOGGED_PER_SECOND,
-  CONNECTION_SWEEP_MS,
-  SERVER_CLOSE_MS,
-} from '../../core/limits.ts';
+import { CONNECTION_SWEEP_MS, SERVER_CLOSE_MS } from '../../core/limits.ts';
 import type { Logger } from '../../core/log.ts';
 import type { Broker } from '../../broker/broker.ts';
+import { FaultLog } from '../fault-log.ts';
 import { KafkaConnection } from './connection.ts';
 import { FramePool } from './frame-pool.ts';
 import { RequestMemory } from './request-memory.ts';
@@ -189,35 +186,5 @@ class Server implements KafkaServer {
       for (const connection of this.connections) connection.sweep(nowMs, limits);
       if (this.closing === undefined) this.sweepLater();
     });
-  }
-}
-
-/** Warnings about clients, so many a second; the next line tells how many were left out. */
-class FaultLog {
-  private readonly env: Env;
-  private readonly logger: Logger;
-  private windowMs = -Infinity;
-  private logged = 0;
-  private suppressed = 0;
-
-  constructor(env: Env, logger: Logger) {
-    this.env = env;
-    this.logger = logger;
-  }
-
-  log(message: string, fields: Readonly<Record<string, unknown>>): void {
-    const nowMs = this.env.clock.monotonicMs();
-    if (nowMs - this.windowMs >= 1_000) {
-      this.windowMs = nowMs;
-      this.logged = 0;
-    }
-    if (this.logged >= CONNECTION_FAULTS_LOGGED_PER_SECOND) {
-      this.suppressed++;
-      return;
-    }
-    this.logged++;
-    const { suppressed } = this;
-    this.suppressed = 0;
-    this.logger.warn(message, suppressed === 0 ? fields : { ...fields, suppressed });
   }
 }

@@ -1,0 +1,58 @@
+/**
+ * Class 60, basic: ack, nack, reject, release, recover, recover-async.
+ *
+ * As RabbitMQ 4: a tag that is not with this channel is PRECONDITION_FAILED (406), also when it was settled before; tag 0 with `multiple`
+ * means all; `requeue=false` makes a dead letter; recovering without requeueing is not implemented.
+ *
+ * Deviation: nack with requeue counts towards the delivery limit as reject does, so that a client that gives everything back ends
+ * somewhere. Extension: `basic.release` gives a message back that is ready again only after a delay.
+ */
+import type { SettleOptions, Settlement } from '../../broker/queues/queue.ts';
+import type { MethodOf } from '../../wire/amqp/methods.ts';
+import { AmqpFault } from '../../wire/amqp/reply-codes.ts';
+import { type ChannelState, settleAll } from './channel-state.ts';
+
+export function ack(channel: ChannelState, method: MethodOf<'basic.ack'>): void {
+  settle(channel, method, 'accept');
+}
+
+export function nack(channel: ChannelState, method: MethodOf<'basic.nack'>): void {
+  settle(channel, method, method.requeue ? 'release' : 'reject');
+}
+
+export function reject(channel: ChannelState, method: MethodOf<'basic.reject'>): void {
+  const { deliveryTag, requeue } = method;
+  settle(channel, { deliveryTag, multiple: false }, requeue ? 'release' : 'reject');
+}
+
+export function release(channel: ChannelState, method: MethodOf<'basic.release'>): void {
+  const { deliveryTag, delay } = method;
+  settle(channel, { deliveryTag, multiple: false }, 'release', { delayMs: delay });
+}
+
+export function recover(
+  channel: ChannelState,
+  method: MethodOf<'basic.recover'> | MethodOf<'basic.recover-async'>,
+): void {
+  if (!method.requeue) throw new AmqpFault('NOT_IMPLEMENTED', 'requeue=false');
+  settleAll(channel.unacked.takeAll(), 'release');
+  if (method.name === 'basic.recover') channel.answer({ name: 'basic.recover-ok' });
+}
+
+function settle(
+  channel: ChannelState,
+  which: { readonly deliveryTag: number; readonly multiple: boolean },
+  how: Settlement,
+  options?: SettleOptions,
+): void {
+  const { deliveryTag, multiple } = which;
+  const { transaction } = channel;
+  if (transaction === undefined) {
+    settleAll(channel.takeBack(deliveryTag, multiple), how, options);
+    return;
+  }
+  const upTo = multiple && deliveryTag === 0 ? Number.POSITIVE_INFINITY : deliveryTag;
+  const tags = multiple ? channel.unacked.tagsUpTo(upTo) : [deliveryTag];
+  const deliveries = channel.takeBack(deliveryTag, multiple);
+  transaction.settle({ tags, deliveries, how, options });
+}

@@ -1,0 +1,121 @@
+/**
+ * A channel: what it was asked for and has not done, and what it has given and not got back.
+ *
+ * Owns: delivery tags, the messages that are with its client, its consumers, the sequence of its confirms, its transaction.
+ * What methods do to it is in one file per class; `channel.ts` says which of them have their turn.
+ */
+import type {
+  Delivery,
+  Queue,
+  QueueConsumer,
+  SettleOptions,
+  Settlement,
+} from '../../broker/queues/queue.ts';
+import type { MethodInput } from '../../wire/amqp/methods.ts';
+import { AmqpFault } from '../../wire/amqp/reply-codes.ts';
+import { PendingConfirms } from './pending-confirms.ts';
+import type { AmqpSession } from './session.ts';
+import type { Transaction } from './transaction.ts';
+import { UnackedDeliveries } from './unacked-deliveries.ts';
+
+/** A consumer of a channel, on its queue. */
+export interface ConsumerEntry extends QueueConsumer {
+  readonly queue: Queue;
+}
+
+/** A consumer of `amq.rabbitmq.reply-to`. */
+export interface ReplyEntry {
+  readonly tag: string;
+  /** What its messages have as `reply-to`. */
+  readonly name: string;
+}
+
+export class ChannelState {
+  readonly number: number;
+  readonly session: AmqpSession;
+  readonly unacked = new UnackedDeliveries();
+  readonly consumers = new Map<string, ConsumerEntry>();
+  readonly confirms: PendingConfirms;
+  /** false once it is closed, or being closed by us: nothing is answered any more. */
+  isOpen = true;
+  mode: 'plain' | 'confirm' | 'tx' = 'plain';
+  /** In mode `tx`. */
+  transaction: Transaction | undefined;
+  reply: ReplyEntry | undefined;
+  /** What `basic.qos` said last: of consumers that come after it. */
+  prefetch = 0;
+  /** The queue that an empty name means. */
+  lastQueue = '';
+  /** Of the last message published in mode `confirm`. */
+  publishTag = 0;
+  private deliveryTag = 0;
+
+  constructor(session: AmqpSession, number: number) {
+    this.session = session;
+    this.number = number;
+    this.confirms = new PendingConfirms((deliveryTag, { ok, multiple }) => {
+      this.answer(
+        ok
+          ? { name: 'basic.ack', deliveryTag, multiple }
+          : { name: 'basic.nack', deliveryTag, multiple },
+      );
+    });
+  }
+
+  answer(method: MethodInput): void {
+    if (this.isOpen) this.session.output.method(this.number, method);
+  }
+
+  /** The tag under which a message goes out; unless it is settled by that, it is kept until the client settles it. */
+  take(delivery: Delivery, noAck: boolean): number {
+    const tag = ++this.deliveryTag;
+    if (!noAck) this.unacked.add(tag, delivery);
+    return tag;
+  }
+
+  /** A tag of its own, for what needs no settling. */
+  nextTag(): number {
+    return ++this.deliveryTag;
+  }
+
+  /**
+   * Takes out of what is with the client: one message, or all up to it; tag 0 with `multiple` means all.
+   * @throws {AmqpFault} PRECONDITION_FAILED for a tag that is not there
+   */
+  takeBack(tag: number, multiple: boolean): Delivery[] {
+    if (multiple && tag === 0) return this.unacked.takeAll();
+    if (!multiple) {
+      const delivery = this.unacked.take(tag);
+      if (delivery !== undefined) return [delivery];
+    } else if (this.unacked.has(tag)) return this.unacked.takeUpTo(tag);
+    throw new AmqpFault('PRECONDITION_FAILED', `unknown delivery tag ${tag}`);
+  }
+
+  /** '' means the queue that was declared last. @throws {AmqpFault} NOT_FOUND when there was none */
+  queueName(name: string): string {
+    if (name !== '') return name;
+    if (this.lastQueue === '') throw new AmqpFault('NOT_FOUND', 'no previously declared queue');
+    return this.lastQueue;
+  }
+}
+
+/** Settles at their queues, in the order of the tags. */
+export function settleAll(
+  deliveries: readonly Delivery[],
+  how: Settlement,
+  options?: SettleOptions,
+): void {
+  const [first] = deliveries;
+  if (first === undefined) return;
+  if (deliveries.every(({ queue }) => queue === first.queue)) {
+    first.queue.settle(deliveries, how, options);
+    return;
+  }
+  const byQueue = new Map<Queue, Delivery[]>();
+  for (const delivery of deliveries) {
+    const known = byQueue.get(delivery.queue);
+    if (known === undefined) byQueue.set(delivery.queue, [delivery]);
+    else known.push(delivery);
+  }
+  for (const [queue, own] of byQueue) queue.settle(own, how, options);
+}

@@ -1,0 +1,30 @@
+/**
+ * What the server says of itself. Clients look at the capabilities, some at the version too: it names the RabbitMQ whose dialect is
+ * spoken.
+ */
+import type { FieldTable } from '../../wire/amqp/field-table.ts';
+
+const DIALECT = '4.1.0';
+
+/** Everything that a client may rely on; `millrace.release` is `basic.release`. */
+const CAPABILITIES: FieldTable = {
+  publisher_confirms: true,
+  exchange_exchange_bindings: true,
+  'basic.nack': true,
+  consumer_cancel_notify: true,
+  'connection.blocked': true,
+  consumer_priorities: true,
+  authentication_failure_close: true,
+  per_consumer_qos: true,
+  direct_reply_to: true,
+  'millrace.release': true,
+};
+
+export const SERVER_PROPERTIES: FieldTable = {
+  capabilities: CAPABILITIES,
+  product: 'Millrace',
+  version: DIALECT,
+  platform: `Node.js ${process.versions.node}`,
+  copyright: 'The Millrace authors',
+  information: 'AMQP 0-9-1 in the dialect of RabbitMQ, on a log',
+};
