@@ -119,6 +119,24 @@ export function boolean(
   };
 }
 
+/** Any text that `isAllowed`; '' is the default, and allowed. */
+export function text(
+  name: string,
+  options: KeyOptions & {
+    readonly allowed: string;
+    readonly isAllowed: (value: string) => boolean;
+  },
+): ConfigKey<string> {
+  return {
+    ...common(name, options),
+    type: 'string',
+    default: '',
+    allowed: options.allowed,
+    parse: (value) => (value === '' || options.isAllowed(value) ? value : undefined),
+    format: (value) => value,
+  };
+}
+
 /** One of a set of words. */
 export function choice<const Word extends string>(
   name: string,

@@ -1,5 +1,5 @@
 /**
- * Builds a broker from a directory: log store, metadata, topics, coordinators, in this order; closes them in reverse.
+ * Builds a broker from a directory: log store, metadata, topics, coordinators, queues, in this order; closes them in reverse.
  *
  * Invariant: when it resolves everything that was ever acknowledged is in memory or readable; when it rejects nothing
  * stays open.
@@ -11,7 +11,10 @@ import type { Logger } from '../core/log.ts';
 import { openLogStore } from '../log/log-store.ts';
 import type { LogStoreOptions } from '../log/log-store-options.ts';
 import type { LogStore } from '../log/types.ts';
+import { openAccess } from './access/open-access.ts';
 import type { Broker } from './broker.ts';
+import { openVirtualHosts } from './exchanges/open-virtual-hosts.ts';
+import type { VirtualHosts } from './exchanges/virtual-host.ts';
 import { Fetches } from './fetch.ts';
 import { FetchSessions } from './fetch-sessions.ts';
 import { openGroupCoordinator, type GroupCoordinator } from './groups/group-coordinator.ts';
@@ -22,8 +25,13 @@ import {
   type MetadataLog,
   openMetadataLog,
 } from './metadata-log.ts';
+import { openQueue } from './queues/open-queue.ts';
+import { QueueMemory } from './queues/queue-memory.ts';
+import { QueueTurns } from './queues/queue-turns.ts';
+import type { QueueStates } from './queues/state/queue-state.ts';
+import { openQueueStates } from './queues/state/queue-states.ts';
 import type { BrokerSettings } from './settings.ts';
-import { OFFSETS_TOPIC, TRANSACTIONS_TOPIC } from './topic-names.ts';
+import { OFFSETS_TOPIC, QUEUE_STATE_TOPIC, TRANSACTIONS_TOPIC } from './topic-names.ts';
 import { Topics } from './topics.ts';
 import {
   openTransactionCoordinator,
@@ -101,7 +109,8 @@ async function openOn(env: Env, store: LogStore, options: OpenBrokerOptions): Pr
   topics.onDeleted((topic) => {
     background.run('forget the offsets of a deleted topic', groups.onTopicsDeleted([topic]));
   });
-  const parts = { fetches, groups, transactions, background, store };
+  const queues = await openQueues({ env, store, logger, background, metadata, topics });
+  const parts = { fetches, groups, transactions, background, store, ...queues };
   let closing: Promise<void> | undefined;
   return {
     env,
@@ -116,8 +125,32 @@ async function openOn(env: Env, store: LogStore, options: OpenBrokerOptions): Pr
     fetchSessions: new FetchSessions({ env, slots: settings.fetchSessionSlots }),
     groups,
     transactions,
+    ...queues,
+    access: await openAccess({ env, metadata }),
     close: () => (closing ??= closeAll(parts)),
   };
+}
+
+async function openQueues(options: {
+  readonly env: Env;
+  readonly store: LogStore;
+  readonly logger: Logger;
+  readonly background: Background;
+  readonly metadata: MetadataLog;
+  readonly topics: Topics;
+}): Promise<Pick<Broker, 'virtualHosts' | 'queueStates'>> {
+  const { env, store, logger, background, topics } = options;
+  const log = await openStateLog(env, topics, { name: QUEUE_STATE_TOPIC, logger });
+  const states = await openQueueStates({ env, logger, log });
+  const memory = new QueueMemory();
+  const turns = new QueueTurns(env);
+  const shared = { env, logger, background, states, memory, turns, wasClean: store.cleanStart };
+  const virtualHosts = await openVirtualHosts({
+    ...options,
+    states,
+    openQueue: (queue, deadLetters) => openQueue({ ...shared, deadLetters }, queue),
+  });
+  return { virtualHosts, queueStates: states };
 }
 
 async function closeAll(parts: {
@@ -126,8 +159,12 @@ async function closeAll(parts: {
   readonly transactions: TransactionCoordinator;
   readonly background: Background;
   readonly store: LogStore;
+  readonly virtualHosts: VirtualHosts;
+  readonly queueStates: QueueStates;
 }): Promise<void> {
   parts.fetches.close();
+  await parts.virtualHosts.close();
+  await parts.queueStates.close();
   await parts.transactions.close();
   await parts.groups.close();
   await parts.background.settled();

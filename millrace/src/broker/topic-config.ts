@@ -18,9 +18,12 @@ import {
   int,
   list,
   long,
+  text,
   UNLIMITED,
   type ValuesOf,
 } from './config-table.ts';
+import { isTopicDefinition } from './exchanges/queue-definition.ts';
+import { QUEUE_CONFIG } from './exchanges/queue-topic.ts';
 
 const DAY_MS = 86_400_000;
 const INT_MAX = 2_147_483_647;
@@ -152,6 +155,11 @@ export const TOPIC_CONFIGS = {
     default: 'commit',
     synonym: 'millrace.flush',
     doc: 'When a produced record is acknowledged: `commit` after it is on the device (fdatasync, in groups); `interval` when it is written, with a sync every `flush.ms`; `os` when it is written, synced whenever the operating system does. With the last two a power cut can lose acknowledged records.',
+  }),
+  millraceQueue: text(QUEUE_CONFIG, {
+    allowed: 'the definition of a queue (formats/queue-definitions.md), or nothing',
+    isAllowed: isTopicDefinition,
+    doc: 'The topic is the queue that this defines: AMQP clients consume from it, and whoever writes to the topic puts a message into the queue. It can be given at the creation of a topic with one partition, and not altered.',
   }),
   minCleanableDirtyRatio: double('min.cleanable.dirty.ratio', {
     default: 0.5,

@@ -3,12 +3,13 @@
 /** Topics that hold the broker's own state: clients may read them, only the broker writes them. */
 export const OFFSETS_TOPIC = '__consumer_offsets';
 export const TRANSACTIONS_TOPIC = '__transaction_state';
+export const QUEUE_STATE_TOPIC = '__queue_state';
 
 const NAME_CHARACTERS_MAX = 249;
 const LEGAL = /^[a-zA-Z0-9._-]+$/;
 
 export function isInternalTopic(name: string): boolean {
-  return name === OFFSETS_TOPIC || name === TRANSACTIONS_TOPIC;
+  return name === OFFSETS_TOPIC || name === TRANSACTIONS_TOPIC || name === QUEUE_STATE_TOPIC;
 }
 
 /** Why a topic cannot have this name, or undefined when it can. */

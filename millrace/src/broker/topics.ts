@@ -14,6 +14,7 @@ import type { Env } from '../core/env.ts';
 import { MillraceError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { LogStore, PartitionLog, Refused } from '../log/types.ts';
+import { QUEUE_CONFIG, queueTopicFault, withQueueDefaults } from './exchanges/queue-topic.ts';
 import type { MetadataLog } from './metadata-log.ts';
 import type { BrokerSettings } from './settings.ts';
 import {
@@ -78,6 +79,11 @@ export class Topics {
   private readonly topicsById = new Map<string, MutableTopic>();
   /** The last change of a name that is under way. */
   private readonly changes = new Map<string, Promise<unknown>>();
+  private readonly creationListeners = new Set<(topic: Topic) => void>();
+  private readonly creationGuards = new Set<(request: NewTopic) => string | undefined>();
+  private readonly growthListeners = new Set<
+    (topic: Topic, added: readonly PartitionLog[]) => void
+  >();
   private readonly deletionListeners = new Set<(topic: Topic) => void>();
   private partitionTotal = 0;
 
@@ -118,6 +124,24 @@ export class Topics {
     return this.partitionTotal;
   }
 
+  /** Calls back after a topic is there; returns the way to stop. */
+  onCreated(listener: (topic: Topic) => void): () => void {
+    this.creationListeners.add(listener);
+    return () => this.creationListeners.delete(listener);
+  }
+
+  /** Asks before a topic is made: why it cannot be (INVALID_CONFIG), or undefined. Returns the way to stop. */
+  onCreating(guard: (request: NewTopic) => string | undefined): () => void {
+    this.creationGuards.add(guard);
+    return () => this.creationGuards.delete(guard);
+  }
+
+  /** Calls back after a topic has got further partitions; returns the way to stop. */
+  onGrown(listener: (topic: Topic, added: readonly PartitionLog[]) => void): () => void {
+    this.growthListeners.add(listener);
+    return () => this.growthListeners.delete(listener);
+  }
+
   /** Calls back after a topic is gone; returns the way to stop. */
   onDeleted(listener: (topic: Topic) => void): () => void {
     this.deletionListeners.add(listener);
@@ -137,8 +161,12 @@ export class Topics {
       return refused('INVALID_PARTITIONS', `a topic has at least 1 partition, not ${partitions}`);
     const room = this.checkRoom(partitions);
     if (room !== undefined) return room;
-    const parsed = topicConfig(this.settings.topicDefaults, request.overrides);
-    return parsed.ok ? { ok: true, value: { partitions, config: parsed.config } } : parsed;
+    const parsed = topicConfig(this.settings.topicDefaults, withQueueDefaults(request.overrides));
+    if (!parsed.ok) return parsed;
+    const objection = queueTopicFault(partitions, request.overrides) ?? this.objectionTo(request);
+    return objection === undefined
+      ? { ok: true, value: { partitions, config: parsed.config } }
+      : refused('INVALID_CONFIG', objection);
   }
 
   /** Creates a topic; it is durable and visible when the promise resolves. */
@@ -167,7 +195,8 @@ export class Topics {
     const topic = this.byName.get(name);
     if (topic === undefined) return unknownTopic(name);
     const count = topic.partitions.length;
-    if (topic.internal) return refused('INVALID_PARTITIONS', `the partitions of ${name} are fixed`);
+    if (topic.internal || topic.config.millraceQueue !== '')
+      return refused('INVALID_PARTITIONS', `the partitions of ${name} are fixed`);
     if (total === count)
       return refused('INVALID_PARTITIONS', `topic ${name} has ${count} partitions already`);
     if (total < count)
@@ -190,6 +219,7 @@ export class Topics {
       if (!opened.ok) return opened;
       await this.persist(topic, { partitions: total, added: opened.value });
       topic.partitions.push(...opened.value);
+      for (const listener of this.growthListeners) listener(topic, opened.value);
       return { ok: true, value: undefined };
     });
   }
@@ -210,11 +240,8 @@ export class Topics {
       if (!changed.ok) return changed;
       const parsed = topicConfig(this.settings.topicDefaults, changed.value);
       if (!parsed.ok) return parsed;
-      if (topic.internal && parsed.config.cleanupPolicy.includes('delete'))
-        return refused(
-          'INVALID_CONFIG',
-          `${name} holds the broker's state: it can only be compacted`,
-        );
+      const objection = alterationFault(topic, changed.value, parsed.config);
+      if (objection !== undefined) return refused('INVALID_CONFIG', objection);
       if (options.validateOnly) return { ok: true, value: undefined };
       await this.persist(
         { ...topic, overrides: changed.value },
@@ -242,7 +269,7 @@ export class Topics {
       name: request.name,
       internal,
       createdMs: this.env.clock.nowMs(),
-      overrides: request.overrides,
+      overrides: withQueueDefaults(request.overrides),
       config,
       partitions: opened.value,
       deleted: false,
@@ -251,6 +278,7 @@ export class Topics {
     this.byName.set(topic.name, topic);
     this.topicsById.set(id, topic);
     this.logger.info('topic created', { topic: topic.name, topicId: id, partitions });
+    for (const listener of this.creationListeners) listener(topic);
     return { ok: true, value: topic };
   }
 
@@ -366,6 +394,14 @@ export class Topics {
     return { overrides, config: parsed.ok ? parsed.config : this.settings.topicDefaults };
   }
 
+  private objectionTo(request: NewTopic): string | undefined {
+    for (const guard of this.creationGuards) {
+      const objection = guard(request);
+      if (objection !== undefined) return objection;
+    }
+    return undefined;
+  }
+
   private checkRoom(additional: number): Refused | undefined {
     const total = this.partitionTotal + additional;
     return total <= this.settings.maxPartitions
@@ -394,6 +430,19 @@ export class Topics {
       if (this.changes.get(name) === change) this.changes.delete(name);
     }
   }
+}
+
+/** Why the configuration of a topic cannot become another one; undefined when it can. */
+function alterationFault(
+  topic: Topic,
+  overrides: TopicOverrides,
+  config: TopicConfig,
+): string | undefined {
+  if (topic.internal && config.cleanupPolicy.includes('delete'))
+    return `${topic.name} holds the broker's state: it can only be compacted`;
+  if (config.millraceQueue !== topic.config.millraceQueue)
+    return `${QUEUE_CONFIG} can be given when a topic is created, and not altered`;
+  return queueTopicFault(topic.partitions.length, overrides);
 }
 
 function refused(error: Refused['error'], message: string): Refused {

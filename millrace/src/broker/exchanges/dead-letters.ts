@@ -1,0 +1,65 @@
+/**
+ * Where dead letters go: the dead letter exchange of the queue that a message leaves, with its own routing keys or the one that the queue
+ * says; and from there wherever that leads, but not in a circle that nobody takes part in.
+ *
+ * The message is in its new queues when the answer is given, and settled in the old one after that: it may be in both after a crash, and is
+ * never in none.
+ */
+import type { Env } from '../../core/env.ts';
+import type { QueueMessage } from '../queues/message.ts';
+import type { DeadLetterReason, Queue } from '../queues/queue.ts';
+import { deathsIn, isCircle, propertiesOfDeath } from './deaths.ts';
+import type { Routable, Routed } from './router.ts';
+import { headersOf } from './routing-keys.ts';
+
+export type DeadLetterFate = 'moved' | 'nowhere' | 'refused';
+
+/** @param route as `VirtualHost.route`, of internal exchanges too */
+export function sendDeadLetter(
+  options: { readonly env: Env; readonly route: (message: Routable) => Routed },
+  queue: Queue,
+  message: QueueMessage,
+  reason: DeadLetterReason,
+): DeadLetterFate {
+  const { deadLetterExchange, deadLetterRoutingKey } = queue.settings;
+  if (deadLetterExchange === undefined) return 'nowhere';
+  const nowMs = options.env.clock.nowMs();
+  const letter: QueueMessage = {
+    key: message.key,
+    exchange: deadLetterExchange,
+    routingKey: deadLetterRoutingKey ?? message.routingKey,
+    properties: propertiesOfDeath({
+      queue: queue.name,
+      reason,
+      message,
+      routingKey: deadLetterRoutingKey,
+      nowMs,
+    }),
+    body: message.body,
+    timestampMs: nowMs,
+  };
+  const routed = options.route(letter);
+  if (!routed.ok) return 'nowhere';
+  return append(letter, withoutCircles(routed.value, letter, reason));
+}
+
+function withoutCircles(
+  targets: readonly Queue[],
+  letter: QueueMessage,
+  reason: DeadLetterReason,
+): readonly Queue[] {
+  if (reason === 'rejected') return targets;
+  const deaths = deathsIn(headersOf(letter.properties));
+  return targets.filter((target) => !isCircle(target.name, deaths));
+}
+
+/** A full queue drops it, as RabbitMQ does with what nobody waits for; a full disk does not. */
+function append(letter: QueueMessage, targets: readonly Queue[]): DeadLetterFate {
+  let fate: DeadLetterFate = 'nowhere';
+  for (const target of targets) {
+    const { refused, reason } = target.append([letter]);
+    if (reason === 'disk-full') return 'refused';
+    if (refused.length === 0) fate = 'moved';
+  }
+  return fate;
+}

@@ -1,0 +1,115 @@
+/**
+ * What is written on a dead letter: header `x-death` says where and why it died, the last time first; one entry for each queue and reason, with
+ * how often.
+ *
+ *   x-death  [{count, reason, queue, time (of the first time), exchange, routing-keys, original-expiration?}, …]
+ *   x-first-death-reason, -queue, -exchange: of the first death; x-last-death-…: of this one
+ *
+ * Source: RabbitMQ's documentation of dead letter exchanges (4.x).
+ */
+import { FieldTimestamp, type FieldTable, type FieldValue } from '../../wire/amqp/field-table.ts';
+import {
+  type BasicProperties,
+  decodeProperties,
+  encodeProperties,
+} from '../../wire/amqp/properties.ts';
+import type { QueueMessage } from '../queues/message.ts';
+import type { DeadLetterReason } from '../queues/queue.ts';
+import { fieldOf } from './field-values.ts';
+
+export interface Death {
+  readonly queue: string;
+  readonly reason: DeadLetterReason;
+  readonly message: QueueMessage;
+  /** Where it goes with another key: other keys of it (CC) count no more. */
+  readonly routingKey: string | undefined;
+  readonly nowMs: number;
+}
+
+/** The properties of the dead letter. It does not expire again, nor is it delayed again. */
+export function propertiesOfDeath(death: Death): Buffer {
+  const { expiration, headers, ...properties } = readable(death.message.properties);
+  return encodeProperties({ ...properties, headers: headersOfDeath(death, headers, expiration) });
+}
+
+/** What a Kafka client wrote may be no properties: it has none then. */
+function readable(properties: Buffer): BasicProperties {
+  try {
+    return decodeProperties(properties);
+  } catch {
+    return {};
+  }
+}
+
+function headersOfDeath(
+  death: Death,
+  before: FieldTable | undefined,
+  expiration: string | undefined,
+): FieldTable {
+  const headers: Record<string, FieldValue> = Object.assign(Object.create(null), before);
+  const { queue, reason, message } = death;
+  const deaths = deathsIn(headers);
+  const routingKeys = [message.routingKey, ...texts(headers['CC'])];
+  if (death.routingKey !== undefined) delete headers['CC'];
+  delete headers['BCC'];
+  delete headers['x-delay'];
+  const same = (entry: FieldTable) => entry['queue'] === queue && entry['reason'] === reason;
+  const known = deaths.find(same);
+  const entry: FieldTable =
+    known === undefined
+      ? {
+          count: 1,
+          reason,
+          queue,
+          time: new FieldTimestamp(Math.floor(death.nowMs / 1000)),
+          exchange: message.exchange,
+          'routing-keys': routingKeys,
+          ...(expiration === undefined ? {} : { 'original-expiration': expiration }),
+        }
+      : { ...known, count: countOf(known) + 1 };
+  headers['x-death'] = [entry, ...deaths.filter((other) => other !== known)];
+  if (headers['x-first-death-reason'] === undefined) {
+    headers['x-first-death-reason'] = reason;
+    headers['x-first-death-queue'] = queue;
+    headers['x-first-death-exchange'] = message.exchange;
+  }
+  headers['x-last-death-reason'] = reason;
+  headers['x-last-death-queue'] = queue;
+  headers['x-last-death-exchange'] = message.exchange;
+  return headers;
+}
+
+/**
+ * Whether a dead letter would go in a circle when it came to this queue: it died there before, and nobody has rejected it since. Of what is
+ * rejected somebody knows, so it may go round.
+ */
+export function isCircle(queue: string, deaths: readonly FieldTable[]): boolean {
+  for (const death of deaths) {
+    if (death['reason'] === ('rejected' satisfies DeadLetterReason)) return false;
+    if (death['queue'] === queue) return true;
+  }
+  return false;
+}
+
+/** The entries of `x-death`, the last first; what is none is left out. */
+export function deathsIn(headers: FieldTable): readonly FieldTable[] {
+  const listed = fieldOf(headers, 'x-death');
+  if (!Array.isArray(listed)) return [];
+  return (listed as readonly FieldValue[]).filter(isDeath);
+}
+
+function isDeath(value: FieldValue): value is FieldTable {
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) return false;
+  const { queue, reason } = value as FieldTable;
+  return typeof queue === 'string' && typeof reason === 'string';
+}
+
+function countOf(death: FieldTable): number {
+  const count = Number(death['count'] ?? 0);
+  return Number.isSafeInteger(count) && count > 0 ? count : 0;
+}
+
+function texts(value: FieldValue | undefined): string[] {
+  if (!Array.isArray(value)) return [];
+  return (value as readonly FieldValue[]).filter((item) => typeof item === 'string');
+}
