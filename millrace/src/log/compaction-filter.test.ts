@@ -14,7 +14,8 @@ import {
   recordCount,
 } from '../wire/kafka/records/record-batch.ts';
 import { readRecords } from '../wire/kafka/records/record-reader.ts';
-import { BatchFilter, CleanedTransactions, type FilterOptions } from './compaction-filter.ts';
+import { CleanedTransactions } from './cleaning-filter.ts';
+import { BatchFilter, type FilterOptions } from './compaction-filter.ts';
 import { OffsetMap } from './offset-map.ts';
 import type { AbortedTransaction } from './types.ts';
 

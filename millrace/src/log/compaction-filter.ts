@@ -12,7 +12,6 @@
  *
  * Source: KIP-58 (lag), KIP-98 (transactions), KIP-534 (delete horizon).
  */
-import { MillraceError } from '../core/errors.ts';
 import { readEndTransactionMarker } from '../wire/kafka/records/control-records.ts';
 import {
   attributes,
@@ -20,23 +19,20 @@ import {
   isControl,
   isTransactional,
   lastOffset,
-  NO_PRODUCER_ID,
   NO_TIMESTAMP,
-  producerEpoch,
   producerId,
   recordCount,
 } from '../wire/kafka/records/record-batch.ts';
 import type { RecordReader } from '../wire/kafka/records/record-reader.ts';
 import { emptyBatch, retainRecords } from '../wire/kafka/records/retain-records.ts';
+import {
+  type CleanedTransactions,
+  type CleaningFilter,
+  isLastOfProducer,
+  isUnreadable,
+  type LastOfProducer,
+} from './cleaning-filter.ts';
 import type { OffsetMap } from './offset-map.ts';
-import type { AbortedTransaction } from './types.ts';
-
-/** The last thing that the log holds of a producer that may still write. */
-export interface LastOfProducer {
-  /** Last offset of its newest batch of data; -1 when only a marker is left of it. */
-  readonly lastDataOffset: number;
-  readonly producerEpoch: number;
-}
 
 export interface FilterOptions {
   readonly map: OffsetMap;
@@ -55,51 +51,7 @@ export interface FilterCounts {
   batchesUnreadable: number;
 }
 
-/** Which transactions the batches that pass by belong to, and how they ended. */
-export class CleanedTransactions {
-  /** Sorted by first offset; taken from the front as the pass reaches them. */
-  private readonly aborted: AbortedTransaction[];
-  private taken = 0;
-  /** Aborted transactions under way: whether a batch of theirs was met. */
-  private readonly abortedOpen = new Map<number, boolean>();
-  private readonly committedOpen = new Set<number>();
-
-  /** @param aborted those that overlap what is cleaned, in any order */
-  constructor(aborted: readonly AbortedTransaction[]) {
-    this.aborted = aborted.toSorted((a, b) => a.firstOffset - b.firstOffset);
-  }
-
-  /** Tells of the next batch of data. @returns true when its transaction was aborted */
-  data(producer: number, last: number, transactional: boolean): boolean {
-    this.takeUpTo(last);
-    if (!transactional) return false;
-    if (this.abortedOpen.has(producer)) {
-      this.abortedOpen.set(producer, true);
-      return true;
-    }
-    this.committedOpen.add(producer);
-    return false;
-  }
-
-  /** Tells of the next marker. @returns true when nothing is left of the transaction that it ended */
-  marker(producer: number, last: number, commit: boolean): boolean {
-    this.takeUpTo(last);
-    if (commit) return !this.committedOpen.delete(producer);
-    const met = this.abortedOpen.get(producer) ?? false;
-    this.abortedOpen.delete(producer);
-    return !met;
-  }
-
-  private takeUpTo(last: number): void {
-    for (let next = this.aborted[this.taken]; next !== undefined; next = this.aborted[this.taken]) {
-      if (next.firstOffset > last) break;
-      this.abortedOpen.set(next.producerId, this.abortedOpen.get(next.producerId) ?? false);
-      this.taken++;
-    }
-  }
-}
-
-export class BatchFilter {
+export class BatchFilter implements CleaningFilter {
   readonly counts: FilterCounts = {
     recordsRead: 0,
     recordsKept: 0,
@@ -125,7 +77,8 @@ export class BatchFilter {
     const kept = this.filterReadable(buffer, position, end, control);
     const count = recordCount(kept, 0);
     this.counts.recordsKept += count;
-    if (count > 0 || keepEmpty || this.isLastOfProducer(buffer, position, control)) return kept;
+    if (count > 0 || keepEmpty || isLastOfProducer(this.options.producers, buffer, position))
+      return kept;
     return undefined;
   }
 
@@ -188,21 +141,6 @@ export class BatchFilter {
       deleteHorizonFor: 'any',
     });
   }
-
-  private isLastOfProducer(buffer: Buffer, position: number, control: boolean): boolean {
-    const producer = producerId(buffer, position);
-    if (producer === NO_PRODUCER_ID) return false;
-    const last = this.options.producers.get(producer);
-    if (last === undefined) return false;
-    if (last.lastDataOffset >= 0) return last.lastDataOffset === lastOffset(buffer, position);
-    return control && last.producerEpoch === producerEpoch(buffer, position);
-  }
-}
-
-/** Whether the records of a batch are not what its format says: the log takes batches without decoding them. */
-export function isUnreadable(error: unknown): boolean {
-  if (!(error instanceof MillraceError)) return false;
-  return error.code === 'ML_RECORDS_MALFORMED' || error.code === 'ML_RECORDS_TOO_LARGE';
 }
 
 function keepAll(): boolean {

@@ -16,6 +16,7 @@ import { type Logger, silentLogger } from '../core/log.ts';
 import { BackgroundSync } from './background-sync.ts';
 import { decodeLogRecord, encodeCheckpoint } from './checkpoint-format.ts';
 import { Checkpointer } from './checkpointer.ts';
+import { Cleaner } from './cleaner.ts';
 import { Compactor } from './compaction.ts';
 import { DiskSpace } from './disk-space.ts';
 import { IndexMemory } from './index-memory.ts';
@@ -28,6 +29,7 @@ import type { LogStoreOptions } from './log-store-options.ts';
 import { OpenFiles } from './open-files.ts';
 import type { DiskLog } from './partition-log.ts';
 import { ReadBuffers } from './read-buffers.ts';
+import { Reclaimer } from './reclaim.ts';
 import { recoverLog } from './recovery.ts';
 import { Retention } from './retention.ts';
 import { RetentionClock } from './retention-plan.ts';
@@ -42,11 +44,13 @@ import {
   topicsDirectory,
 } from './store-start.ts';
 import type {
+  LiveRecords,
   LogConfig,
   LogId,
   LogStore,
   LogStoreStats,
   OpenLogOptions,
+  ReclaimOptions,
   ReclaimResult,
 } from './types.ts';
 
@@ -90,7 +94,9 @@ export class DiskLogStore implements LogStore {
   private readonly background: Background;
   private readonly retentionClock: RetentionClock;
   private readonly retention: Retention;
+  private readonly cleaner = new Cleaner();
   private readonly compactor: Compactor;
+  private readonly reclaimer = new Reclaimer(this.cleaner);
   private readonly context: LogContext;
   private readonly counters: LogCounters = { damagedRanges: 0 };
   private replay: JournalReplay | undefined;
@@ -156,9 +162,10 @@ export class DiskLogStore implements LogStore {
     });
     this.retentionClock = new RetentionClock(header.retentionRanMs);
     this.retention = new Retention(this.retentionClock);
-    this.compactor = new Compactor({
-      mapBytesMax: options.compactionMapBytesMax ?? limits.COMPACTION_MAP_BYTES_MAX,
-    });
+    this.compactor = new Compactor(
+      { mapBytesMax: options.compactionMapBytesMax ?? limits.COMPACTION_MAP_BYTES_MAX },
+      this.cleaner,
+    );
     this.syncs = new BackgroundSync(fail);
     this.context = this.makeContext();
   }
@@ -283,7 +290,7 @@ export class DiskLogStore implements LogStore {
 
   private async closeAll(): Promise<void> {
     for (const timer of this.timers.values()) timer.cancel();
-    this.compactor.stop();
+    this.cleaner.stop();
     for (const log of this.logs.values()) log.stop();
     try {
       for (const log of this.logs.values()) await log.maintenance;
@@ -399,19 +406,23 @@ export class DiskLogStore implements LogStore {
     await done;
   }
 
-  private async reclaim(id: LogId): Promise<ReclaimResult> {
-    let result: ReclaimResult = { bytesFreed: 0, segmentsReplaced: 0 };
+  private async reclaim(
+    id: LogId,
+    live: LiveRecords,
+    options: ReclaimOptions,
+  ): Promise<ReclaimResult> {
+    let bytesFreed = 0;
+    let segmentsReplaced = 0;
     const log = this.log(id);
-    if (log === undefined) return result;
+    if (log === undefined) return { bytesFreed, segmentsReplaced };
     await this.maintain(log, async () => {
-      const { sizeBytes, segments } = log;
-      await this.retention.removeBelowStart(log);
-      result = {
-        bytesFreed: sizeBytes - log.sizeBytes,
-        segmentsReplaced: segments.length - log.segments.length,
-      };
+      const removed = await this.retention.removeBelowStart(log);
+      for (const segment of removed) bytesFreed += segment.sizeBytes;
+      const rewritten = await this.reclaimer.run(log, live, options);
+      bytesFreed += rewritten.bytesFreed;
+      segmentsReplaced = removed.length + rewritten.segmentsReplaced;
     });
-    return result;
+    return { bytesFreed, segmentsReplaced };
   }
 
   /** What a run could not do is tried again by the next one, unless the disk has broken a promise. */
@@ -461,7 +472,7 @@ export class DiskLogStore implements LogStore {
       sync: (segments) => this.flushSegments(segments),
       flush: (segments) => this.background.run('flush', this.flushSegments(segments)),
       onNamesChanged: (directory) => this.checkpointer.addDirectory(directory),
-      reclaim: (id) => this.reclaim(id),
+      reclaim: (id, live, options) => this.reclaim(id, live, options),
       nextCheckpoint: () => this.checkpointer.next(),
     };
   }

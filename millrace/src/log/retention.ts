@@ -83,17 +83,18 @@ export class Retention {
     return { baseOffset, sizeBytes, newestMs };
   }
 
-  /** Removes the segments that lie wholly below the log start offset. */
-  async removeBelowStart(log: DiskLog): Promise<void> {
-    if (log.isClosed) return;
+  /** Removes the segments that lie wholly below the log start offset. @returns which these are */
+  async removeBelowStart(log: DiskLog): Promise<readonly Segment[]> {
+    if (log.isClosed) return [];
     const segments = log.segments.filter(
       (segment) => segment !== log.active && log.endOffsetOf(segment) <= log.logStartOffset,
     );
     const newest = segments[segments.length - 1];
-    if (newest === undefined) return;
+    if (newest === undefined) return [];
     log.replaceSegments(segments, []);
     if (newest.baseOffset >= log.recoverySegmentBase) await log.context.nextCheckpoint();
     for (const segment of segments) await this.remove(log, segment);
+    return segments;
   }
 
   private async remove(log: DiskLog, segment: Segment): Promise<void> {
