@@ -8,6 +8,22 @@ export { protobuf, type ProtobufType } from './connect/topics/protobuf-serde.ts'
 export { bytes, json, string } from './connect/topics/serdes.ts';
 export type { MessageHeader, MessageOptions } from './connect/queues/message-options.ts';
 export type { QueueOptions } from './connect/queues/queue-options.ts';
+export type {
+  DeadLetters,
+  DeadMessage,
+  Enqueued,
+  Handler,
+  HandlerContext,
+  NewMessage,
+  Queue,
+  QueueStats,
+  QueueWorker,
+  Redriven,
+  WorkerStats,
+  WorkFailure,
+  WorkOptions,
+} from './door/queues/queue.ts';
+export { DoNotRetry, type Failure, type RetryOptions } from './door/queues/retry.ts';
 export {
   queue,
   type QueuePlace,

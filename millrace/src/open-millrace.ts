@@ -30,6 +30,14 @@ export interface OpenMillraceOptions {
 export interface ConnectMillraceOptions {
   /** `host:port`, several of them with commas between: a Millrace, or Apache Kafka. Default 127.0.0.1:9092. */
   readonly brokers?: string;
+  /** Where its queues are: `host:port`, or `amqp://user:password@host:port/vhost`. Connected to when a queue is used. Default: port 5672 where
+   * the first of the brokers is. */
+  readonly amqp?: string;
+  /** Who uses its queues, unless `amqp` says that. Default guest, with the password guest, who may come from the broker's own machine only. */
+  readonly user?: string;
+  readonly password?: string;
+  /** The virtual host of the queues, unless `amqp` says that. Default `/`. */
+  readonly vhost?: string;
   /** Where flows keep their state on this machine. Default ./millrace-data. */
   readonly dir?: string;
   /** Where the views of the flows that run here are served, and where other processes of the same flow ask for them: by default 127.0.0.1
@@ -71,12 +79,18 @@ export async function openMillrace(options: OpenMillraceOptions): Promise<Millra
     ...(settings === undefined ? {} : { settings }),
     ...(onFatal === undefined ? {} : { onFatal }),
   });
-  const { address, dataDir } = log.broker;
+  const { address, amqpAddress, dataDir } = log.broker;
   return makeMillrace({
     log,
     http: await openViews(env, log, { http, insecure }),
     logger,
     kafka: address === undefined ? undefined : addressText(address),
+    amqp: amqpAddress === undefined ? undefined : addressText(amqpAddress),
+    connectQueues: async () => {
+      const { connectAmqp } = await import('./client/amqp/client.ts');
+      // Nobody pulls the plug of a pipe.
+      return connectAmqp(env, { connect: () => log.connectAmqp(), heartbeatSeconds: 0 });
+    },
     dataDirectory: dataDir,
     connection: { kind: 'port', port: () => log.port() },
     batch: {
@@ -95,10 +109,19 @@ export async function openMillrace(options: OpenMillraceOptions): Promise<Millra
  */
 export async function connectMillrace(options: ConnectMillraceOptions = {}): Promise<Millrace> {
   const { brokers = '127.0.0.1:9092', dir = './millrace-data', clientId, http, insecure } = options;
-  const [{ connectKafka }, { makeMillrace }] = await Promise.all([
-    import('./client/kafka/kafka-log.ts'),
-    import('./door/millrace.ts'),
-  ]);
+  const [{ connectKafka }, { parseAddresses }, { parseAmqpAddress }, { makeMillrace }] =
+    await Promise.all([
+      import('./client/kafka/kafka-log.ts'),
+      import('./client/kafka/addresses.ts'),
+      import('./client/amqp/amqp-address.ts'),
+      import('./door/millrace.ts'),
+    ]);
+  const [first] = parseAddresses(brokers);
+  const host = first?.host ?? '127.0.0.1';
+  const queues = parseAmqpAddress(
+    options.amqp ?? (host.includes(':') ? `[${host}]` : host),
+    options,
+  );
   const env = realEnv();
   const log = await connectKafka(env, {
     brokers,
@@ -109,6 +132,11 @@ export async function connectMillrace(options: ConnectMillraceOptions = {}): Pro
     http: await openViews(env, log, { http, insecure }),
     logger: options.logger ?? silentLogger,
     kafka: brokers,
+    amqp: addressText(queues),
+    connectQueues: async () => {
+      const { connectAmqp } = await import('./client/amqp/client.ts');
+      return connectAmqp(env, { ...queues, label: clientId ?? 'millrace' });
+    },
     dataDirectory: resolve(dir),
     connection: { kind: 'brokers', brokers },
     batch: { env, brokers },

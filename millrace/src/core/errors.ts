@@ -408,6 +408,26 @@ export const ERRORS = {
     retriable: true,
     hint: 'Start every process of the flow with --http, on addresses that reach one another',
   },
+  ML_WEBHOOK_ADDRESS: {
+    summary: 'A webhook may not be sent there',
+    retriable: true,
+    hint: 'Name an endpoint that is reached over https at a public address; or allow private addresses: allowPrivate',
+  },
+  ML_WEBHOOK_DISABLED: {
+    summary: 'The endpoint of a webhook has answered 410: it wants nothing any more',
+    retriable: false,
+    hint: 'Nothing is lost: the position in the topic is kept. When the endpoint wants webhooks again, start the delivery once with enable: true',
+  },
+  ML_WEBHOOK_FAILED: {
+    summary: 'The endpoint of a webhook did not take it',
+    retriable: true,
+    hint: 'Look at what the endpoint says, in the message; it has to answer 2xx in time',
+  },
+  ML_WEBHOOK_UNVERIFIED: {
+    summary: 'A webhook that came is not signed by who should have sent it, or too long ago',
+    retriable: false,
+    hint: 'Check that both sides have the same secret, that the body is signed as it is sent, and the clock of the sender',
+  },
   ML_WIRE_MALFORMED: {
     summary: 'Bytes that are not the message they claim to be',
     retriable: false,

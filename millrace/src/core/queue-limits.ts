@@ -92,6 +92,8 @@ export const AMQP_REQUEST_MS = 30_000;
 
 /** Whoever fails to log in is told, or closed, so much later: guessing takes time. */
 export const AMQP_REFUSAL_DELAY_MS = 1_000;
+/** How often connections are looked through for those that are late, or are due a heartbeat; and the disk for space. */
+export const AMQP_SWEEP_MS = 500;
 /** Waiting for a client to answer connection.close. */
 export const AMQP_CLOSE_MS = 2_000;
 /** Bytes that are written to a client and not taken by it; above, its consumers wait. One message may exceed it. */

@@ -1,7 +1,13 @@
-/** What a program holds that has opened a Millrace, or is connected to one: its records, its topics, the flows that it runs. */
+/** What a program holds that has opened a Millrace, or is connected to one: its records, its topics, its queues, the flows that it runs. */
+import type { AmqpClient } from '../client/amqp/client.ts';
+import type { QueuePlace } from '../connect/queues/queue.ts';
+import { type BodyRead, type QueueOptions, queueSpec } from '../connect/queues/queue-options.ts';
+import type { StandardSchema } from '../connect/standard-schema.ts';
+import type { SerdeName } from '../connect/topics/serdes.ts';
 import type { JobSummary } from '../engine/batch/job/job-summary.ts';
 import { MillraceError } from '../core/errors.ts';
 import type { Flow } from '../flow/flow-types.ts';
+import type { Serde } from '../flow/serde.ts';
 import type { Readable } from '../flow/source.ts';
 import type { Log } from '../client/log.ts';
 import { type Consumption, type ConsumeOptions, TopicConsumption } from './consumption.ts';
@@ -13,6 +19,11 @@ import {
   type RunUntilOptions,
   startFlow,
 } from './flow-handle.ts';
+import { AmqpSession } from './queues/amqp-session.ts';
+import { OpenQueue } from './queues/open-queue.ts';
+import type { QueueGround } from './queues/queue-ground.ts';
+import { QueueLink } from './queues/queue-link.ts';
+import type { Queue, QueueWorker } from './queues/queue.ts';
 import { RecordProducer } from './record-producer.ts';
 import { type NewRecord, portOf, type RecordPlace, type TopicGiven } from './records.ts';
 import { type Admin, TopicAdmin } from './topic-admin.ts';
@@ -24,6 +35,8 @@ export interface Millrace extends AsyncDisposable {
   readonly kafka: string | undefined;
   /** Where the views of its flows are served, `host:port`; undefined: nowhere. */
   readonly http: string | undefined;
+  /** Where AMQP clients reach its queues, `host:port`; undefined: nowhere. */
+  readonly amqp: string | undefined;
   readonly admin: Admin;
   /**
    * Writes a record, or some. Resolves when they are on the disk, with where they are, in their order; retries write nothing twice. A topic
@@ -84,12 +97,30 @@ export interface Millrace extends AsyncDisposable {
    * const { status } = await millrace.runUntil(copy, { until: 'now', overwrite: true });
    */
   runUntil(flow: Flow, options?: RunUntilOptions): Promise<JobSummary>;
-  /** Ends the loops over records, stops the flows, waits for what is being written; then closes the log. Idempotent. */
+  /**
+   * Opens a queue, by its name or as `queue(…)` describes it. It is made when it is first used and not there, with its dead letters. A queue of
+   * which nothing but the name is said is taken as it is found; one of which more is said has to be that (ML_QUEUE_DIFFERS).
+   * @throws {MillraceError} ML_FLOW_INVALID for a name or options that cannot be; ML_USAGE when no queues can be reached
+   * @example
+   * const emails = millrace.queue('emails', { value: json<Email>(), keyOrdered: true });
+   * await emails.enqueue({ to: 'ann@example.org', text: 'Welcome' }, { key: 'ann' });
+   * await using worker = emails.work(({ to, text }) => deliver(to, text), { concurrency: 4 });
+   * const { ready, unacknowledged } = await emails.stats();
+   */
+  queue<const Value extends SerdeName | Serde<unknown> | StandardSchema | undefined = undefined>(
+    name: string,
+    options?: QueueOptions<Value>,
+  ): Queue<BodyRead<Value>>;
+  queue<Value>(place: QueuePlace<Value>): Queue<Value>;
+  /** Ends the loops over records, stops workers and flows, waits for what is being written; then closes the log. Idempotent. */
   close(): Promise<void>;
 }
 
 export interface MillraceParts extends FlowGround {
   readonly kafka: string | undefined;
+  readonly amqp: string | undefined;
+  /** One more connection to the broker of the queues. */
+  readonly connectQueues: () => Promise<AmqpClient>;
 }
 
 export function makeMillrace(parts: MillraceParts): Millrace {
@@ -100,7 +131,10 @@ class LogMillrace implements Millrace {
   readonly label: string;
   readonly kafka: string | undefined;
   readonly http: string | undefined;
+  readonly amqp: string | undefined;
   readonly admin: Admin;
+  readonly #queues: QueueLink;
+  readonly #workers = new Set<QueueWorker>();
   readonly #log: Log;
   readonly #ground: FlowGround;
   readonly #producer: RecordProducer;
@@ -110,9 +144,14 @@ class LogMillrace implements Millrace {
   #closing: Promise<void> | undefined;
 
   constructor(parts: MillraceParts) {
-    const { log, kafka } = parts;
+    const { log, kafka, amqp, connectQueues } = parts;
     this.label = log.label;
     this.kafka = kafka;
+    this.amqp = amqp;
+    this.#queues = new QueueLink({
+      env: log.env,
+      connect: async () => new AmqpSession(await connectQueues()),
+    });
     this.http = parts.http?.address;
     this.admin = new TopicAdmin(log);
     this.#log = log;
@@ -170,6 +209,28 @@ class LogMillrace implements Millrace {
     return runFlowUntil(this.#ground, flow, { ...options, signal });
   }
 
+  queue<const Value extends SerdeName | Serde<unknown> | StandardSchema | undefined = undefined>(
+    name: string,
+    options?: QueueOptions<Value>,
+  ): Queue<BodyRead<Value>>;
+  queue<Value>(place: QueuePlace<Value>): Queue<Value>;
+  queue(given: string | QueuePlace<unknown>, options: QueueOptions<never> = {}): Queue<unknown> {
+    this.#check();
+    const spec = typeof given === 'string' ? queueSpec(given, options) : given.spec;
+    const ground: QueueGround = {
+      env: this.#log.env,
+      logger: this.#ground.logger,
+      link: this.#queues,
+      onWorker: (worker) => {
+        this.#check();
+        this.#workers.add(worker);
+        const end = (): void => void this.#workers.delete(worker);
+        worker.done.then(end, end);
+      },
+    };
+    return new OpenQueue(ground, spec);
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#closeNow();
     return this.#closing;
@@ -183,7 +244,9 @@ class LogMillrace implements Millrace {
     this.#jobs.abort();
     // A group that cannot be left is found out by its brokers; the rest is closed all the same.
     await Promise.allSettled([...this.#consumptions].map((each) => each.close()));
-    await Promise.all([...this.#flows].map((each) => each.stop()));
+    const stopping = [...this.#workers, ...this.#flows].map((each) => each.stop());
+    await Promise.all(stopping);
+    await this.#queues.close();
     await this.#ground.http?.close();
     await this.#producer.close();
     await this.#log.close();

@@ -4,7 +4,8 @@ import {
   PROPERTIES_HEADER,
   ROUTING_KEY_HEADER,
 } from '../../broker/queues/message.ts';
-import type { FieldTable, FieldValue } from '../../wire/amqp/field-table.ts';
+import type { DeadLetterReason } from '../../broker/queues/queue.ts';
+import { type FieldTable, FieldTimestamp, type FieldValue } from '../../wire/amqp/field-table.ts';
 import {
   type BasicProperties,
   decodeProperties,
@@ -21,6 +22,8 @@ export interface MessageFields {
   readonly expiresInMs: number | undefined;
   readonly headers: Readonly<Record<string, string | number | boolean | null>>;
 }
+
+export { encodeProperties } from '../../wire/amqp/properties.ts';
 
 /** Headers with a meaning of their own. */
 const DELAY = 'x-delay';
@@ -139,4 +142,26 @@ export function recordFacts(
     else others[key] = value?.toString() ?? '';
   const facts = messageFacts(properties ?? { headers: others satisfies FieldTable });
   return { ...facts, exchange, routingKey };
+}
+
+/** How a message died that is a dead letter; the last time, if it was one before. */
+export interface Death {
+  readonly reason: DeadLetterReason | undefined;
+  readonly queue: string | undefined;
+  readonly timeMs: number | undefined;
+}
+
+const REASONS: readonly DeadLetterReason[] = ['rejected', 'expired', 'maxlen', 'delivery_limit'];
+
+/** Of its headers: what `x-death` says. */
+export function deathOf(headers: Readonly<Record<string, unknown>>): Death {
+  const deaths: unknown = headers['x-death'];
+  const last: unknown = Array.isArray(deaths) ? deaths[0] : undefined;
+  const { queue, reason, time } =
+    typeof last === 'object' && last !== null ? (last as Record<string, unknown>) : {};
+  return {
+    reason: REASONS.find((known) => known === reason),
+    queue: typeof queue === 'string' ? queue : undefined,
+    timeMs: time instanceof FieldTimestamp ? time.seconds * SECOND_MS : undefined,
+  };
 }

@@ -1,5 +1,6 @@
 /** The topic of a queue: what it is called, and how it is made by whoever speaks Kafka's protocol. */
-import { tableToJson } from '../../broker/exchanges/field-table-json.ts';
+import { formatQueueDefinition } from '../../broker/exchanges/queue-definition.ts';
+import { QUEUE_CONFIG, queueTopicNames } from '../../broker/exchanges/queue-topic.ts';
 
 /** Arguments of a declaration, as far as programs say them. */
 export type QueueArguments = Readonly<Record<string, string | number | boolean>>;
@@ -10,18 +11,19 @@ export interface QueueTopic {
   readonly configs: Readonly<Record<string, string>>;
 }
 
+const VHOST = '/';
+
 /** Of a queue of the virtual host `/`: making the topic declares the queue. */
 export function queueTopic(name: string, declared: QueueArguments): QueueTopic {
-  const definition = {
-    version: 1,
-    vhost: '/',
-    name,
-    autoDelete: false,
-    arguments: tableToJson(declared),
-  };
+  const [topic = ''] = queueTopicNames(VHOST, name);
+  const definition = { vhost: VHOST, name, autoDelete: false, arguments: declared };
   return {
-    name: `queue.${name}`,
+    name: topic,
     partitions: 1,
-    configs: { 'millrace.queue': JSON.stringify(definition) },
+    configs: {
+      [QUEUE_CONFIG]: formatQueueDefinition(definition),
+      // Delays and expirations count from when a message came, whatever the event time of what it was made of.
+      'message.timestamp.type': 'LogAppendTime',
+    },
   };
 }

@@ -9,7 +9,7 @@ export interface Queue<Value> {
    * Puts a message into the queue. Resolves when it is on the disk, with what it is called.
    * @throws {MillraceError} ML_QUEUE_FULL: the queue has as much as it may have, or the disk has; ML_SINK_VALUE_INVALID: nothing was sent;
    * ML_CONNECTION_LOST: it may be in the queue, or not (with a dedupe key, on a queue with `dedupe`, it is sent again instead);
-   * ML_QUEUE_MISSING, ML_QUEUE_DIFFERS, ML_QUEUE_REFUSED, ML_CONNECT_FAILED
+   * ML_QUEUE_MISSING, ML_QUEUE_DIFFERS, ML_AMQP_REFUSED, ML_CONNECT_FAILED
    * @example
    * const emails = millrace.queue('emails', { value: json<Email>(), dedupe: '1 hour' });
    * await emails.enqueue({ to: 'ann@example.org', text: 'Welcome' }, { priority: 5, dedupeKey: 'welcome-ann' });
@@ -35,7 +35,7 @@ export interface Queue<Value> {
   work(handler: Handler<Value>, options?: WorkOptions<Value>): QueueWorker;
   /** The messages in it that are ready, with somebody, or delayed. */
   size(): Promise<number>;
-  /** What is in it, and what became of messages. @throws {MillraceError} ML_QUEUE_MISSING, ML_QUEUE_REFUSED, ML_CONNECT_FAILED */
+  /** What is in it, and what became of messages. @throws {MillraceError} ML_QUEUE_MISSING, ML_AMQP_REFUSED, ML_CONNECT_FAILED */
   stats(): Promise<QueueStats>;
   /** Drops the messages that are ready. They are no dead letters. @returns how many */
   purge(): Promise<number>;
@@ -132,7 +132,7 @@ export interface WorkFailure<Value> extends Failure {
 export interface QueueWorker extends AsyncDisposable {
   /** Resolves when it gets messages; rejects with what has stopped it before. */
   readonly ready: Promise<void>;
-  /** Resolves when it has stopped; rejects with what has stopped it: ML_QUEUE_MISSING when the queue was deleted, ML_QUEUE_REFUSED… */
+  /** Resolves when it has stopped; rejects with what has stopped it: ML_QUEUE_MISSING when the queue was deleted, ML_AMQP_REFUSED… */
   readonly done: Promise<void>;
   /**
    * Takes no more messages, waits for those that are being handled, and gives back the others. Resolves when that is done; never rejects.
