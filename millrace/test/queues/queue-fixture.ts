@@ -23,6 +23,12 @@ import { PlainStates } from './plain-states.ts';
 
 export { DIRECTORY };
 
+const STORE = {
+  journalFileBytes: 512 * 1024,
+  journalBytesMax: 2048 * 1024,
+  checkpointJournalBytes: 768 * 1024,
+};
+
 export const SETTINGS: QueueSettings = {
   type: 'classic',
   maxLength: undefined,
@@ -128,7 +134,7 @@ export class QueueFixture {
   }
 
   async open(wasClean = true, env = this.machine.boot()): Promise<this> {
-    this.opened = await openStore(this.machine, env);
+    this.opened = await openStore(this.machine, env, STORE);
     const { store } = this.opened;
     const config = { ...SMALL, segmentBytes: 64 * 1024, ...this.config };
     this.logs = Array.from({ length: this.partitions }, (_, number) =>

@@ -2,7 +2,7 @@
 import { QUEUE_BATCH_BYTES_MAX } from '../../core/queue-limits.ts';
 import type { PartitionLog } from '../../log/types.ts';
 import type { QueueMessage } from './message.ts';
-import { encodeMessages } from './message-record.ts';
+import { encodeMessages, recordBytes } from './message-record.ts';
 
 export interface AppendedBatch {
   readonly baseOffset: number;
@@ -20,9 +20,10 @@ export function appendMessages(
   messages: readonly QueueMessage[],
   onAppended: (batch: AppendedBatch) => void,
 ): number {
+  const bytesMax = Math.min(QUEUE_BATCH_BYTES_MAX, Math.floor(log.config.segmentBytes / 2));
   let taken = 0;
   while (taken < messages.length) {
-    const count = batchCount(messages, taken);
+    const count = batchCount(messages, taken, bytesMax);
     const batch = count === messages.length ? messages : messages.slice(taken, taken + count);
     const data = encodeMessages(batch);
     const appended = log.append(data, { origin: 'internal' });
@@ -34,12 +35,11 @@ export function appendMessages(
 }
 
 /** How many messages from `first` on go into one batch. */
-function batchCount(messages: readonly QueueMessage[], first: number): number {
+function batchCount(messages: readonly QueueMessage[], first: number, bytesMax: number): number {
   let bytes = 0;
   for (let index = first; index < messages.length; index++) {
-    const { body, properties } = messages[index] as QueueMessage;
-    bytes += body.length + properties.length;
-    if (bytes > QUEUE_BATCH_BYTES_MAX) return Math.max(1, index - first);
+    bytes += recordBytes(messages[index] as QueueMessage);
+    if (bytes > bytesMax) return Math.max(1, index - first);
   }
   return messages.length - first;
 }

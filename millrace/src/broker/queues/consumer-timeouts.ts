@@ -2,19 +2,19 @@
 import type { Env, Timer } from '../../core/env.ts';
 import { TIMER_DELAY_MS_MAX } from '../../core/limits.ts';
 import { CONSUMER_TIMEOUT_CHECK_MS_MIN } from '../../core/queue-limits.ts';
-import type { Consumers } from './consumers.ts';
 import type { Holder } from './held-delivery.ts';
 
 export class ConsumerTimeouts {
   private readonly env: Env;
-  private readonly consumers: Consumers;
+  private readonly holders: () => Iterable<Holder>;
   private readonly timeoutMs: number | undefined;
   private timer: Timer | undefined;
   private isStopped = false;
 
-  constructor(env: Env, consumers: Consumers, timeoutMs: number | undefined) {
+  /** @param holders all that may have messages */
+  constructor(env: Env, timeoutMs: number | undefined, holders: () => Iterable<Holder>) {
     this.env = env;
-    this.consumers = consumers;
+    this.holders = holders;
     this.timeoutMs = timeoutMs;
   }
 
@@ -33,18 +33,17 @@ export class ConsumerTimeouts {
   }
 
   private look(): void {
-    const { consumers, timeoutMs } = this;
+    const { timeoutMs } = this;
     if (timeoutMs === undefined || this.isStopped) return;
     const nowMs = this.env.clock.monotonicMs();
     let oldestMs = Infinity;
     const late: Holder[] = [];
-    for (const holders of [consumers.all(), consumers.leaving.values()])
-      for (const holder of holders) {
-        const heldSinceMs = holder.oldest?.deliveredAtMs ?? Infinity;
-        if (holder.isTimedOut) continue;
-        if (heldSinceMs + timeoutMs <= nowMs) late.push(holder);
-        else oldestMs = Math.min(oldestMs, heldSinceMs);
-      }
+    for (const holder of this.holders()) {
+      const heldSinceMs = holder.oldest?.deliveredAtMs ?? Infinity;
+      if (holder.isTimedOut) continue;
+      if (heldSinceMs + timeoutMs <= nowMs) late.push(holder);
+      else oldestMs = Math.min(oldestMs, heldSinceMs);
+    }
     if (oldestMs < Infinity)
       this.after(Math.max(CONSUMER_TIMEOUT_CHECK_MS_MIN, Math.ceil(oldestMs + timeoutMs - nowMs)));
     for (const holder of late) {

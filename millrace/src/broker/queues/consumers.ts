@@ -31,13 +31,8 @@ export class Consumers {
   }
 
   add(consumer: QueueConsumer, queueName: string): QueueRefusal | undefined {
-    for (const other of this.holders.keys())
-      if (other.exclusive || consumer.exclusive)
-        return {
-          ok: false,
-          error: 'ACCESS_REFUSED',
-          message: `queue '${queueName}' in exclusive use`,
-        };
+    const refusal = exclusiveUse(this.holders.keys(), consumer, queueName);
+    if (refusal !== undefined) return refusal;
     const holder = new Holder(consumer);
     this.holders.set(consumer, holder);
     this.chooseActive();
@@ -59,9 +54,10 @@ export class Consumers {
     return this.holders.get(consumer);
   }
 
-  /** All that consume. */
-  all(): IterableIterator<Holder> {
-    return this.holders.values();
+  /** All that have messages, or could get some. */
+  *all(): Iterable<Holder> {
+    yield* this.holders.values();
+    yield* this.leaving;
   }
 
   /** Of consumers with equal priority the one that has waited longest becomes the active one, and stays it. */
@@ -144,6 +140,22 @@ export class Consumers {
     this.active = undefined;
     return consumers;
   }
+}
+
+/** Why `consumer` may not come to those that are there; undefined: it may. */
+export function exclusiveUse(
+  others: Iterable<QueueConsumer>,
+  consumer: QueueConsumer,
+  queueName: string,
+): QueueRefusal | undefined {
+  for (const other of others)
+    if (other.exclusive || consumer.exclusive)
+      return {
+        ok: false,
+        error: 'ACCESS_REFUSED',
+        message: `queue '${queueName}' in exclusive use`,
+      };
+  return undefined;
 }
 
 function priorityOf(holder: Holder): number {

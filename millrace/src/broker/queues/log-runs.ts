@@ -104,6 +104,16 @@ export class LogRuns {
     }
   }
 
+  /** Lets the oldest go until so many bytes have room. */
+  makeRoom(bytes: number): void {
+    while (this.bytes + bytes > QUEUE_RUNS_BYTES_MAX) {
+      const oldest = this.appended[this.appendedFrom];
+      if (oldest !== undefined) this.passed(oldest.end);
+      else if (this.read.length > 0) this.shrinkRead();
+      else return;
+    }
+  }
+
   /** Gives up all that was read, and all that was appended and is durable: it can be read again. */
   clear(): void {
     this.read.length = 0;

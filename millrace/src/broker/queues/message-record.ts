@@ -36,7 +36,7 @@ export interface RecordView {
   readonly headersEnd: number;
 }
 
-/** Bytes of a record beside its body and properties, more or less: for the first allocation of a batch. */
+/** Bytes of a record beside what varies: lengths, times, names of headers. */
 const RECORD_OVERHEAD_BYTES = 96;
 /** Longest name of a header that AMQP can write. */
 const HEADER_NAME_BYTES_MAX = 255;
@@ -47,14 +47,19 @@ const EXCHANGE_NAME = Buffer.from(EXCHANGE_HEADER);
 const ROUTING_KEY_NAME = Buffer.from(ROUTING_KEY_HEADER);
 const PROPERTIES_NAME = Buffer.from(PROPERTIES_HEADER);
 
+/** What a message takes on the log, at most, as long as its names are ASCII. */
+export function recordBytes({ body, properties, key, exchange, routingKey }: QueueMessage): number {
+  const names = exchange.length + routingKey.length + (key?.length ?? 0);
+  return RECORD_OVERHEAD_BYTES + body.length + properties.length + names;
+}
+
 /**
  * One batch of the messages, in their order.
  * @throws {MillraceError} ML_RECORDS_TOO_LARGE
  */
 export function encodeMessages(messages: readonly QueueMessage[]): Buffer {
   let bytes = HEADER_BYTES;
-  for (const message of messages)
-    bytes += RECORD_OVERHEAD_BYTES + message.body.length + message.properties.length;
+  for (const message of messages) bytes += recordBytes(message);
   const builder = new RecordBatchBuilder(UNCOMPRESSED, bytes);
   const headers = new HeadersOf();
   for (const message of messages)

@@ -11,6 +11,7 @@ import {
   QUEUE_AHEAD_OFFSETS_MAX,
   QUEUE_LOAD_BYTES,
   QUEUE_PARKED_OFFSETS_MAX,
+  QUEUE_RETRY_MS,
 } from '../../core/queue-limits.ts';
 import type { PartitionLog } from '../../log/types.ts';
 import type { AppendedBatch } from './append-messages.ts';
@@ -49,8 +50,12 @@ export interface PartitionPlace {
   /** Over somebody else's topic: nothing is looked at ahead of the cursor. */
   readonly isView: boolean;
   readonly isDurable: boolean;
-  /** Those below may have been with somebody before the start. */
+  /** Those below may have been with somebody before the start… */
   readonly handedOutBelow: number;
+  /** …and those below this, if they were not next in the log: of a priority, or due. 0 after a clean stop. */
+  readonly uncertainBelow: number;
+  /** Milliseconds since 1970. */
+  readonly openedAtMs: number;
 }
 
 /** `later`: something has to be read first, or to happen; the turn comes again by itself. `cut`: the turn is over. */
@@ -329,22 +334,30 @@ export class QueuePartition {
   private mayHandOut(): boolean {
     if (!this.place.isDurable) return true;
     const ahead = this.cursor.position - this.writtenNext;
-    if (ahead * 2 > QUEUE_AHEAD_OFFSETS_MAX && !this.isWritingNext) {
-      this.isWritingNext = true;
-      const { next } = this.state;
-      const { states, background } = this.owner.context;
-      const written = states.flush().finally(() => {
-        this.isWritingNext = false;
-        this.owner.wantTurn();
-      });
-      background.run(
-        'state of a queue',
-        written.then(() => {
-          this.writtenNext = Math.max(this.writtenNext, next);
-        }),
-      );
-    }
+    if (ahead * 2 > QUEUE_AHEAD_OFFSETS_MAX && !this.isWritingNext) this.writeNext();
     return ahead < QUEUE_AHEAD_OFFSETS_MAX;
+  }
+
+  private writeNext(): void {
+    const { context } = this.owner;
+    const { next } = this.state;
+    this.isWritingNext = true;
+    const goOn = (): void => {
+      this.isWritingNext = false;
+      this.owner.wantTurn();
+    };
+    const written = context.states.flush().then(
+      () => {
+        this.writtenNext = Math.max(this.writtenNext, next);
+        goOn();
+      },
+      (error: unknown) => {
+        const { topicId, partition } = this.log.id;
+        context.logger.warn('A queue waits for its state', { topicId, partition, error });
+        context.env.timers.after(QUEUE_RETRY_MS, goOn);
+      },
+    );
+    context.background.run('state of a queue', written);
   }
 
   /** A message that is not at the cursor; `later`: it is being read. */
@@ -378,7 +391,8 @@ export class QueuePartition {
       {
         offset,
         message,
-        redelivered: deliveryCount > 0 || offset < this.freshFrom,
+        redelivered:
+          deliveryCount > 0 || offset < this.freshFrom || this.isUncertain(offset, message),
         deliveryCount,
         expiresAtMs: this.expiresAtMs,
         key: this.key,
@@ -389,6 +403,13 @@ export class QueuePartition {
     this.heldBytes += delivery.bodyBytes;
     if (delivery.expiresAtMs < Infinity) this.heldExpiring.add(offset);
     return delivery;
+  }
+
+  /** Who crashed may have delivered it, ahead of the others, and not have written that. */
+  private isUncertain(offset: number, message: QueueMessage): boolean {
+    if (this.level < 0 || offset >= this.place.uncertainBelow) return false;
+    const { delayMs } = factsOf(message.properties);
+    return delayMs === 0 || message.timestampMs + delayMs <= this.place.openedAtMs;
   }
 
   private passCurrent(): void {
@@ -608,8 +629,11 @@ export class QueuePartition {
       state.note({ bytes: tally.bytes, countedTo: arrivals.seenTo });
   }
 
-  close(): void {
+  /** @param heldOffsets with somebody, in order: after the next start they come again */
+  close(heldOffsets: Float64Array): void {
     this.flushSettled();
+    const last = heldOffsets.at(-1) ?? -1;
+    if (last >= this.state.next) this.state.handOutTo(last + 1);
     this.noteBytes();
     this.arrivals.close();
     this.runs.close();

@@ -53,6 +53,7 @@ interface Burial {
   readonly reason: DeadLetterReason;
 }
 
+const NO_OFFSETS = new Float64Array();
 const NO_MESSAGE: QueueOutcome<undefined> = { ok: true, value: undefined };
 
 export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, MemoryHolder {
@@ -100,7 +101,9 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
     this.isView = settings.sourceTopic !== undefined;
     this.keepsDeadLetters = settings.deadLetterExchange !== undefined;
     this.consumers = new Consumers(settings.singleActiveConsumer);
-    this.timeouts = new ConsumerTimeouts(context.env, this.consumers, settings.consumerTimeoutMs);
+    this.timeouts = new ConsumerTimeouts(context.env, settings.consumerTimeoutMs, () =>
+      this.consumers.all(),
+    );
     this.space = new SpaceReclaim(context);
     this.wake = new WakeTimer(context.env, () => this.wantTurn());
     this.ready = this.open(definition.logs, settings.sourceOffset ?? 'next').then(() => {
@@ -139,9 +142,11 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
       isView,
       isDurable,
       handedOutBelow,
+      uncertainBelow: context.wasClean ? 0 : end,
+      openedAtMs: context.env.clock.nowMs(),
     });
     await partition.open();
-    if (this.isClosed) return partition.close();
+    if (this.isClosed) return partition.close(NO_OFFSETS);
     this.partitions.push(partition);
     this.partitions.sort((a, b) => a.number - b.number);
     this.stopListening.push(
@@ -414,7 +419,6 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
       } else if (holder.consumer !== undefined) this.consumers.wake(holder);
       this.settleOne(this.partitionOf(delivery), delivery, how, options);
     }
-    if (this.budget <= 0 || how !== 'accept') this.wantTurn();
     for (const partition of this.partitions) {
       partition.flushSettled();
       partition.noteBytes();
@@ -522,7 +526,7 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
   private heldOffsets(partition: QueuePartition): Float64Array {
     const offsets: number[] = [];
     const { number } = partition;
-    for (const holders of [this.consumers.all(), this.consumers.leaving, [this.getter]])
+    for (const holders of [this.consumers.all(), [this.getter]])
       for (const holder of holders)
         for (let each = holder.oldest; each !== undefined; each = each.behind)
           if (each.partition === number) offsets.push(each.offset);
@@ -573,7 +577,7 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
     this.timeouts.stop();
     this.space.close();
     for (const stop of this.stopListening) stop();
-    for (const partition of this.partitions) partition.close();
+    for (const partition of this.partitions) partition.close(this.heldOffsets(partition));
     this.context.memory.report(this, 0);
     for (const get of this.gets.splice(0)) get.resolve(this.goneRefusal());
     for (const consumer of this.consumers.clear()) consumer.cancelled();
