@@ -97,6 +97,11 @@ export function parseQueueArguments(table: FieldTable, queue: string): QueueOutc
     if (!of.includes(type))
       return refused(`invalid arg '${name}' for ${queue} of queue type rabbit_${type}_queue`);
   }
+  const letters = fieldOf(table, 'x-dead-letter-exchange');
+  if (letters !== undefined && typeof letters !== 'string')
+    return refused(
+      `invalid type '${fieldType(letters)}' for arg 'x-dead-letter-exchange' in ${queue}`,
+    );
   for (const [name, { check }] of ARGUMENTS) {
     const value = fieldOf(table, name);
     const fault = value === undefined ? undefined : check(value, table);

@@ -86,14 +86,9 @@ export class QueueStorage {
   openOverTopic(id: string, queue: NewQueue): QueueOutcome<OpenedQueue> {
     const { definition, settings, durable } = queue;
     const { vhost, name } = definition;
-    const topic = this.options.topics.get(settings.sourceTopic ?? '');
-    if (topic === undefined)
-      return refusal(
-        'NOT_FOUND',
-        `no topic '${settings.sourceTopic}' for ${called('queue', name, vhost)}`,
-      );
-    if (topic.internal)
-      return refusal('ACCESS_REFUSED', `topic '${topic.name}' holds the state of the broker`);
+    const source = this.sourceOf(queue);
+    if (!source.ok) return source;
+    const topic = source.value;
     const logs = [...topic.partitions];
     const opened = { id, vhost, name, settings, topic: topic.name, logs, durable };
     return { ok: true, value: this.options.openQueue(opened) };
@@ -115,11 +110,23 @@ export class QueueStorage {
 
   private async createOverTopic(queue: NewQueue): Promise<QueueOutcome<OpenedQueue>> {
     const id = this.options.env.random.uuid();
-    const { durable, definition } = queue;
-    if (!durable) return this.openOverTopic(id, queue);
-    if (this.options.topics.get(queue.settings.sourceTopic ?? '') !== undefined)
-      await this.options.definitions.putQueueOverTopic(id, definition);
+    const source = this.sourceOf(queue);
+    if (!source.ok) return source;
+    if (queue.durable) await this.options.definitions.putQueueOverTopic(id, queue.definition);
     return this.openOverTopic(id, queue);
+  }
+
+  private sourceOf({ definition, settings }: NewQueue): QueueOutcome<Topic> {
+    const { vhost, name } = definition;
+    const topic = this.options.topics.get(settings.sourceTopic ?? '');
+    if (topic === undefined)
+      return refusal(
+        'NOT_FOUND',
+        `no topic '${settings.sourceTopic}' for ${called('queue', name, vhost)}`,
+      );
+    return topic.internal
+      ? refusal('ACCESS_REFUSED', `topic '${topic.name}' holds the state of the broker`)
+      : { ok: true, value: topic };
   }
 
   /** Nobody opens such a log after a restart, and so it is dropped then. */
