@@ -12,7 +12,7 @@ export interface Admission {
 
 export interface AdmissionRules {
   /** undefined: nothing is looked at. */
-  readonly isDuplicate: ((facts: Readonly<MessageFacts>) => boolean) | undefined;
+  readonly isDuplicate: ((facts: MessageFacts) => boolean) | undefined;
   /** How many more messages and bytes there is room for; Infinity: any. */
   readonly messagesMax: number;
   readonly bytesMax: number;

@@ -47,7 +47,7 @@ export class Arrivals {
   }
 
   /** Notes the next message of the log. */
-  note(arrival: Arrival, facts: Readonly<MessageFacts>): void {
+  note(arrival: Arrival, facts: MessageFacts): void {
     const { index, state, tally } = this.options;
     tally.messages++;
     tally.bytes += arrival.bodyBytes;

@@ -8,6 +8,9 @@ import type { MessageFacts } from './message-facts.ts';
 import { OffsetHeap, TimedHeap } from './offset-heap.ts';
 import type { QueueSettings } from './queue.ts';
 
+/** Priorities: one byte. */
+const LEVELS = 256;
+
 export interface Arrival {
   readonly offset: number;
   /** -1 = unknown. */
@@ -64,9 +67,23 @@ export class MessageIndex {
     return isIndexed || expires;
   }
 
-  delay(dueMs: number, offset: number, bodyBytes: number): void {
-    this.delayed.push(dueMs, offset, bodyBytes);
+  delay(
+    dueMs: number,
+    message: { readonly offset: number; readonly bodyBytes: number; readonly level: number },
+  ): void {
+    const { offset, bodyBytes, level } = message;
+    this.delayed.push(dueMs, offset, bodyBytes * LEVELS + level);
     this.delayedBytes += bodyBytes;
+  }
+
+  /** The first of the delayed ones, which must be there, is delayed no more. @returns its offset, to be pushed to `level` */
+  wake(): { readonly offset: number; readonly level: number } {
+    const { delayed } = this;
+    const offset = delayed.firstOffset;
+    const level = delayed.firstNote % LEVELS;
+    this.delayedBytes -= Math.floor(delayed.firstNote / LEVELS);
+    delayed.pop();
+    return { offset, level };
   }
 
   expire(atMs: number, offset: number, bodyBytes: number): void {

@@ -6,6 +6,7 @@
  *
  * @hot
  */
+import { encodeProperties } from '../../wire/amqp/properties.ts';
 import {
   type BatchOptions,
   RecordBatchBuilder,
@@ -20,7 +21,7 @@ import {
   type QueueMessage,
   ROUTING_KEY_HEADER,
 } from './message.ts';
-import { propertiesOfHeaders } from './message-facts.ts';
+import { areProperties } from './message-facts.ts';
 
 /** Where the parts of a record are: what `RecordReader` has of its current one. */
 export interface RecordView {
@@ -40,6 +41,10 @@ export interface RecordView {
 const RECORD_OVERHEAD_BYTES = 96;
 /** Longest name of a header that AMQP can write. */
 const HEADER_NAME_BYTES_MAX = 255;
+/** Headers of others that are shown: all of them have to fit into one frame. */
+const FOREIGN_HEADERS_BYTES_MAX = 32 * 1024;
+/** Properties up to this size are remembered. */
+const GOOD_BYTES_MAX = 256;
 const NO_BODY = Buffer.alloc(0);
 const UNCOMPRESSED: BatchOptions = {};
 
@@ -102,6 +107,8 @@ export class MessageDecoder {
   private readonly cursor = new Cursor(NO_BODY, 0, 0);
   private readonly exchanges = new LastString();
   private readonly routingKeys = new LastString();
+  /** Properties that were found to be good. */
+  private good: Buffer = NO_PROPERTIES;
   private exchange = '';
   private routingKey = '';
   private propertiesStart = -1;
@@ -133,9 +140,19 @@ export class MessageDecoder {
   }
 
   private properties(record: RecordView): Buffer {
-    if (this.propertiesStart >= 0)
-      return record.data.subarray(this.propertiesStart, this.propertiesEnd);
-    return record.headerCount === 0 ? NO_PROPERTIES : foreignProperties(record);
+    if (this.propertiesStart < 0)
+      return record.headerCount === 0 ? NO_PROPERTIES : foreignProperties(record);
+    const properties = record.data.subarray(this.propertiesStart, this.propertiesEnd);
+    return this.areGood(properties) ? properties : NO_PROPERTIES;
+  }
+
+  /** Anybody can write to a topic, and what does not hold together must not get to a client. Neighbours mostly say the same. */
+  private areGood(properties: Buffer): boolean {
+    const { good } = this;
+    if (properties.length === good.length && isAt(properties, 0, good)) return true;
+    if (!areProperties(properties)) return false;
+    if (properties.length <= GOOD_BYTES_MAX) this.good = Buffer.from(properties);
+    return true;
   }
 
   private readHeaders(record: RecordView): void {
@@ -171,10 +188,11 @@ export class MessageDecoder {
 
 /** The headers of a record that did not come over AMQP, as AMQP properties. */
 function foreignProperties(record: RecordView): Buffer {
-  const headers: Record<string, string | null> = {};
+  const headers: Record<string, string | number | null> = {};
   const { data } = record;
   const cursor = new Cursor(data, record.headersStart, record.headersEnd);
   let count = 0;
+  let bytes = 0;
   for (let index = 0; index < record.headerCount; index++) {
     const nameBytes = readVarint(cursor);
     const name = cursor.position;
@@ -187,10 +205,20 @@ function foreignProperties(record: RecordView): Buffer {
     if (text === EXCHANGE_HEADER || text === ROUTING_KEY_HEADER || text === PROPERTIES_HEADER)
       continue;
     if (Buffer.byteLength(text) > HEADER_NAME_BYTES_MAX || text === '__proto__') continue;
-    headers[text] = valueBytes < 0 ? null : data.toString('utf8', start, start + valueBytes);
+    bytes += nameBytes + Math.max(0, valueBytes);
+    if (bytes > FOREIGN_HEADERS_BYTES_MAX) break;
+    headers[text] = foreignValue(
+      text,
+      valueBytes < 0 ? null : data.toString('utf8', start, start + valueBytes),
+    );
     count++;
   }
-  return count === 0 ? NO_PROPERTIES : propertiesOfHeaders(headers);
+  return count === 0 ? NO_PROPERTIES : encodeProperties({ headers });
+}
+
+/** Kafka's headers have no types: a delay is a number all the same. */
+function foreignValue(name: string, value: string | null): string | number | null {
+  return name === 'x-delay' && value !== null && /^\d{1,15}$/.test(value) ? Number(value) : value;
 }
 
 function isAt(data: Buffer, position: number, wanted: Buffer): boolean {

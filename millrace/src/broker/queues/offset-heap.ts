@@ -55,10 +55,10 @@ export class OffsetHeap {
   }
 }
 
-/** Numbers of one entry: time, offset, bytes. */
+/** Numbers of one entry: time, offset, note. */
 const STRIDE = 3;
 
-/** Offsets that wait for a time, with the size of their messages. Of equal times the smaller offset comes first. */
+/** Offsets that wait for a time, with a number each. Of equal times the smaller offset comes first. */
 export class TimedHeap {
   private entries = new Float64Array(FIRST_ENTRIES * STRIDE);
   size = 0;
@@ -72,11 +72,11 @@ export class TimedHeap {
     return this.entries[1] as number;
   }
 
-  get firstBytes(): number {
+  get firstNote(): number {
     return this.entries[2] as number;
   }
 
-  push(timeMs: number, offset: number, bytes: number): void {
+  push(timeMs: number, offset: number, note: number): void {
     if (this.size * STRIDE === this.entries.length) this.entries = grown(this.entries);
     const { entries } = this;
     let at = this.size++;
@@ -86,7 +86,7 @@ export class TimedHeap {
       move(entries, parent, at);
       at = parent;
     }
-    put(entries, at, timeMs, offset, bytes);
+    put(entries, at, timeMs, offset, note);
   }
 
   /** Removes the first, which must be there. */
@@ -95,7 +95,7 @@ export class TimedHeap {
     const last = --this.size;
     const timeMs = entries[last * STRIDE] as number;
     const offset = entries[last * STRIDE + 1] as number;
-    const bytes = entries[last * STRIDE + 2] as number;
+    const note = entries[last * STRIDE + 2] as number;
     let at = 0;
     for (let child = 1; child < last; child = 2 * at + 1) {
       if (child + 1 < last && isEntryBefore(entries, child + 1, child)) child++;
@@ -103,7 +103,7 @@ export class TimedHeap {
       move(entries, child, at);
       at = child;
     }
-    if (last > 0) put(entries, at, timeMs, offset, bytes);
+    if (last > 0) put(entries, at, timeMs, offset, note);
     else this.entries = new Float64Array(FIRST_ENTRIES * STRIDE);
   }
 
@@ -142,11 +142,11 @@ function put(
   at: number,
   timeMs: number,
   offset: number,
-  bytes: number,
+  note: number,
 ): void {
   entries[at * STRIDE] = timeMs;
   entries[at * STRIDE + 1] = offset;
-  entries[at * STRIDE + 2] = bytes;
+  entries[at * STRIDE + 2] = note;
 }
 
 function grown(entries: Float64Array): Float64Array<ArrayBuffer> {

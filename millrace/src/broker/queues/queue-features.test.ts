@@ -1,43 +1,12 @@
 /** Limits, expiry, priorities, delays, dead letters: each by itself. */
 import { expect, test } from 'vitest';
-import { QueueFixture, texts } from '../../../test/queues/queue-fixture.ts';
+import { QueueFixture, TestConsumer, texts } from '../../../test/queues/queue-fixture.ts';
+import { type BasicProperties, encodeProperties } from '../../wire/amqp/properties.ts';
 import type { QueueMessage } from './message.ts';
-import type { Delivery, QueueConsumer } from './queue.ts';
+import type { Delivery } from './queue.ts';
 
-/** Properties with an expiration and a priority, as they are on the wire. */
-function properties(options: {
-  readonly expiration?: string;
-  readonly priority?: number;
-  readonly headers?: Readonly<Record<string, string | number>>;
-}): Partial<QueueMessage> {
-  const parts: Buffer[] = [];
-  let flags = 0;
-  if (options.headers !== undefined) {
-    flags |= 0x2000;
-    const fields: Buffer[] = [];
-    for (const [name, value] of Object.entries(options.headers)) {
-      fields.push(Buffer.from([name.length]), Buffer.from(name));
-      const field = Buffer.alloc(5);
-      field.write(typeof value === 'number' ? 'I' : 'S');
-      field.writeInt32BE(typeof value === 'number' ? value : Buffer.byteLength(value), 1);
-      fields.push(field, Buffer.from(typeof value === 'number' ? '' : value));
-    }
-    const table = Buffer.concat(fields);
-    const size = Buffer.alloc(4);
-    size.writeUInt32BE(table.length);
-    parts.push(size, table);
-  }
-  if (options.priority !== undefined) {
-    flags |= 0x0800;
-    parts.push(Buffer.from([options.priority]));
-  }
-  if (options.expiration !== undefined) {
-    flags |= 0x0100;
-    parts.push(Buffer.from([options.expiration.length]), Buffer.from(options.expiration));
-  }
-  const head = Buffer.alloc(2);
-  head.writeUInt16BE(flags);
-  return { properties: Buffer.concat([head, ...parts]) };
+function properties(options: BasicProperties): Partial<QueueMessage> {
+  return { properties: encodeProperties(options) };
 }
 
 async function drain(fixture: QueueFixture): Promise<string[]> {
@@ -86,7 +55,7 @@ test('without acknowledgement a delivered message is gone', async () => {
 test('exclusive use keeps others out', async () => {
   const fixture = await new QueueFixture().open();
   const consumer = fixture.consume({ exclusive: true });
-  const other = { ...consumer, exclusive: false } as unknown as QueueConsumer;
+  const other = new TestConsumer();
   expect(fixture.queue.consume(other)).toMatchObject({ ok: false, error: 'ACCESS_REFUSED' });
   fixture.queue.cancel(consumer);
   expect(fixture.queue.consume(other)).toBeUndefined();

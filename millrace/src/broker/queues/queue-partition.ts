@@ -188,7 +188,7 @@ export class QueuePartition {
   }
 
   /** A message whose key was seen within the window; else it is remembered now. */
-  isDuplicate(facts: Readonly<MessageFacts>): boolean {
+  isDuplicate(facts: MessageFacts): boolean {
     const { dedupeWindowMs } = this.owner.queue.settings;
     if (dedupeWindowMs === undefined || facts.dedupeKey === undefined) return false;
     const nowMs = this.owner.context.env.clock.nowMs();
@@ -256,7 +256,7 @@ export class QueuePartition {
       return 'again';
     }
     const message = this.decoder.decode(cursor.record);
-    let facts: Readonly<MessageFacts> = NO_FACTS;
+    let facts: MessageFacts = NO_FACTS;
     if (this.needsExpiry || place.isView || offset <= index.indexedMax) {
       facts = factsOf(message.properties);
       if (place.isView && offset >= this.arrivals.seenTo) this.seeInView(offset, message, facts);
@@ -285,18 +285,13 @@ export class QueuePartition {
   }
 
   /** Of a topic that others write, the cursor is the first that looks at a message. */
-  private seeInView(offset: number, message: QueueMessage, facts: Readonly<MessageFacts>): void {
+  private seeInView(offset: number, message: QueueMessage, facts: MessageFacts): void {
     const { body, timestampMs } = message;
     this.index.add({ offset, timestampMs, bodyBytes: body.length }, facts);
     this.arrivals.seenTo = offset + 1;
   }
 
-  private choose(
-    level: number,
-    offset: number,
-    message: QueueMessage,
-    facts: Readonly<MessageFacts>,
-  ): void {
+  private choose(level: number, offset: number, message: QueueMessage, facts: MessageFacts): void {
     this.level = level;
     this.offset = offset;
     this.message = message;
@@ -471,7 +466,7 @@ export class QueuePartition {
     const { offset, kept, bodyBytes, expiresAtMs } = delivery;
     this.putDown(delivery);
     if (kept !== undefined) this.returned.add(offset, kept);
-    if (dueMs > 0) this.index.delay(dueMs, offset, bodyBytes);
+    if (dueMs > 0) this.index.delay(dueMs, { offset, bodyBytes, level: delivery.priority });
     else this.index.push(delivery.priority, offset);
     this.index.expire(expiresAtMs, offset, bodyBytes);
   }
@@ -513,10 +508,8 @@ export class QueuePartition {
     const { delayed } = index;
     while (delayed.firstMs <= nowMs && delayed.firstOffset < log.lastStableOffset) {
       if (this.owner.budget-- <= 0) return;
-      const offset = delayed.firstOffset;
-      index.delayedBytes -= delayed.firstBytes;
-      delayed.pop();
-      if (!this.state.isSettled(offset)) index.push(0, offset);
+      const { offset, level } = index.wake();
+      if (!this.state.isSettled(offset)) index.push(level, offset);
     }
   }
 
@@ -529,7 +522,7 @@ export class QueuePartition {
       if (nextMs > nowMs || this.owner.budget-- <= 0) break;
       const offset = expiring.firstOffset;
       const isWaiting = !this.state.isSettled(offset) && !this.heldExpiring.has(offset);
-      if (isWaiting && !this.expireAt(offset, expiring.firstBytes)) return Infinity;
+      if (isWaiting && !this.expireAt(offset, expiring.firstNote)) return Infinity;
       expiring.pop();
       nextMs = Infinity;
     }
