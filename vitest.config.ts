@@ -10,6 +10,9 @@ process.env['NODE_COMPILE_CACHE'] ??= fileURLToPath(
   new URL('node_modules/.cache/compiled', import.meta.url),
 );
 
+// Brokers that tests start do not look for the port of a RabbitMQ, which one of this machine may have.
+process.env['MILLRACE_AMQP'] ??= '127.0.0.1:0';
+
 export default defineConfig({
   // Programs that tests import are those of now, not of the last build.
   resolve: {

@@ -11,6 +11,7 @@ test('without anything said, a broker listens on loopback and keeps its data her
   expect(resolve()).toMatchObject({
     data: './millrace-data',
     kafka: { host: '127.0.0.1', port: 9092 },
+    amqp: { host: '127.0.0.1', port: 5672, isDefault: true },
     insecure: false,
     logLevel: 'info',
     logFormat: 'json',
@@ -29,6 +30,18 @@ test('the command line wins over --set, that over the environment, that over the
   expect(all.settings.numPartitions).toBe(5);
   expect(all.data).toBe('/flag');
   expect(all.logLevel).toBe('warn');
+});
+
+test('AMQP clients connect where it is said, or nowhere', () => {
+  expect(resolve({ amqp: ':5673' }).amqp).toEqual({
+    host: '127.0.0.1',
+    port: 5_673,
+    isDefault: false,
+  });
+  expect(resolve({ amqp: '127.0.0.1:5672' }).amqp?.isDefault).toBe(false);
+  expect(resolve({ amqp: 'off' }).amqp).toBeUndefined();
+  expect(resolve({}, { MILLRACE_AMQP: 'off' }).amqp).toBeUndefined();
+  expect(resolve({}, {}, 'amqp = 127.0.0.1:7').amqp?.port).toBe(7);
 });
 
 test('the environment names our own settings without repeating the prefix', () => {
@@ -52,6 +65,7 @@ test.each([
   ['a value out of range', () => resolve({ set: ['num.partitions=0'] }), 'num.partitions'],
   ['an unknown setting', () => resolve({ set: ['num.partition=1'] }), 'num.partition'],
   ['an address without port', () => resolve({ kafka: 'localhost' }), 'localhost'],
+  ['an AMQP address without port', () => resolve({ amqp: 'on' }), "'on' is not host:port"],
   ['a port out of range', () => resolve({ kafka: 'localhost:70000' }), '70000'],
   ['a wrong log level', () => resolve({ logLevel: 'loud' }), 'loud'],
 ])('%s is refused, and named', (_, act, named) => {

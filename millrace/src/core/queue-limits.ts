@@ -118,6 +118,8 @@ export const QUEUE_TIME_MS_MAX = 4_294_967_295;
 export const ROUTE_CACHE_ROUTES_MAX = 16_384;
 /** Longest pattern of a permission, in characters. */
 export const PERMISSION_PATTERN_CHARACTERS_MAX = 1_024;
+/** States of the automaton that it becomes: each character of a name may visit them all. */
+export const PERMISSION_PATTERN_STATES_MAX = 4_096;
 /** Answers that one grant remembers per operation. */
 export const GRANT_ANSWERS_MAX = 4_096;
 

@@ -13,11 +13,12 @@ describe('a start', () => {
     const data = join(await millrace.directory(), 'data');
     const broker = await millrace.start(data);
     await broker.shows('stderr', /try .*\n/);
-    const banner = broker.stderr.split('\n').slice(-5, -1);
+    const banner = broker.stderr.split('\n').slice(-6, -1);
     expect(banner[0]).toMatch(/^millrace \d+\.\d+\.\d+ ready in \d+ ms$/);
     expect(banner[1]).toBe(`  data   ${data}`);
     expect(banner[2]).toBe(`  kafka  ${broker.address}`);
-    expect(banner[3]).toBe(`  try    kcat -b ${broker.address} -L`);
+    expect(banner[3]).toMatch(/^ {2}amqp {3}amqp:\/\/127\.0\.0\.1:\d+$/);
+    expect(banner[4]).toBe(`  try    kcat -b ${broker.address} -L`);
     const { code, stdout } = await broker.end('SIGTERM');
     expect(code).toBe(0);
     expect(stdout).toBe('');

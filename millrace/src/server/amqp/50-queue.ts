@@ -33,11 +33,12 @@ export async function declareQueue(
     declareReply(channel, name, method.noWait);
     return;
   }
-  const wanted = passive ? channel.queueName(name) : name;
-  if (!passive) mayDeclare(channel, wanted, method.arguments);
+  if (passive && name === '')
+    throw new AmqpFault('NOT_FOUND', `no queue '' in vhost '${vhost.name}'`);
+  if (!passive) mayDeclare(channel, name, method.arguments);
   const declared = accepted(
     await vhost.declareQueue(
-      { name: wanted, passive, durable, exclusive, autoDelete, arguments: method.arguments },
+      { name, passive, durable, exclusive, autoDelete, arguments: method.arguments },
       owner,
     ),
   );

@@ -23,7 +23,7 @@ import type { ConnectionInfo } from '../../wire/amqp/management.ts';
 import type { AmqpMethod, ContentMethod } from '../../wire/amqp/methods.ts';
 import { AmqpFault } from '../../wire/amqp/reply-codes.ts';
 import { Channel } from './channel.ts';
-import { Handshake, type OpenedConnection } from './handshake.ts';
+import { type ConnectionOrigin, Handshake, type OpenedConnection } from './handshake.ts';
 import { Output } from './output.ts';
 import { PROTOCOL_HEADER, PROTOCOL_HEADER_BYTES, readProtocolHeader } from './protocol-header.ts';
 import { Publisher } from './publisher.ts';
@@ -34,7 +34,7 @@ export interface AmqpConnectionOptions {
   readonly shared: AmqpShared;
   /** For people: `address:port`. */
   readonly peer: string;
-  readonly isLocal: boolean;
+  readonly origin: ConnectionOrigin;
   readonly isDiskFull: () => boolean;
   /** The connection ends because of what the client did; with an error, because of us. */
   readonly onFault: (reason: string, error?: unknown) => void;
@@ -94,7 +94,7 @@ export class AmqpConnection implements FrameHandler {
     });
     this.handshake = new Handshake({
       shared,
-      isLocal: options.isLocal,
+      origin: options.origin,
       send: (method) => this.output.method(0, method),
       setFrameMax: (bytes) => {
         this.assembler.frameBytesMax = bytes;
@@ -158,10 +158,10 @@ export class AmqpConnection implements FrameHandler {
       this.destroyWith(`missed heartbeats from client, timeout: ${heartbeatMs / 1_000}s`);
       return;
     }
-    if (this.output.wrote) {
-      this.output.wrote = false;
-      this.sentMs = nowMs;
-    } else if (nowMs - this.sentMs >= heartbeatMs / 2) this.output.heartbeat();
+    if (!this.output.wrote && nowMs - this.sentMs < heartbeatMs / 2) return;
+    if (!this.output.wrote) this.output.heartbeat();
+    this.output.wrote = false;
+    this.sentMs = nowMs;
   }
 
   /** The disk is full, or no longer. */

@@ -13,9 +13,11 @@ import type { VirtualHost } from '../../broker/exchanges/virtual-host.ts';
 import type { FieldTable } from '../../wire/amqp/field-table.ts';
 import type { AmqpMethod, MethodInput, MethodOf } from '../../wire/amqp/methods.ts';
 import { AmqpFault } from '../../wire/amqp/reply-codes.ts';
-import { MECHANISMS, readCredentials } from './login.ts';
+import { type Credentials, MECHANISMS, readCredentials } from './login.ts';
 import { SERVER_PROPERTIES } from './server-properties.ts';
 import type { AmqpShared } from './session.ts';
+
+export type ConnectionOrigin = 'process' | 'machine' | 'elsewhere';
 
 /** What was agreed upon. */
 export interface OpenedConnection {
@@ -33,7 +35,8 @@ export interface OpenedConnection {
 
 export interface HandshakeOptions {
   readonly shared: AmqpShared;
-  readonly isLocal: boolean;
+  /** Where it comes from. In this process: a password would keep nothing from whoever is there, and none is looked at. */
+  readonly origin: ConnectionOrigin;
   readonly send: (method: MethodInput) => void;
   readonly setFrameMax: (bytes: number) => void;
   readonly onOpen: (opened: OpenedConnection) => void;
@@ -88,15 +91,21 @@ export class Handshake {
     if (typeof name === 'string') this.name = name;
     this.phase = 'securing';
     const credentials = readCredentials(mechanism, response);
-    const login =
-      credentials === undefined || (credentials.user === GUEST && !this.options.isLocal)
-        ? Promise.resolve(undefined)
-        : this.options.shared.access.authenticate(credentials.user, credentials.password);
-    const settled = login.then((user) => {
-      if (user === undefined) this.refuse(mechanism, credentials?.user ?? '');
-      else this.tune(user);
-    });
-    this.options.shared.background.run('login', settled);
+    this.options.shared.background.run('login', this.logIn(mechanism, credentials));
+  }
+
+  private async logIn(mechanism: string, credentials: Credentials | undefined): Promise<void> {
+    const user = credentials === undefined ? undefined : await this.userOf(credentials);
+    if (user === undefined) this.refuse(mechanism, credentials?.user ?? '');
+    else this.tune(user);
+  }
+
+  private async userOf({ user, password }: Credentials): Promise<User | undefined> {
+    const { origin, shared } = this.options;
+    const { access } = shared;
+    if (origin === 'process') return access.users().find(({ name }) => name === user);
+    if (origin === 'elsewhere' && user === GUEST) return undefined;
+    return access.authenticate(user, password);
   }
 
   private tune(user: User): void {

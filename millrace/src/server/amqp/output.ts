@@ -103,7 +103,7 @@ export class Output {
   heartbeat(): void {
     if (this.isStopped) return;
     this.writer.heartbeat();
-    this.schedule();
+    this.flush();
   }
 
   /** Somebody has something to tell when this turn ends. */

@@ -6,13 +6,15 @@
  */
 import { Background } from '../../core/background.ts';
 import type { Connection, Env, Listener, Timer } from '../../core/env.ts';
-import { CONNECTION_SWEEP_MS, SERVER_CLOSE_MS } from '../../core/limits.ts';
+import { SERVER_CLOSE_MS } from '../../core/limits.ts';
+import { AMQP_SWEEP_MS } from '../../core/queue-limits.ts';
 import type { Logger } from '../../core/log.ts';
 import { isLoopback } from '../../core/open-bind.ts';
 import type { Broker } from '../../broker/broker.ts';
 import type { ConnectionInfo } from '../../wire/amqp/management.ts';
 import { FaultLog } from '../fault-log.ts';
 import { AmqpConnection } from './connection.ts';
+import type { ConnectionOrigin } from './handshake.ts';
 import { DirectReplies } from './direct-replies.ts';
 import type { AmqpShared } from './session.ts';
 
@@ -32,7 +34,7 @@ export interface AmqpServer {
   /** undefined when it listens nowhere. */
   readonly address: { readonly host: string; readonly port: number } | undefined;
   readonly connectionCount: number;
-  /** Serves a connection that did not come through the listener, under the same limits, as one from this machine. */
+  /** Serves a connection from within this process, under the same limits. */
   serve(connection: Connection): void;
   /** Stops accepting, tells the clients (CONNECTION_FORCED) and ends the connections. Idempotent. */
   close(): Promise<void>;
@@ -90,7 +92,8 @@ class Server implements AmqpServer {
     };
     if (listen !== undefined) {
       const accept = (connection: Connection): void => {
-        this.accept(connection, isLoopback(connection.remoteAddress));
+        const isNear = isLoopback(connection.remoteAddress);
+        this.accept(connection, isNear ? 'machine' : 'elsewhere');
       };
       this.listener = await env.net.listen({ ...listen, onAcceptError }, accept);
     }
@@ -98,7 +101,7 @@ class Server implements AmqpServer {
   }
 
   serve(connection: Connection): void {
-    this.accept(connection, true);
+    this.accept(connection, 'process');
   }
 
   close(): Promise<void> {
@@ -126,7 +129,7 @@ class Server implements AmqpServer {
     });
   }
 
-  private accept(connection: Connection, isLocal: boolean): void {
+  private accept(connection: Connection, origin: ConnectionOrigin): void {
     const { settings } = this.options.broker;
     const { remoteAddress, remotePort } = connection;
     const ofAddress = this.countByAddress.get(remoteAddress) ?? 0;
@@ -144,7 +147,7 @@ class Server implements AmqpServer {
       connection,
       shared: this.shared,
       peer,
-      isLocal,
+      origin,
       isDiskFull: () => this.isDiskFull,
       onFault: (reason, error) => {
         if (error === undefined) this.faults.log(`AMQP connection closed: ${reason}`, { peer });
@@ -183,7 +186,7 @@ class Server implements AmqpServer {
   /** One timer looks after all connections. */
   private sweepLater(): void {
     const { env } = this.options;
-    this.timer = env.timers.after(CONNECTION_SWEEP_MS, () => {
+    this.timer = env.timers.after(AMQP_SWEEP_MS, () => {
       const nowMs = env.clock.monotonicMs();
       for (const connection of this.connections) connection.sweep(nowMs);
       this.lookAtDisk();

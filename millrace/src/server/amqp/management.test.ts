@@ -1,0 +1,197 @@
+/** Requests to the broker, as the command line makes them, and as somebody else may. */
+import { expect, test } from 'vitest';
+import { onSimAmqp } from '../../../test/server-amqp/sim-amqp.ts';
+import type { AmqpChannel } from '../../client/amqp/channel.ts';
+import { MANAGEMENT_EXCHANGE, MANAGEMENT_ROUTING_KEY } from '../../wire/amqp/management.ts';
+
+const PERSISTENT = { deliveryMode: 2 };
+
+async function fill(channel: AmqpChannel, queue: string, count: number): Promise<void> {
+  const sent = Array.from({ length: count }, (_, at) =>
+    channel.publish({ routingKey: queue, properties: PERSISTENT, body: Buffer.from(String(at)) }),
+  );
+  expect(new Set(await Promise.all(sent))).toEqual(new Set(['confirmed']));
+}
+
+async function bodies(channel: AmqpChannel, queue: string): Promise<string[]> {
+  const found: string[] = [];
+  for (;;) {
+    const message = await channel.get(queue);
+    if (message === undefined) return found;
+    found.push(message.body.toString());
+    message.ack();
+  }
+}
+
+test('queues, exchanges, bindings and connections are told of', async () => {
+  await onSimAmqp({}, async ({ connect }) => {
+    const client = await connect();
+    const channel = await client.channel();
+    await channel.declareQueue({
+      queue: 'orders',
+      durable: true,
+      arguments: { 'x-max-length': 10 },
+    });
+    await channel.declareExchange({ exchange: 'shop', type: 'topic', durable: true });
+    await channel.bindQueue({ queue: 'orders', exchange: 'shop', routingKey: 'order.#' });
+    await fill(channel, 'orders', 3);
+    const [listed] = await client.request({ op: 'queues' });
+    expect(listed).toMatchObject({
+      name: 'orders',
+      vhost: '/',
+      type: 'classic',
+      durable: true,
+      exclusive: false,
+      arguments: { 'x-max-length': 10 },
+      topic: 'queue.orders',
+      ready: 3,
+      published: 3,
+    });
+    expect(await client.request({ op: 'queue', name: 'orders' })).toEqual(listed);
+    const exchanges = await client.request({ op: 'exchanges' });
+    expect(exchanges.map(({ name }) => name)).toContain('shop');
+    expect(await client.request({ op: 'bindings' })).toContainEqual({
+      vhost: '/',
+      source: 'shop',
+      destinationKind: 'queue',
+      destination: 'orders',
+      routingKey: 'order.#',
+      arguments: {},
+    });
+    const [connection] = await client.request({ op: 'connections' });
+    expect(connection).toMatchObject({ user: 'guest', vhost: '/', blocked: false });
+    expect(await client.request({ op: 'purge', name: 'orders' })).toEqual({ purged: 3 });
+  });
+});
+
+test('moving takes messages in their order, as many as were asked for', async () => {
+  await onSimAmqp({}, async ({ connect }) => {
+    const client = await connect();
+    const channel = await client.channel();
+    await channel.declareQueue({ queue: 'from', durable: true });
+    await channel.declareQueue({ queue: 'to', durable: true });
+    await fill(channel, 'from', 700);
+    const moved = await client.request({ op: 'move', from: 'from', to: 'to', limit: 600 });
+    expect(moved).toEqual({ moved: 600, skipped: 0, remaining: 100 });
+    const numbers = Array.from({ length: 700 }, (_, at) => String(at));
+    expect(await bodies(channel, 'to')).toEqual(numbers.slice(0, 600));
+    expect(await bodies(channel, 'from')).toEqual(numbers.slice(600));
+  });
+});
+
+test('what a full queue refuses stays where it is', async () => {
+  await onSimAmqp({}, async ({ connect }) => {
+    const client = await connect();
+    const channel = await client.channel();
+    await channel.declareQueue({ queue: 'from', durable: true });
+    await channel.declareQueue({
+      queue: 'small',
+      durable: true,
+      arguments: { 'x-max-length': 2, 'x-overflow': 'reject-publish' },
+    });
+    await fill(channel, 'from', 5);
+    const moved = await client.request({ op: 'move', from: 'from', to: 'small' });
+    expect(moved).toEqual({ moved: 2, skipped: 3, remaining: 0 });
+    expect((await client.request({ op: 'queue', name: 'from' })).ready).toBe(3);
+    expect(await bodies(channel, 'from')).toEqual(['2', '3', '4']);
+  });
+});
+
+test('redriving brings dead letters back to the queue in which they died, as they were', async () => {
+  await onSimAmqp({}, async ({ connect }) => {
+    const client = await connect();
+    const channel = await client.channel();
+    await channel.declareQueue({ queue: 'dead', durable: true });
+    await channel.declareQueue({
+      queue: 'work',
+      durable: true,
+      arguments: { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'dead' },
+    });
+    await channel.declareExchange({ exchange: 'all', type: 'fanout' });
+    await channel.bindQueue({ queue: 'work', exchange: 'all' });
+    await channel.publish({
+      exchange: 'all',
+      routingKey: 'k',
+      properties: { ...PERSISTENT, headers: { mine: 'x' } },
+      body: Buffer.from('task'),
+    });
+    (await channel.get('work'))?.reject();
+    // Nothing tells where this one came from.
+    await fill(channel, 'dead', 1);
+    const redriven = await client.request({ op: 'redrive', from: 'dead' });
+    expect(redriven).toEqual({ moved: 1, skipped: 1, remaining: 0 });
+    const back = await channel.get('work');
+    expect(back).toMatchObject({ exchange: 'all', routingKey: 'k' });
+    expect(back?.properties.headers).toEqual({ mine: 'x' });
+    expect(await bodies(channel, 'dead')).toEqual(['0']);
+  });
+});
+
+test('users, permissions and virtual hosts are for administrators', async () => {
+  await onSimAmqp({}, async ({ connect }) => {
+    const guest = await connect();
+    await guest.request({ op: 'set-user', name: 'ada', password: 'secret' });
+    await guest.request({ op: 'create-vhost', name: 'shop' });
+    const all = { configure: '.*', write: '^a', read: '^a' };
+    await guest.request({
+      op: 'set-permissions',
+      user: 'ada',
+      vhost: 'shop',
+      permissions: all,
+    });
+    expect(await guest.request({ op: 'permissions' })).toContainEqual({
+      user: 'ada',
+      vhost: 'shop',
+      ...all,
+    });
+    expect((await guest.request({ op: 'vhosts' })).map(({ name }) => name)).toEqual(['/', 'shop']);
+
+    const ada = await connect({ user: 'ada', vhost: 'shop' });
+    await expect(ada.request({ op: 'users' })).rejects.toThrow('administrator');
+    await expect(ada.request({ op: 'queues', vhost: '/' })).rejects.toThrow('administrator');
+    const channel = await ada.channel();
+    await channel.declareQueue({ queue: 'apples', durable: true });
+    await channel.declareQueue({ queue: 'pears', durable: true });
+    await expect(ada.request({ op: 'purge', name: 'pears' })).rejects.toThrow('read access');
+    expect(await ada.request({ op: 'purge', name: 'apples' })).toEqual({ purged: 0 });
+    await expect(ada.request({ op: 'move', from: 'apples', to: 'pears' })).resolves.toBeDefined();
+    await expect(ada.request({ op: 'move', from: 'pears', to: 'apples' })).rejects.toThrow(
+      'read access',
+    );
+
+    await guest.request({ op: 'set-permissions', user: 'ada', vhost: 'shop', permissions: null });
+    await guest.request({ op: 'delete-user', name: 'ada' });
+    await guest.request({ op: 'delete-vhost', name: 'shop' });
+    expect((await guest.request({ op: 'users' })).map(({ name }) => name)).toEqual(['guest']);
+  });
+});
+
+test('what is no request is answered with why', async () => {
+  await onSimAmqp({}, async ({ connect, until }) => {
+    const client = await connect();
+    const channel = await client.channel();
+    const answers: unknown[] = [];
+    await channel.consume({ queue: 'amq.rabbitmq.reply-to', noAck: true }, (message) => {
+      answers.push(JSON.parse(message.body.toString()));
+    });
+    const bad = [
+      'no json',
+      '[]',
+      '{"op":"toString"}',
+      '{"op":"queue"}',
+      '{"op":"queue","name":7}',
+      '{"op":"queues","more":1}',
+      '{"op":"move","from":"a","to":"b","limit":0}',
+      '{"op":"set-permissions","user":"a","permissions":{"read":"x"}}',
+    ];
+    for (const body of bad) {
+      const properties = { replyTo: 'amq.rabbitmq.reply-to' };
+      const exchange = MANAGEMENT_EXCHANGE;
+      const routingKey = MANAGEMENT_ROUTING_KEY;
+      channel.send({ exchange, routingKey, properties, body: Buffer.from(body) });
+    }
+    await until(() => answers.length === bad.length);
+    for (const answer of answers) expect(answer).toMatchObject({ ok: false, error: 'BAD_REQUEST' });
+    await expect(client.request({ op: 'queue', name: 'nope' })).rejects.toThrow("no queue 'nope'");
+  });
+});
