@@ -57,7 +57,8 @@ export class MessageIndex {
     const { offset, timestampMs, bodyBytes } = arrival;
     const level = this.levelOf(facts.priority);
     const isIndexed = facts.delayMs > 0 || level > 0;
-    if (facts.delayMs > 0) this.delay(Math.max(timestampMs, 0) + facts.delayMs, offset, bodyBytes);
+    if (facts.delayMs > 0)
+      this.delay(Math.max(timestampMs, 0) + facts.delayMs, { offset, bodyBytes, level });
     else if (level > 0) this.levelAt(level).push(offset);
     if (isIndexed && offset > this.indexedMax) this.indexedMax = offset;
     // What only the queue makes expire does so in the order of the log, where the cursor meets it.
