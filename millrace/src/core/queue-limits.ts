@@ -107,6 +107,9 @@ export const TX_STEPS_MAX = 1_000_000;
 export const TX_BYTES_MAX = 64 * 1024 * 1024;
 /** Consumers of one channel. */
 export const CHANNEL_CONSUMERS_MAX = 65_535;
+/** Messages that one request shows at most, and their bytes. */
+export const PEEK_MESSAGES = 1_000;
+export const PEEK_BYTES_MAX = 8 * 1024 * 1024;
 /** Messages that are moved at a time, between other work. */
 export const MOVE_BATCH_MESSAGES = 256;
 

@@ -168,7 +168,7 @@ export interface FakeHosts {
   readonly background: Background;
   readonly states: ReturnType<typeof forgottenStates>;
   /** The fake behind a queue of `/`. */
-  queue(name: string): FakeQueue;
+  readonly queue: (name: string) => FakeQueue;
   close(): Promise<void>;
 }
 

@@ -2,7 +2,6 @@ import { expect, test } from 'vitest';
 import { memoryMetadata } from '../../../test/exchanges/fake-queue.ts';
 import { realEnv } from '../../core/real-env.ts';
 import { openAccess } from './open-access.ts';
-import { permissionPattern } from './permission-pattern.ts';
 
 function open(values = new Map<string, string>()) {
   return openAccess({ env: realEnv(), metadata: memoryMetadata(values) });
@@ -81,40 +80,16 @@ test('a password that was changed is not remembered as right', async () => {
   expect(await access.authenticate('eve', 'new')).toBeDefined();
 });
 
-test('patterns that could take for ever are refused', async () => {
+test('patterns that are none are refused', async () => {
   const access = await open();
   await access.setUser('mallory', { password: 'm' });
   const set = (pattern: string) =>
     access.setPermissions('mallory', '/', { configure: pattern, write: '', read: '' });
-  for (const pattern of [
-    '(a+)+$',
-    '((a|a)*)*',
-    '(a|aa)+',
-    '(x*){5}',
-    '(a)\\1',
-    '[',
-    'a'.repeat(1_025),
-  ])
+  for (const pattern of ['[', '(a)\\1', 'a'.repeat(1_025), '(?!amq).*'])
     expect((await set(pattern))?.error, pattern).toBe('PRECONDITION_FAILED');
-  for (const pattern of [
-    '',
-    '.*',
-    '^(orders|emails)\\..*$',
-    '[(+]+',
-    '\\(a+\\)+',
-    '(abc)+',
-    '(a{3})?',
-  ])
+  for (const pattern of ['', '.*', '^(orders|emails)\\..*$', '(a+)+$'])
     expect(await set(pattern), pattern).toBeUndefined();
   expect((await access.setPermissions('nobody', '/', undefined))?.error).toBe('NOT_FOUND');
-});
-
-test('a pattern that is allowed is quick on the longest name', () => {
-  const parsed = permissionPattern('^(a*b?){1}.*c.*d$');
-  expect(parsed.ok).toBe(false);
-  const quick = permissionPattern('.*a.*b.*c$');
-  if (!quick.ok) throw new Error(quick.fault);
-  expect(quick.expression.test('ab'.repeat(127))).toBe(false);
 });
 
 test('whoever asks for the same password at the same time is checked once, and rightly', async () => {

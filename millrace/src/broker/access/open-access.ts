@@ -14,7 +14,7 @@ import type { MetadataLog } from '../metadata-log.ts';
 import type { QueueRefusal } from '../queues/queue.ts';
 import type { Access, Grant, Permissions, User } from './access.ts';
 import { type PasswordHash, Passwords } from './passwords.ts';
-import { permissionPattern } from './permission-pattern.ts';
+import { type PermissionPattern, permissionPattern } from './permission-pattern.ts';
 
 const VERSION = 1;
 const USER_PREFIX = 'user/';
@@ -202,18 +202,18 @@ class Answers {
 
 class NameTest {
   /** undefined: a stored pattern that cannot be used allows nothing. */
-  private readonly expression: RegExp | undefined;
+  private readonly pattern: PermissionPattern | undefined;
   private readonly answers = new Map<string, boolean>();
 
   constructor(pattern: string) {
     const parsed = permissionPattern(pattern);
-    this.expression = parsed.ok ? parsed.expression : undefined;
+    this.pattern = parsed.ok ? parsed.pattern : undefined;
   }
 
   allows(name: string): boolean {
     const remembered = this.answers.get(name);
     if (remembered !== undefined) return remembered;
-    const answer = this.expression?.test(name) ?? false;
+    const answer = this.pattern?.test(name) ?? false;
     if (this.answers.size >= GRANT_ANSWERS_MAX) this.answers.clear();
     this.answers.set(name, answer);
     return answer;
