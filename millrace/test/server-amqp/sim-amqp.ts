@@ -9,9 +9,12 @@ export interface SimAmqp {
   readonly env: Env;
   readonly log: EmbeddedLog;
   /** Closed at the end. */
-  connect(login?: { readonly user?: string; readonly vhost?: string }): Promise<AmqpClient>;
+  readonly connect: (login?: {
+    readonly user?: string;
+    readonly vhost?: string;
+  }) => Promise<AmqpClient>;
   /** Waits in the time of the machine. */
-  until(isSo: () => boolean | Promise<boolean>): Promise<void>;
+  readonly until: (isSo: () => boolean | Promise<boolean>) => Promise<void>;
 }
 
 export interface SimAmqpOptions extends SimOptions {

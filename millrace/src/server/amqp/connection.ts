@@ -249,8 +249,11 @@ export class AmqpConnection implements FrameHandler {
   fault(number: number, fault: AmqpFault): void {
     if (this.phase === 'ending' || this.phase === 'closed' || this.phase === 'closing') return;
     const channel = this.channels.get(number);
-    if (fault.isHard || channel === undefined) this.closeWith(fault);
-    else {
+    if (fault.isHard || channel === undefined) {
+      this.closeWith(fault);
+      // An answer to that could not be read.
+      if (number === 0 && fault.reply === 'FRAME_ERROR') this.finish();
+    } else {
       channel.fault(fault);
       this.assembler.skipContent(number);
     }
@@ -393,10 +396,15 @@ export class AmqpConnection implements FrameHandler {
 
   private end(): void {
     this.phase = 'ending';
+    this.finish();
+    this.endLater(AMQP_CLOSE_MS);
+  }
+
+  /** Sends what there is, and no more. What comes is still taken off the socket, so that the client gets to read. */
+  private finish(): void {
     this.output.flush();
     this.output.stop();
     this.connection.end();
-    this.endLater(AMQP_CLOSE_MS);
   }
 
   private endLater(delayMs: number): void {

@@ -1,4 +1,5 @@
 /** Requests of management, out of bytes that anybody may have sent. */
+import { PEEK_MESSAGES } from '../../core/queue-limits.ts';
 import {
   MANAGEMENT_MOVE_MAX,
   type ManagementFailure,
@@ -6,7 +7,7 @@ import {
   type ManagementRequest,
 } from '../../wire/amqp/management.ts';
 
-type Kind = 'text' | 'text?' | 'texts?' | 'count?' | 'permissions';
+type Kind = 'text' | 'text?' | 'texts?' | 'moves?' | 'peeks?' | 'permissions';
 
 /** What each request has beside `op`; `?`: may be left out. */
 const FIELDS: Readonly<Record<ManagementOp, Readonly<Record<string, Kind>>>> = {
@@ -15,8 +16,9 @@ const FIELDS: Readonly<Record<ManagementOp, Readonly<Record<string, Kind>>>> = {
   exchanges: { vhost: 'text?' },
   bindings: { vhost: 'text?' },
   connections: {},
-  move: { from: 'text', to: 'text', vhost: 'text?', limit: 'count?' },
-  redrive: { from: 'text', vhost: 'text?', limit: 'count?' },
+  move: { from: 'text', to: 'text', vhost: 'text?', limit: 'moves?' },
+  redrive: { from: 'text', vhost: 'text?', limit: 'moves?' },
+  peek: { name: 'text', vhost: 'text?', limit: 'peeks?' },
   purge: { name: 'text', vhost: 'text?' },
   users: {},
   'set-user': { name: 'text', password: 'text?', tags: 'texts?' },
@@ -61,8 +63,10 @@ function problemOf(value: unknown, kind: Kind): string | undefined {
       return typeof value === 'string' ? undefined : 'a text';
     case 'texts?':
       return isTexts(value) ? undefined : 'a list of texts';
-    case 'count?':
-      return isCount(value) ? undefined : `a whole number from 1 to ${MANAGEMENT_MOVE_MAX}`;
+    case 'moves?':
+      return countProblem(value, MANAGEMENT_MOVE_MAX);
+    case 'peeks?':
+      return countProblem(value, PEEK_MESSAGES);
     case 'permissions':
       return value === null || isPermissions(value)
         ? undefined
@@ -74,13 +78,10 @@ function isTexts(value: unknown): boolean {
   return Array.isArray(value) && value.every((each) => typeof each === 'string');
 }
 
-function isCount(value: unknown): boolean {
-  return (
-    typeof value === 'number' &&
-    Number.isInteger(value) &&
-    value >= 1 &&
-    value <= MANAGEMENT_MOVE_MAX
-  );
+function countProblem(value: unknown, most: number): string | undefined {
+  const isCount =
+    typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= most;
+  return isCount ? undefined : `a whole number from 1 to ${most}`;
 }
 
 function isPermissions(value: unknown): boolean {

@@ -127,6 +127,21 @@ test('redriving brings dead letters back to the queue in which they died, as the
   });
 });
 
+test('peeking shows messages and leaves them where, and as, they are', async () => {
+  await onSimAmqp({}, async ({ connect }) => {
+    const client = await connect();
+    const channel = await client.channel();
+    await channel.declareQueue({ queue: 'seen', durable: true });
+    await fill(channel, 'seen', 5);
+    const two = await client.request({ op: 'peek', name: 'seen', limit: 2 });
+    expect(two.map(({ body }) => Buffer.from(body, 'base64').toString())).toEqual(['0', '1']);
+    expect(two[0]).toMatchObject({ routingKey: 'seen', redelivered: false, deliveryCount: 0 });
+    expect(await client.request({ op: 'peek', name: 'seen' })).toHaveLength(5);
+    expect((await client.request({ op: 'queue', name: 'seen' })).ready).toBe(5);
+    expect(await bodies(channel, 'seen')).toEqual(['0', '1', '2', '3', '4']);
+  });
+});
+
 test('users, permissions and virtual hosts are for administrators', async () => {
   await onSimAmqp({}, async ({ connect }) => {
     const guest = await connect();

@@ -21,6 +21,7 @@ import { accepted, refused } from './faults.ts';
 import { bindingInfo, exchangeInfo, queueInfo } from './management-infos.ts';
 import { readRequest } from './management-request.ts';
 import { moveMessages, redriveMessages } from './move-messages.ts';
+import { peekMessages } from './peek-messages.ts';
 import { demand } from './permissions.ts';
 import type { AmqpSession, AmqpShared } from './session.ts';
 
@@ -90,6 +91,7 @@ const PERFORMERS: { readonly [Op in ManagementOp]: Performer<Op> } = {
   },
   move: (session, request) => moveMessages(session, hostOf(session, request.vhost), request),
   redrive: (session, request) => redriveMessages(session, hostOf(session, request.vhost), request),
+  peek: (session, request) => peekMessages(session, hostOf(session, request.vhost), request),
   purge: async (session, { vhost, name }) => {
     const { queue } = accepted(hostOf(session, vhost).queue(name, session.owner));
     demand(session, 'read', 'queue', name);

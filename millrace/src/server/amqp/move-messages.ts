@@ -189,7 +189,8 @@ async function giveOrRelease(
   }
 }
 
-async function takeSome(source: Queue, most: number): Promise<Delivery[]> {
+/** Takes what is ready; whoever takes it settles it. @throws {AmqpFault} with nothing taken */
+export async function takeSome(source: Queue, most: number): Promise<Delivery[]> {
   const taken: Delivery[] = [];
   while (taken.length < most) {
     const outcome = await source.get({ noAck: false });

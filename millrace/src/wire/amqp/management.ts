@@ -21,6 +21,7 @@ export type ManagementRequest =
   | { readonly op: 'connections' }
   | MoveRequest
   | RedriveRequest
+  | PeekRequest
   | { readonly op: 'purge'; readonly name: string; readonly vhost?: string }
   | { readonly op: 'users' }
   | {
@@ -66,6 +67,26 @@ export interface RedriveRequest {
   readonly limit?: number;
 }
 
+/** Shows the next messages, which stay where they are. */
+export interface PeekRequest {
+  readonly op: 'peek';
+  readonly name: string;
+  readonly vhost?: string;
+  /** At most so many, and as many as fit into an answer; 1 to 1,000, which is the default. */
+  readonly limit?: number;
+}
+
+export interface PeekedMessage {
+  readonly exchange: string;
+  readonly routingKey: string;
+  /** Base64: flags and list, as they were published. */
+  readonly properties: string;
+  /** Base64. */
+  readonly body: string;
+  readonly redelivered: boolean;
+  readonly deliveryCount: number;
+}
+
 /** Messages that one request moves at most: the answer comes in time, and the broker does other things in between. */
 export const MANAGEMENT_MOVE_MAX = 10_000;
 
@@ -80,6 +101,7 @@ export interface ManagementResults {
   readonly connections: readonly ConnectionInfo[];
   readonly move: MoveResult;
   readonly redrive: MoveResult;
+  readonly peek: readonly PeekedMessage[];
   readonly purge: { readonly purged: number };
   readonly users: readonly { readonly name: string; readonly tags: readonly string[] }[];
   readonly 'set-user': null;
