@@ -78,3 +78,12 @@ export const TOPIC_BUFFER_BYTES_MAX = 16 * 1024 * 1024;
 export const TOPIC_STALL_MS_MAX = 600_000;
 /** Headers of a record that comes over HTTP. */
 export const HTTP_RECORD_HEADERS_MAX = 256;
+/** WebSockets at a time, and produce messages of each that are not acknowledged; then no more of them is read. */
+export const HTTP_SOCKETS_MAX = 256;
+export const HTTP_SOCKET_PRODUCES_MAX = 16;
+/** A message of a WebSocket. */
+export const HTTP_MESSAGE_BYTES_MAX = 4 * 1024 * 1024;
+/** Credit that a subscriber can have. */
+export const HTTP_CREDIT_MAX = 1_000_000;
+/** A WebSocket is asked so often whether somebody is there; without an answer until the next time it is closed. */
+export const HTTP_PING_MS = 15_000;

@@ -23,6 +23,7 @@ import { checkOrigins } from './origin.ts';
 import { createRoutes } from './routes.ts';
 import { Slots } from './slots.ts';
 import { TopicRoutes } from './topic-routes.ts';
+import { acceptWebSockets, isWebSocket } from './web-sockets.ts';
 
 export interface HttpOptions {
   readonly env: Env;
@@ -76,19 +77,23 @@ export async function openHttp(options: HttpOptions): Promise<HttpServer> {
     isLocal: isLoopback(host),
     closing: closing.signal,
   });
+  const serverOptions = {
+    maxHeaderSize: HTTP_HEADER_BYTES_MAX,
+    // A body may go on: whoever takes it watches that it does.
+    requestTimeout: HTTP_BODY_MS_MAX,
+    headersTimeout: HTTP_REQUEST_MS,
+    keepAliveTimeout: HTTP_IDLE_MS,
+    shouldUpgradeCallback: isWebSocket,
+  };
   const server = createAdaptorServer({
     fetch: app.fetch,
     overrideGlobalObjects: false,
-    serverOptions: {
-      maxHeaderSize: HTTP_HEADER_BYTES_MAX,
-      // A body may go on: whoever takes it watches that it does.
-      requestTimeout: HTTP_BODY_MS_MAX,
-      headersTimeout: HTTP_REQUEST_MS,
-      keepAliveTimeout: HTTP_IDLE_MS,
-    },
+    serverOptions,
   }) as Server;
   server.maxConnections = HTTP_CONNECTIONS_MAX;
   server.on('clientError', answerBadRequest);
+  const isLocal = isLoopback(host);
+  acceptWebSockets(server, { env, topics, slots, origins, isLocal, closing: closing.signal });
   await listen(server, host, port);
   const bound = server.address();
   assert(typeof bound === 'object' && bound !== null, 'a TCP server has an address');

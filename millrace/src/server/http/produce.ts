@@ -79,6 +79,12 @@ export class ProduceRequests {
     }
   }
 
+  /** Memory for a message that is in it. @returns gives it back @throws {MillraceError} ML_HTTP_BUSY */
+  reserve(bytes: number): () => void {
+    this.#budget.take(bytes);
+    return () => this.#budget.give(bytes);
+  }
+
   /** Records of a message that is in memory. */
   async write(topic: string, given: readonly GivenRecord[]): Promise<Produced> {
     const offsets = await this.#append(topic, given, 0);

@@ -4,6 +4,7 @@
  *   GET /topics                                    what there is
  *   POST /topics/:topic/records                    writes records
  *   GET /topics/:topic/events                      records as they come, as Server-Sent Events
+ *   GET /topics/:topic/socket                      both, as a WebSocket
  *   GET /flows                                     the flows of this process
  *   GET /flows/:flow                               how far it is, and who runs what
  *   GET /flows/:flow/views                         what can be asked
@@ -80,6 +81,9 @@ export function createRoutes(options: RoutesOptions): Hono<Bindings> {
   });
   app.get('/topics', (ask) => options.topics.list(ask));
   app.get('/topics/:topic/events', (ask) => options.topics.events(ask));
+  app.get('/topics/:topic/socket', () =>
+    errorResponse(badRequest(426, 'this is a WebSocket', 'Open it with ws://, or use …/events')),
+  );
   app.get('/flows', () => routes.flows());
   app.get('/flows/:flow', (ask) => routes.flow(ask));
   app.get('/flows/:flow/views', (ask) => routes.views(ask));

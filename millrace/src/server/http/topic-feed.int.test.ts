@@ -1,12 +1,18 @@
 /** What becomes of a receiver that is slow: each policy, over a real log. */
 import { mkdtempSync, rmSync } from 'node:fs';
+import type { ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Writable } from 'node:stream';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { WebSocket } from 'ws';
 import type { LogReader } from '../../client/log.ts';
 import { MillraceError } from '../../core/errors.ts';
+import { HTTP_SUBSCRIBER_BYTES_MAX } from '../../core/http-limits.ts';
 import { realEnv } from '../../core/real-env.ts';
 import { type EmbeddedLog, openEmbedded } from '../../embedded-log.ts';
+import { SocketReceiver } from './socket-receiver.ts';
+import { serveTopicEvents } from './topic-events.ts';
 import { type Receiver, type SlowPolicy, TopicFeed } from './topic-feed.ts';
 import { startOf } from './topic-position.ts';
 
@@ -72,6 +78,36 @@ class Slow implements Receiver {
 
   async until(isMet: () => boolean): Promise<void> {
     while (!isMet()) await new Promise<void>((resolve) => (this.#onRecord = resolve));
+  }
+}
+
+/** A socket that nobody reads from. */
+class Stuck extends Writable {
+  readonly headers: unknown[] = [];
+  takesAll = false;
+  readonly #waiting: (() => void)[] = [];
+
+  writeHead(...head: unknown[]): void {
+    this.headers.push(head);
+  }
+
+  override _write(_chunk: Buffer, _encoding: string, done: () => void): void {
+    if (this.takesAll) done();
+    else this.#waiting.push(done);
+  }
+
+  /** As a WebSocket has it. */
+  get bufferedAmount(): number {
+    return this.writableLength;
+  }
+
+  send(text: string, done: () => void): void {
+    this.write(text, done);
+  }
+
+  takeAll(): void {
+    this.takesAll = true;
+    for (const done of this.#waiting.splice(0)) done();
   }
 }
 
@@ -181,3 +217,56 @@ test('buffer: beyond the bound it ends, and says why', async () => {
   expect(feed.heldBytesMax).toBeLessThan(BUFFER_BYTES + 2 * VALUE_BYTES);
   expect(receiver.offsets).toHaveLength(2);
 });
+
+test.each(['events', 'socket'] as const)(
+  'what waits in a socket that nobody reads is bounded: %s',
+  async (kind) => {
+    const topic = `feed-${count++}`;
+    await log.createTopics([{ name: topic, partitions: 2, configs: {} }]);
+    await put(topic, 2_000);
+    const socket = new Stuck();
+    const abort = new AbortController();
+    const { env } = log;
+    const parts = {
+      env,
+      log,
+      topic,
+      start: await startOf(log, topic, { from: 'beginning', last: undefined }),
+      slow: 'backpressure' as const,
+      bufferBytes: BUFFER_BYTES,
+      encodings: { key: 'text', value: 'text' } as const,
+      signal: abort.signal,
+    };
+    const full = new Promise<void>((resolve) => {
+      const look = (): void => {
+        if (socket.writableLength > HTTP_SUBSCRIBER_BYTES_MAX) resolve();
+        else env.timers.after(1, look);
+      };
+      look();
+    });
+    let running: Promise<void>;
+    if (kind === 'events')
+      running = serveTopicEvents({ ...parts, response: socket as unknown as ServerResponse });
+    else {
+      const receiver: SocketReceiver = new SocketReceiver(socket as unknown as WebSocket, {
+        ...parts,
+        credit: Infinity,
+        bufferedBytesMax: HTTP_SUBSCRIBER_BYTES_MAX,
+        onSent: () => receiver.look(),
+      });
+      running = new TopicFeed({ ...parts, receiver }).run();
+    }
+    await full;
+    // It has stopped there: 2,000 records are 2 MB.
+    const waits = socket.writableLength;
+    await put(topic, 100);
+    expect(socket.writableLength).toBe(waits);
+    expect(waits).toBeLessThan(HTTP_SUBSCRIBER_BYTES_MAX + 2 * VALUE_BYTES);
+    socket.takeAll();
+    abort.abort();
+    await running.catch((error: unknown) => {
+      expect(error).toMatchObject({ code: 'ML_ABORTED' });
+    });
+    socket.destroy();
+  },
+);

@@ -3,7 +3,6 @@ import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { GroupedProducer } from '../../client/grouped-producer.ts';
 import type { Log } from '../../client/log.ts';
 import type { Env } from '../../core/env.ts';
-import { TOPIC_BUFFER_BYTES, TOPIC_BUFFER_BYTES_MAX } from '../../core/http-limits.ts';
 import { type Ask, goneSignal, topicParameters } from './ask.ts';
 import { badRequest, jsonResponse } from './http-errors.ts';
 import { refuseForeign } from './origin.ts';
@@ -12,7 +11,7 @@ import { type Encodings, encodingOf } from './record-encoding.ts';
 import type { RequestParameters } from './request-parameters.ts';
 import type { Slots } from './slots.ts';
 import { serveTopicEvents } from './topic-events.ts';
-import type { SlowPolicy } from './topic-feed.ts';
+import { policyOf } from './topic-policy.ts';
 import { startOf } from './topic-position.ts';
 
 export interface TopicRoutesOptions {
@@ -25,7 +24,6 @@ export interface TopicRoutesOptions {
 }
 
 const EVENT_PARAMETERS = ['from', 'slow', 'buffer', 'keys', 'values'];
-const POLICIES: readonly string[] = ['backpressure', 'drop', 'buffer'];
 
 export class TopicRoutes {
   readonly #options: TopicRoutesOptions;
@@ -126,26 +124,6 @@ export class TopicRoutes {
     if (this.#served === undefined) throw notServed();
     return this.#served;
   }
-}
-
-/** @throws {MillraceError} ML_HTTP_REQUEST */
-export function policyOf(
-  slow: unknown,
-  buffer: unknown,
-): { readonly slow: SlowPolicy; readonly bufferBytes: number } {
-  const policy = slow ?? 'backpressure';
-  if (typeof policy !== 'string' || !POLICIES.includes(policy))
-    throw badRequest(400, `slow is one of ${POLICIES.join(', ')}`, 'Leave it out for backpressure');
-  if (buffer !== undefined && policy !== 'buffer')
-    throw badRequest(400, 'buffer is for slow=buffer', 'Say slow=buffer, or leave it out');
-  const bytes = buffer ?? TOPIC_BUFFER_BYTES;
-  if (typeof bytes !== 'number' || !(bytes >= 1 && bytes <= TOPIC_BUFFER_BYTES_MAX))
-    throw badRequest(
-      400,
-      `buffer is a number of bytes from 1 to ${TOPIC_BUFFER_BYTES_MAX}`,
-      `Leave it out for ${TOPIC_BUFFER_BYTES}`,
-    );
-  return { slow: policy as SlowPolicy, bufferBytes: bytes };
 }
 
 /** Internal topics are the broker's own. @throws {MillraceError} ML_HTTP_REQUEST */
