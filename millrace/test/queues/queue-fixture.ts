@@ -100,6 +100,7 @@ export class QueueFixture {
   readonly deadLetters: DeadLetter[] = [];
   /** What dead letters meet. */
   deadLetterOutcome: 'moved' | 'nowhere' | 'refused' = 'moved';
+  onDeadLetter: ((letter: DeadLetter) => void) | undefined;
   failures: unknown[] = [];
   memory = new QueueMemory();
   opened: TestStore | undefined;
@@ -133,7 +134,8 @@ export class QueueFixture {
     return this.logs[0] as DiskLog;
   }
 
-  async open(wasClean = true, env = this.machine.boot()): Promise<this> {
+  /** @param onOpen when the state was read, and nothing was done yet */
+  async open(wasClean = true, env = this.machine.boot(), onOpen?: () => void): Promise<this> {
     this.opened = await openStore(this.machine, env, STORE);
     const { store } = this.opened;
     const config = { ...SMALL, segmentBytes: 64 * 1024, ...this.config };
@@ -146,8 +148,11 @@ export class QueueFixture {
       logger: silentLogger,
       states: this.states,
       deadLetters: (_queue, message, reason) => {
-        if (this.deadLetterOutcome !== 'refused')
-          this.deadLetters.push({ text: message.body.toString(), reason });
+        const letter = { text: message.body.toString(), reason };
+        if (this.deadLetterOutcome !== 'refused') {
+          this.deadLetters.push(letter);
+          this.onDeadLetter?.(letter);
+        }
         return this.deadLetterOutcome;
       },
       background: new Background((error) => this.failures.push(error)),
@@ -164,24 +169,24 @@ export class QueueFixture {
       logs: this.logs,
       durable: this.isDurable,
     });
-    await this.machine.run(this.current.ready);
+    await this.machine.run(this.current.ready.then(onOpen));
     await this.idle();
     return this;
   }
 
   /** Stops in order and starts again. */
-  async restart(): Promise<void> {
+  async restart(onOpen?: () => void): Promise<void> {
     await this.machine.run(this.queue.close());
     await this.machine.run(this.states.close());
     if (this.opened !== undefined) await this.machine.run(this.opened.store.close());
-    await this.open(true, this.machine.reboot());
+    await this.open(true, this.machine.reboot(), onOpen);
   }
 
   /** The process is killed, or the power goes; what was not flushed of the state is forgotten. */
-  async crash(): Promise<void> {
+  async crash(onOpen?: () => void): Promise<void> {
     this.machine.kill();
     this.states.crash();
-    await this.open(false, this.machine.reboot());
+    await this.open(false, this.machine.reboot(), onOpen);
   }
 
   /** Lets happen what happens by itself within so much time. */

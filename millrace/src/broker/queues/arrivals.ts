@@ -58,11 +58,17 @@ export class Arrivals {
   follow(): void {
     if (this.isFollowing || this.isClosed || this.seenTo >= this.options.log.lastStableOffset)
       return;
+    this.options.background.run('arrivals of a queue', this.catchUp());
+  }
+
+  /** Resolves when all was looked at that is stable, as long as the disk can be read. */
+  async catchUp(): Promise<void> {
     this.isFollowing = true;
-    const following = this.followAll().finally(() => {
+    try {
+      await this.followAll();
+    } finally {
       this.isFollowing = false;
-    });
-    this.options.background.run('arrivals of a queue', following);
+    }
   }
 
   private async followAll(): Promise<void> {

@@ -25,9 +25,13 @@ export class QueueMemory {
     this.bytes += bytes - (before ?? 0);
     this.holders.delete(holder);
     if (bytes > 0) this.holders.set(holder, bytes);
-    if (this.bytes <= this.bytesMax) return;
+    if (this.bytes > this.bytesMax) this.shrink(this.bytesMax, holder);
+  }
+
+  /** Makes all give up all of it, but for `except`, until no more than this is left. */
+  shrink(bytesMax: number, except?: MemoryHolder): void {
     for (const [other, otherBytes] of this.holders) {
-      if (other === holder || this.bytes <= this.bytesMax) break;
+      if (other === except || this.bytes <= bytesMax) return;
       this.holders.delete(other);
       this.bytes -= otherBytes;
       other.giveUpMemory();

@@ -7,15 +7,11 @@
  * @hot `peek`, `take`, `accept`
  */
 import { assert } from '../../core/errors.ts';
-import {
-  QUEUE_AHEAD_OFFSETS_MAX,
-  QUEUE_LOAD_BYTES,
-  QUEUE_PARKED_OFFSETS_MAX,
-  QUEUE_RETRY_MS,
-} from '../../core/queue-limits.ts';
+import { QUEUE_LOAD_BYTES, QUEUE_PARKED_OFFSETS_MAX } from '../../core/queue-limits.ts';
 import type { PartitionLog } from '../../log/types.ts';
 import type { AppendedBatch } from './append-messages.ts';
 import { Arrivals, type Tally } from './arrivals.ts';
+import { HandOut } from './hand-out.ts';
 import { HeldDelivery } from './held-delivery.ts';
 import { KeyLines } from './key-lines.ts';
 import { LogCursor } from './log-cursor.ts';
@@ -28,6 +24,7 @@ import type { DeadLetterReason, Queue } from './queue.ts';
 import type { QueueContext } from './queue-context.ts';
 import { ReturnedMessages } from './returned-messages.ts';
 import { recordAt } from './run.ts';
+import { inOrder, settleBetween } from './settle-between.ts';
 import type { QueueState } from './state/queue-state.ts';
 
 /** What a partition asks of its queue. */
@@ -85,13 +82,11 @@ export class QueuePartition {
   readonly cursor: LogCursor;
   private readonly keys: KeyLines | undefined;
   readonly returned = new ReturnedMessages();
-  /** With somebody, and due to expire if they come back. */
-  private readonly heldExpiring = new Set<number>();
+  /** Due to expire some day, but not now: with somebody, or given back for later. */
+  private readonly sparedOffsets = new Set<number>();
   /** Nothing below it has a count, or was with somebody before the start. */
   private readonly freshFrom: number;
-  /** `next` of the state as it is known to be written. */
-  private writtenNext: number;
-  private isWritingNext = false;
+  private readonly handOut: HandOut;
   private settleFrom = 0;
   private settleTo = 0;
 
@@ -108,7 +103,7 @@ export class QueuePartition {
     this.runs = new LogRuns({ ...context, log, onLoaded: () => owner.wantTurn() });
     this.keys = queue.settings.keyOrdered ? new KeyLines() : undefined;
     this.freshFrom = place.handedOutBelow;
-    this.writtenNext = state.next;
+    this.handOut = new HandOut(context, place, () => owner.wantTurn());
     const seenTo = place.isView ? state.floor : Math.max(state.notes.countedTo, state.floor);
     this.tally = {
       messages: place.isView ? 0 : state.unsettledIn(state.floor, seenTo),
@@ -138,7 +133,7 @@ export class QueuePartition {
     const { markedFrom } = state;
     if (markedFrom >= 0 && markedFrom < arrivals.seenTo)
       await arrivals.rebuild(markedFrom, arrivals.seenTo);
-    arrivals.follow();
+    await arrivals.catchUp();
   }
 
   // ---- Counting -----------------------------------------------------------------------------------------------------
@@ -160,6 +155,12 @@ export class QueuePartition {
     // Nobody has read them: as large as the average.
     const offsets = log.logEndOffset - log.logStartOffset;
     return offsets <= 0 ? 0 : Math.round((log.sizeBytes * this.ready) / offsets);
+  }
+
+  /** Messages below may be delivered: they are durable and committed, and what has to be known of them is. */
+  get limit(): number {
+    const { lastStableOffset } = this.log;
+    return this.place.isView ? lastStableOffset : Math.min(lastStableOffset, this.arrivals.seenTo);
   }
 
   /** Appended by us, and not to be delivered yet. */
@@ -201,8 +202,7 @@ export class QueuePartition {
 
   /** Looks for the next message that may be delivered: `offset`, to be taken with `take` or `leave`. */
   peek(nowMs: number): Peek {
-    const limit = this.log.lastStableOffset;
-    const { index, cursor, owner } = this;
+    const { index, cursor, owner, limit } = this;
     for (;;) {
       if (owner.budget-- <= 0) return 'cut';
       const level = index.highest(limit);
@@ -245,7 +245,7 @@ export class QueuePartition {
 
   private peekCursor(limit: number, passesReturned = false): Peek | 'again' {
     const { cursor, index, place } = this;
-    if (!this.mayHandOut()) return 'later';
+    if (!this.handOut.mayReach(cursor.position)) return 'later';
     const step = cursor.step(limit);
     if (step !== 'record') return step === 'end' ? 'empty' : 'later';
     const offset = cursor.position;
@@ -270,6 +270,9 @@ export class QueuePartition {
     const key = this.keyOf(message);
     if (!this.mayGoOut(key, offset)) {
       cursor.take();
+      // The cursor will not meet it again.
+      if (this.owner.queue.settings.messageTtlMs !== undefined)
+        index.expire(index.expiresAtMs(message.timestampMs, facts), offset, message.body.length);
       return 'again';
     }
     this.choose(-1, offset, message, facts);
@@ -325,36 +328,6 @@ export class QueuePartition {
     return key === undefined || this.keys === undefined || this.keys.enter(key, offset);
   }
 
-  /** What is handed out must not get far ahead of what is written of it: after a crash it has to be called redelivered. */
-  private mayHandOut(): boolean {
-    if (!this.place.isDurable) return true;
-    const ahead = this.cursor.position - this.writtenNext;
-    if (ahead * 2 > QUEUE_AHEAD_OFFSETS_MAX && !this.isWritingNext) this.writeNext();
-    return ahead < QUEUE_AHEAD_OFFSETS_MAX;
-  }
-
-  private writeNext(): void {
-    const { context } = this.owner;
-    const { next } = this.state;
-    this.isWritingNext = true;
-    const goOn = (): void => {
-      this.isWritingNext = false;
-      this.owner.wantTurn();
-    };
-    const written = context.states.flush().then(
-      () => {
-        this.writtenNext = Math.max(this.writtenNext, next);
-        goOn();
-      },
-      (error: unknown) => {
-        const { topicId, partition } = this.log.id;
-        context.logger.warn('A queue waits for its state', { topicId, partition, error });
-        context.env.timers.after(QUEUE_RETRY_MS, goOn);
-      },
-    );
-    context.background.run('state of a queue', written);
-  }
-
   /** A message that is not at the cursor; `later`: it is being read. */
   messageAt(offset: number): QueueMessage | undefined | 'later' {
     const returned = this.returned.get(offset);
@@ -396,7 +369,7 @@ export class QueuePartition {
     this.passCurrent();
     this.held++;
     this.heldBytes += delivery.bodyBytes;
-    if (delivery.expiresAtMs < Infinity) this.heldExpiring.add(offset);
+    if (delivery.expiresAtMs < Infinity) this.sparedOffsets.add(offset);
     return delivery;
   }
 
@@ -439,7 +412,7 @@ export class QueuePartition {
   private putDown(delivery: HeldDelivery): void {
     this.held--;
     this.heldBytes -= delivery.bodyBytes;
-    if (delivery.expiresAtMs < Infinity) this.heldExpiring.delete(delivery.offset);
+    if (delivery.expiresAtMs < Infinity) this.sparedOffsets.delete(delivery.offset);
   }
 
   /** Done with. */
@@ -468,7 +441,9 @@ export class QueuePartition {
     if (kept !== undefined) this.returned.add(offset, kept);
     if (dueMs > 0) this.index.delay(dueMs, { offset, bodyBytes, level: delivery.priority });
     else this.index.push(delivery.priority, offset);
-    this.index.expire(expiresAtMs, offset, bodyBytes);
+    if (expiresAtMs === Infinity) return;
+    if (dueMs > 0) this.sparedOffsets.add(offset);
+    this.index.expire(Math.max(expiresAtMs, dueMs), offset, bodyBytes);
   }
 
   /** It was with somebody, and has become a dead letter. */
@@ -504,11 +479,12 @@ export class QueuePartition {
 
   /** What was delayed and is due becomes ready. */
   wakeDue(nowMs: number): void {
-    const { index, log } = this;
+    const { index, limit } = this;
     const { delayed } = index;
-    while (delayed.firstMs <= nowMs && delayed.firstOffset < log.lastStableOffset) {
+    while (delayed.firstMs <= nowMs && delayed.firstOffset < limit) {
       if (this.owner.budget-- <= 0) return;
       const { offset, level } = index.wake();
+      this.sparedOffsets.delete(offset);
       if (!this.state.isSettled(offset)) index.push(level, offset);
     }
   }
@@ -516,23 +492,25 @@ export class QueuePartition {
   /** What is too old goes, wherever it is. @returns when the next will be: milliseconds since 1970, or Infinity */
   expire(nowMs: number): number {
     const { expiring } = this.index;
+    // First, since what it passes over is put with the others.
+    const atCursorMs = this.expireAtCursor(nowMs);
     let nextMs = Infinity;
-    while (expiring.size > 0 && expiring.firstOffset < this.log.lastStableOffset) {
+    while (expiring.size > 0 && expiring.firstOffset < this.limit) {
       nextMs = expiring.firstMs;
       if (nextMs > nowMs || this.owner.budget-- <= 0) break;
       const offset = expiring.firstOffset;
-      const isWaiting = !this.state.isSettled(offset) && !this.heldExpiring.has(offset);
+      const isWaiting = !this.state.isSettled(offset) && !this.sparedOffsets.has(offset);
       if (isWaiting && !this.expireAt(offset, expiring.firstNote)) return Infinity;
       expiring.pop();
       nextMs = Infinity;
     }
-    return Math.min(nextMs, this.expireAtCursor(nowMs));
+    return Math.min(nextMs, atCursorMs);
   }
 
   /** What only the queue makes expire does so in the order of the log. */
   private expireAtCursor(nowMs: number): number {
     if (this.owner.queue.settings.messageTtlMs === undefined) return Infinity;
-    const limit = this.log.lastStableOffset;
+    const { limit } = this;
     for (;;) {
       if (this.owner.budget-- <= 0) return Infinity;
       const peek = this.peekCursor(limit, true);
@@ -564,23 +542,12 @@ export class QueuePartition {
 
   /** Settles all that is ready. `heldOffsets`: with somebody, in order. @returns how many */
   purge(heldOffsets: Float64Array): number {
-    const { state, index, log } = this;
+    const { state, index } = this;
     this.flushSettled();
     const count = this.ready;
-    const kept = new Float64Array(heldOffsets.length + index.delayed.size);
-    kept.set(heldOffsets);
-    kept.set(index.delayed.offsets(), heldOffsets.length);
-    kept.sort();
-    const limit = this.place.isView
-      ? log.lastStableOffset
-      : Math.min(log.lastStableOffset, this.arrivals.seenTo);
-    let from = state.floor;
-    for (const offset of kept) {
-      if (offset >= limit) break;
-      if (offset > from) state.settleRange(from, offset);
-      from = offset + 1;
-    }
-    if (limit > from) state.settleRange(from, limit);
+    const kept = inOrder(heldOffsets, index.delayed.offsets());
+    const { limit } = this;
+    settleBetween(state, kept, limit);
     this.tally.messages -= count;
     if (!this.place.isView && this.arrivals.seenTo <= limit)
       this.tally.bytes = this.heldBytes + index.delayedBytes;

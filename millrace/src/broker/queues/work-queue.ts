@@ -38,6 +38,7 @@ import type { MemoryHolder } from './queue-memory.ts';
 import { type PartitionOwner, type Peek, QueuePartition } from './queue-partition.ts';
 import { QueueTotals } from './queue-totals.ts';
 import type { TurnTaker } from './queue-turns.ts';
+import type { QueueState } from './state/queue-state.ts';
 import { SpaceReclaim } from './space-reclaim.ts';
 import { WakeTimer } from './wake-timer.ts';
 
@@ -132,9 +133,9 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
     const id = { queueId: this.id, partition: number };
     const state = await context.states.open(id, log, { durable: isDurable, startOffset });
     if (this.isClosed) return;
-    const handedOutBelow = context.wasClean
-      ? state.next
-      : Math.min(end, state.next + QUEUE_AHEAD_OFFSETS_MAX);
+    const handedOutBelow = this.handedOutBelow(state, end);
+    // Also when the next start is after a clean stop.
+    state.handOutTo(handedOutBelow);
     const partition = new QueuePartition(this, {
       number,
       log,
@@ -156,6 +157,13 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
       }),
     );
     partition.advanced();
+  }
+
+  /** Offsets below it may have been with somebody before the start. After a crash that is more than was written down. */
+  private handedOutBelow(state: QueueState, end: number): number {
+    if (this.context.wasClean || !this.isDurable) return state.next;
+    const isOutOfOrder = state.markedFrom >= 0 || this.settings.maxPriority !== undefined;
+    return isOutOfOrder ? end : Math.min(end, state.next + QUEUE_AHEAD_OFFSETS_MAX);
   }
 
   async addLogs(logs: readonly PartitionLog[]): Promise<void> {
@@ -281,7 +289,8 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
     this.bury();
     let nextMs = Infinity;
     let isCut = this.dispatch(nowMs);
-    if (!isCut) {
+    for (const partition of this.partitions) partition.flushSettled();
+    if (!isCut && !this.isClosed) {
       nextMs = this.expire(nowMs);
       this.dropExcess(nowMs);
       isCut = this.budget < 0;
@@ -388,8 +397,8 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
 
   private nextDelayedMs(): number {
     let nextMs = Infinity;
-    for (const { index, log } of this.partitions)
-      if (index.delayed.size > 0 && index.delayed.firstOffset < log.lastStableOffset)
+    for (const { index, limit } of this.partitions)
+      if (index.delayed.size > 0 && index.delayed.firstOffset < limit)
         nextMs = Math.min(nextMs, index.delayed.firstMs);
     return nextMs;
   }

@@ -1,0 +1,21 @@
+/** Settling everything but some: what a purge does. */
+import type { QueueState } from './state/queue-state.ts';
+
+/** Two lists of offsets as one, the smallest first. */
+export function inOrder(some: Float64Array, others: Float64Array): Float64Array {
+  const all = new Float64Array(some.length + others.length);
+  all.set(some);
+  all.set(others, some.length);
+  return all.sort();
+}
+
+/** Settles all offsets below `limit` that are not in `kept`, which is in order. */
+export function settleBetween(state: QueueState, kept: Float64Array, limit: number): void {
+  let from = state.floor;
+  for (const offset of kept) {
+    if (offset >= limit) break;
+    if (offset > from) state.settleRange(from, offset);
+    from = Math.max(from, offset + 1);
+  }
+  if (limit > from) state.settleRange(from, limit);
+}
