@@ -59,9 +59,11 @@ export class Reclaimer {
     };
     const below = Math.min(options.below, log.lastStableOffset);
     let groups = planReclaim(await this.candidates(log, live, below), planned);
-    // There is no room for what stays: only what leaves next to nothing.
-    if (log.context.isDiskFull())
+    // There is no room for what stays: only what leaves next to nothing, for which the reserve is good.
+    if (log.context.isDiskFull()) {
       groups = groups.filter((group) => group.every((segment) => segment.live === 0));
+      if (groups.length > 0) log.context.onDiskFull(true);
+    }
     const end = groups.at(-1)?.at(-1)?.endOffset;
     if (end === undefined || log.isClosed) return [];
     // What is sealed must lie below the recovery point before it may change its shape.

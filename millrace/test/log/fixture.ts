@@ -8,7 +8,7 @@ import type { LogStoreOptions } from '../../src/log/log-store-options.ts';
 import { type DiskLogStore, openLogStore } from '../../src/log/log-store.ts';
 import type { DiskLog } from '../../src/log/partition-log.ts';
 import type { AppendOptions, Isolation, LogConfig, LogId } from '../../src/log/types.ts';
-import { batchBytes } from '../../src/wire/kafka/records/record-batch.ts';
+import { batchBytes, lastOffset } from '../../src/wire/kafka/records/record-batch.ts';
 import {
   type BatchOptions,
   encodeBatch,
@@ -186,8 +186,9 @@ export function collect(records: Buffer, offset: number, found: ReadBack[]): num
     for (const record of readRecords(records, at, end)) {
       if (record.offset < offset) continue;
       found.push({ offset: record.offset, value: record.value?.toString() ?? '' });
-      next = record.offset + 1;
     }
+    // A batch may have lost its last records, or all.
+    next = lastOffset(records, at) + 1;
     at = end;
   }
   return next;
