@@ -13,7 +13,7 @@ import type { LogStoreOptions } from '../log/log-store-options.ts';
 import type { LogStore } from '../log/types.ts';
 import { openAccess } from './access/open-access.ts';
 import type { Broker } from './broker.ts';
-import { openVirtualHosts } from './exchanges/open-virtual-hosts.ts';
+import { openVirtualHosts, type OpenVirtualHostsOptions } from './exchanges/open-virtual-hosts.ts';
 import type { VirtualHosts } from './exchanges/virtual-host.ts';
 import { Fetches } from './fetch.ts';
 import { FetchSessions } from './fetch-sessions.ts';
@@ -109,7 +109,17 @@ async function openOn(env: Env, store: LogStore, options: OpenBrokerOptions): Pr
   topics.onDeleted((topic) => {
     background.run('forget the offsets of a deleted topic', groups.onTopicsDeleted([topic]));
   });
-  const queues = await openQueues({ env, store, logger, background, metadata, topics });
+  const access = await openAccess({ env, metadata });
+  const queues = await openQueues({
+    env,
+    store,
+    logger,
+    background,
+    metadata,
+    topics,
+    consumerTimeoutMs: settings.amqpConsumerTimeoutMs || undefined,
+    onVhostDeleted: (name) => access.vhostDeleted(name),
+  });
   const parts = { fetches, groups, transactions, background, store, ...queues };
   let closing: Promise<void> | undefined;
   return {
@@ -126,19 +136,14 @@ async function openOn(env: Env, store: LogStore, options: OpenBrokerOptions): Pr
     groups,
     transactions,
     ...queues,
-    access: await openAccess({ env, metadata }),
+    access,
     close: () => (closing ??= closeAll(parts)),
   };
 }
 
-async function openQueues(options: {
-  readonly env: Env;
-  readonly store: LogStore;
-  readonly logger: Logger;
-  readonly background: Background;
-  readonly metadata: MetadataLog;
-  readonly topics: Topics;
-}): Promise<Pick<Broker, 'virtualHosts' | 'queueStates'>> {
+async function openQueues(
+  options: Omit<OpenVirtualHostsOptions, 'states' | 'openQueue'>,
+): Promise<Pick<Broker, 'virtualHosts' | 'queueStates'>> {
   const { env, store, logger, background, topics } = options;
   const log = await openStateLog(env, topics, { name: QUEUE_STATE_TOPIC, logger });
   const states = await openQueueStates({ env, logger, log });

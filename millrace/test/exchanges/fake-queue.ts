@@ -200,7 +200,12 @@ export async function openFakeHosts(
   const openQueue = (opened: QueueDefinition, deadLetters: DeadLetters) =>
     new FakeQueue(opened, deadLetters);
   const shared = { env, logger, background, store, metadata, topics, states };
-  const hosts = await openVirtualHosts({ ...shared, openQueue });
+  const hosts = await openVirtualHosts({
+    ...shared,
+    openQueue,
+    consumerTimeoutMs: 60_000,
+    onVhostDeleted: () => Promise.resolve(),
+  });
   const vhost = hosts.get('/');
   if (vhost === undefined) throw new Error('there is always /');
   return {

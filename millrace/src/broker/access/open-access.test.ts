@@ -70,6 +70,18 @@ test('what a user may do is found anywhere in a name; the empty pattern is the e
   expect(grant.may('configure', 'x')).toBe(false);
 });
 
+test('nobody may do anything in a virtual host that is gone, nor in a later one of its name', async () => {
+  const values = new Map<string, string>();
+  const access = await open(values);
+  await access.setPermissions('guest', 'v', { configure: '.*', write: '.*', read: '.*' });
+  const guest = await access.authenticate('guest', 'guest');
+  const grant = guest === undefined ? undefined : access.grant(guest, 'v');
+  expect(grant?.may('read', 'q')).toBe(true);
+  await access.vhostDeleted('v');
+  expect(grant?.may('read', 'q')).toBe(false);
+  expect((await open(values)).permissions().map(({ vhost }) => vhost)).toEqual(['/']);
+});
+
 test('a password that was changed is not remembered as right', async () => {
   const access = await open();
   await access.setUser('eve', { password: 'old' });

@@ -113,6 +113,18 @@ test('names that begin with amq. are the brokers; it makes up names', async () =
   });
 });
 
+test('how long a consumer may have a message is said by the queue, or the broker', async () => {
+  await withFakeHosts(async ({ vhost }) => {
+    const timeout = async (table: FieldTable) => {
+      const made = await vhost.declareQueue(declared('', { arguments: table }), ANYBODY);
+      return valueOf(made).settings.consumerTimeoutMs;
+    };
+    expect(await timeout({})).toBe(60_000);
+    expect(await timeout({ 'x-consumer-timeout': 5 })).toBe(5);
+    expect(await timeout({ 'x-consumer-timeout': 0 })).toBeUndefined();
+  });
+});
+
 test('an exclusive queue is its owner’s alone, and goes with it', async () => {
   await withFakeHosts(async (fake) => {
     const { vhost } = fake;

@@ -33,6 +33,10 @@ export interface OpenVirtualHostsOptions {
   readonly metadata: MetadataLog;
   readonly topics: Topics;
   readonly states: QueueStates;
+  /** How long a message may be with a consumer, of queues that do not say it; undefined: without limit. Milliseconds. */
+  readonly consumerTimeoutMs: number | undefined;
+  /** Called when a virtual host is gone, before that is told. */
+  readonly onVhostDeleted: (name: string) => Promise<void>;
   readonly openQueue: (queue: QueueDefinition, deadLetters: DeadLetters) => OpenedQueue;
 }
 
@@ -64,7 +68,9 @@ export class LiveVirtualHosts implements VirtualHosts {
     const openQueue = (queue: QueueDefinition) => options.openQueue(queue, deadLetters);
     this.definitions = new Definitions(options.metadata);
     const { definitions } = this;
-    this.storage = new QueueStorage({ env, store, topics, states, definitions, openQueue });
+    const { consumerTimeoutMs } = options;
+    const shared = { env, store, topics, states, definitions };
+    this.storage = new QueueStorage({ ...shared, consumerTimeoutMs, openQueue });
   }
 
   get(name: string): LiveVirtualHost | undefined {
@@ -91,6 +97,7 @@ export class LiveVirtualHosts implements VirtualHosts {
     await host.queueTable.clear();
     await host.exchangeTable.clear();
     await this.definitions.deleteVhost(name);
+    await this.options.onVhostDeleted(name);
     return undefined;
   }
 

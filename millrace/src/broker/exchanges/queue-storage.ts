@@ -25,6 +25,8 @@ export interface QueueStorageOptions {
   readonly topics: Topics;
   readonly states: QueueStates;
   readonly definitions: Definitions;
+  /** Of queues that do not say it; undefined: without limit. */
+  readonly consumerTimeoutMs: number | undefined;
   readonly openQueue: OpenQueue;
 }
 
@@ -59,7 +61,7 @@ export class QueueStorage {
     return this.creating.has(topic);
   }
 
-  /** @returns NOT_FOUND (no such topic to read), PRECONDITION_FAILED, RESOURCE_ERROR (a full disk, too many partitions) */
+  /** @returns NOT_FOUND (no such topic to read), PRECONDITION_FAILED (too many partitions), RESOURCE_ERROR (a full disk) */
   create(queue: NewQueue): Promise<QueueOutcome<OpenedQueue>> {
     if (queue.settings.sourceTopic !== undefined) return this.createOverTopic(queue);
     return queue.durable ? this.createTopic(queue) : Promise.resolve(this.createLog(queue));
@@ -70,7 +72,7 @@ export class QueueStorage {
     const settings = definedSettings(definition);
     if (!settings.ok) return settings;
     const { vhost, name } = definition;
-    const opened = this.options.openQueue({
+    const opened = this.openAs(definition, {
       id: topic.id,
       vhost,
       name,
@@ -91,7 +93,7 @@ export class QueueStorage {
     const topic = source.value;
     const logs = [...topic.partitions];
     const opened = { id, vhost, name, settings, topic: topic.name, logs, durable };
-    return { ok: true, value: this.options.openQueue(opened) };
+    return { ok: true, value: this.openAs(definition, opened) };
   }
 
   /** Removes what the queue, which is closed, has on the disk. Durable when it resolves. */
@@ -106,6 +108,13 @@ export class QueueStorage {
       if (topic !== undefined) await topics.delete(topic);
     }
     await states.remove(queue.id);
+  }
+
+  private openAs(definition: QueueRecord, queue: QueueDefinition): OpenedQueue {
+    const { openQueue, consumerTimeoutMs } = this.options;
+    return Object.hasOwn(definition.arguments, 'x-consumer-timeout')
+      ? openQueue(queue)
+      : openQueue({ ...queue, settings: { ...queue.settings, consumerTimeoutMs } });
   }
 
   private async createOverTopic(queue: NewQueue): Promise<QueueOutcome<OpenedQueue>> {
@@ -138,7 +147,7 @@ export class QueueStorage {
     const { vhost, name } = definition;
     const logs = [log];
     const opened = { id, vhost, name, settings, topic: undefined, logs, durable: false };
-    return { ok: true, value: this.options.openQueue(opened) };
+    return { ok: true, value: this.openAs(definition, opened) };
   }
 
   private async createTopic(queue: NewQueue): Promise<QueueOutcome<OpenedQueue>> {
@@ -150,7 +159,10 @@ export class QueueStorage {
       const created = await this.createTopicNamed(topic, overrides);
       if (created.ok) return this.open(created.value, queue.definition);
       if (created.error !== 'TOPIC_ALREADY_EXISTS')
-        return refusal('RESOURCE_ERROR', `topic '${topic}' cannot be created: ${created.message}`);
+        return refusal(
+          created.error === 'KAFKA_STORAGE_ERROR' ? 'RESOURCE_ERROR' : 'PRECONDITION_FAILED',
+          `${called('queue', name, vhost)} cannot have its topic '${topic}': ${created.message}`,
+        );
     }
     return refusal(
       'PRECONDITION_FAILED',
