@@ -15,6 +15,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   ML_VIEW_UNFOLLOWED: 409,
   ML_VIEW_UNKNOWN: 404,
   ML_VIEW_UNREACHABLE: 503,
+  ML_WEBHOOK_UNVERIFIED: 401,
 };
 
 export function statusOf(error: unknown): number {

@@ -19,6 +19,7 @@ import type { Log } from '../../client/log.ts';
 import type { RunningFlow } from '../../engine/stream/runner/flow-types.ts';
 import { FlowViews } from '../../engine/stream/views/flow-views.ts';
 import { badRequest, errorToJson } from './http-errors.ts';
+import { IncomingWebhooks, type WebhookEndpoints } from './incoming-webhooks.ts';
 import { checkOrigins } from './origin.ts';
 import { createRoutes } from './routes.ts';
 import { Slots } from './slots.ts';
@@ -48,6 +49,11 @@ export interface HttpServer {
   serve(log: Log, running: RunningFlow): FlowViews;
   /** Serves the topics of a log, to read and to write, until this is closed. */
   serveTopics(log: Log): void;
+  /**
+   * Takes webhooks, until this is closed.
+   * @throws {MillraceError} ML_CONFIG_INVALID
+   */
+  serveWebhooks(log: Log, endpoints: WebhookEndpoints): void;
   /** Answers what is being asked, tells subscribers, closes. Idempotent. */
   close(): Promise<void>;
 }
@@ -68,11 +74,13 @@ export async function openHttp(options: HttpOptions): Promise<HttpServer> {
   const closing = new AbortController();
   const slots = new Slots(HTTP_SUBSCRIPTIONS_MAX);
   const topics = new TopicRoutes({ env, slots, closing: closing.signal, origins });
+  let webhooks: IncomingWebhooks | undefined;
   const app = createRoutes({
     env,
     flows,
     topics,
     slots,
+    webhooks: () => webhooks,
     origins,
     isLocal: isLoopback(host),
     closing: closing.signal,
@@ -114,7 +122,14 @@ export async function openHttp(options: HttpOptions): Promise<HttpServer> {
       return views;
     },
     serveTopics: (log) => topics.serve(log),
-    close: () => (closed ??= closeServer(env, server, closing).then(() => topics.close())),
+    serveWebhooks: (log, endpoints) => {
+      webhooks = new IncomingWebhooks(env, log, endpoints);
+    },
+    close: () =>
+      (closed ??= closeServer(env, server, closing).then(async () => {
+        await topics.close();
+        await webhooks?.close();
+      })),
   };
 }
 

@@ -52,7 +52,7 @@ export function allowOrigin(
 export function preflightHeaders(): Record<string, string> {
   return {
     'access-control-allow-methods': 'GET, POST',
-    'access-control-allow-headers': 'content-type, last-event-id, idempotency-key',
+    'access-control-allow-headers': 'content-type, last-event-id',
     'access-control-max-age': String(PREFLIGHT_SECONDS),
   };
 }

@@ -5,6 +5,7 @@
  *   POST /topics/:topic/records                    writes records
  *   GET /topics/:topic/events                      records as they come, as Server-Sent Events
  *   GET /topics/:topic/socket                      both, as a WebSocket
+ *   POST /webhooks/:name                           for those who send webhooks
  *   GET /flows                                     the flows of this process
  *   GET /flows/:flow                               how far it is, and who runs what
  *   GET /flows/:flow/views                         what can be asked
@@ -38,6 +39,7 @@ import {
   jsonResponse,
   statusOf,
 } from './http-errors.ts';
+import type { IncomingWebhooks } from './incoming-webhooks.ts';
 import { allowOrigin, preflightHeaders } from './origin.ts';
 import { announcedBytes, ByteBudget, wholeBody } from './request-body.ts';
 import { checkKeyText, type RequestParameters } from './request-parameters.ts';
@@ -52,6 +54,8 @@ export interface RoutesOptions {
   readonly flows: ReadonlyMap<string, FlowViews>;
   readonly topics: TopicRoutes;
   readonly slots: Slots;
+  /** undefined: none are taken. */
+  readonly webhooks: () => IncomingWebhooks | undefined;
   /** Of pages that may ask, besides those of this server. */
   readonly origins: readonly string[];
   /** Only this machine reaches it: then only names of this machine are answered to. */
@@ -67,6 +71,8 @@ const CHANGES_PARAMETERS = ['keys', 'key', 'from', 'to', 'prefix', 'after'];
 export function createRoutes(options: RoutesOptions): Hono<Bindings> {
   const routes = new ViewRoutes(options);
   const app = new Hono<Bindings>({ strict: false });
+  // Before anybody is asked where he comes from: by any name that leads here, and with a signature.
+  app.post('/webhooks/:name', (ask) => takeWebhook(ask, options.webhooks()));
   app.use(async (ask, next) => {
     checkAddressed(ask.env.incoming, options.isLocal);
     allowOrigin(ask.env.incoming.headers, ask.env.outgoing, options.origins);
@@ -97,6 +103,13 @@ export function createRoutes(options: RoutesOptions): Hono<Bindings> {
   );
   app.onError((error) => errorResponse(error));
   return app;
+}
+
+async function takeWebhook(ask: Ask, webhooks: IncomingWebhooks | undefined): Promise<Response> {
+  if (webhooks === undefined)
+    throw badRequest(404, 'no webhooks are taken here', 'Configure them: docs/how-to/webhooks.md');
+  const { id, isKnown } = await webhooks.take(ask.req.param('name') ?? '', ask.env.incoming);
+  return jsonResponse({ id, known: isKnown });
 }
 
 /** @throws {MillraceError} ML_HTTP_REQUEST */

@@ -1,0 +1,291 @@
+/**
+ * Webhooks in: POST /webhooks/:name. What is signed by who should send it, and was not taken before, is appended to a topic; when it is on
+ * the disk, the answer is 2xx.
+ *
+ *     body, bounded → signature over it as it came → id that is new → record { key: id, value: body } → durable → 200
+ *
+ * Whoever sends one again because the answer was lost is answered that it is there already.
+ *
+ * Source: Standard Webhooks 1.0.0; "Validating webhook deliveries" of GitHub (X-Hub-Signature-256).
+ */
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import { createHmac } from 'node:crypto';
+import { GroupedProducer } from '../../client/grouped-producer.ts';
+import type { Log, RecordHeader } from '../../client/log.ts';
+import {
+  WEBHOOK_BODIES_BYTES_MAX,
+  WEBHOOK_BODY_BYTES_MAX,
+  WEBHOOK_ID_CHARS_MAX,
+  WEBHOOK_IDS_MAX,
+} from '../../core/direct-limits.ts';
+import type { Env } from '../../core/env.ts';
+import { MillraceError } from '../../core/errors.ts';
+import {
+  isSameSecret,
+  isSignedWith,
+  parseWebhookKey,
+  type WebhookKey,
+} from '../../core/webhook-signature.ts';
+import { badRequest } from './http-errors.ts';
+import { ByteBudget, wholeBody } from './request-body.ts';
+import { WebhookIds } from './webhook-ids.ts';
+
+/** What comes to `/webhooks/<name>`. */
+export interface WebhookEndpointOptions {
+  /** Where it is written; made when it does not exist. */
+  readonly topic: string;
+  /**
+   * How the sender shows that it is the sender. `standard`: Standard Webhooks, secrets `whsec_…`, or `whpk_…` of Ed25519. `github`: the header
+   * `X-Hub-Signature-256`, the secret as it is. `token`: `Authorization: Bearer <secret>`, or the header `X-Webhook-Token`; without a header
+   * `webhook-id` nothing is known to be the same. Default `standard`.
+   */
+  readonly scheme?: 'standard' | 'github' | 'token';
+  /** Any of several counts, while one takes the place of another. */
+  readonly secret: string | readonly string[];
+  /** `standard`: how far the time of the sender may be from this one. Default 300. */
+  readonly toleranceSeconds?: number;
+}
+
+export type WebhookEndpoints = Readonly<Record<string, WebhookEndpointOptions>>;
+
+export interface TakenWebhook {
+  readonly id: string;
+  /** It was there already, and is not written again. */
+  readonly isKnown: boolean;
+}
+
+interface Endpoint {
+  readonly name: string;
+  readonly topic: string;
+  readonly verify: (headers: IncomingHttpHeaders, body: Buffer) => string;
+  readonly ids: WebhookIds;
+  /** Ids that are being written. */
+  readonly pending: Map<string, Promise<void>>;
+  loaded: Promise<void> | undefined;
+}
+
+const TOLERANCE_SECONDS = 300;
+/** They say what it is, and are kept with it. */
+const KEPT_HEADERS: readonly string[] = [
+  'content-type',
+  'webhook-id',
+  'webhook-timestamp',
+  'x-github-event',
+  'x-github-delivery',
+  'user-agent',
+];
+
+export class IncomingWebhooks {
+  readonly #env: Env;
+  readonly #log: Log;
+  readonly #producer: GroupedProducer;
+  readonly #budget = new ByteBudget(WEBHOOK_BODIES_BYTES_MAX);
+  readonly #endpoints = new Map<string, Endpoint>();
+
+  /** @throws {MillraceError} ML_CONFIG_INVALID */
+  constructor(env: Env, log: Log, endpoints: WebhookEndpoints) {
+    this.#env = env;
+    this.#log = log;
+    this.#producer = new GroupedProducer(log);
+    for (const [name, options] of Object.entries(endpoints)) {
+      if (!/^[A-Za-z0-9._-]{1,100}$/.test(name))
+        throw invalid(name, 'has no name of 1 to 100 letters, digits, dots, hyphens, underscores');
+      this.#endpoints.set(name, {
+        name,
+        topic: options.topic,
+        verify: verifierOf(env, name, options),
+        ids: new WebhookIds(WEBHOOK_IDS_MAX),
+        pending: new Map(),
+        loaded: undefined,
+      });
+    }
+  }
+
+  /** @throws {MillraceError} ML_HTTP_REQUEST (404, 413, …), ML_WEBHOOK_UNVERIFIED, ML_HTTP_BUSY; ML_DISK_FULL and what else the log says */
+  async take(name: string, incoming: IncomingMessage): Promise<TakenWebhook> {
+    const endpoint = this.#endpoints.get(name);
+    if (endpoint === undefined)
+      throw badRequest(404, `no webhook ${name.slice(0, 100)} is taken here`, 'Configure it first');
+    const body = await wholeBody(incoming, this.#env, {
+      budget: this.#budget,
+      bytesMax: WEBHOOK_BODY_BYTES_MAX,
+      hint: 'Send less at a time',
+    });
+    try {
+      const id = endpoint.verify(incoming.headers, body);
+      const isKnown = await this.#writeOnce(endpoint, id, body, incoming.headers);
+      return { id, isKnown };
+    } finally {
+      this.#budget.give(body.length);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#producer.close();
+  }
+
+  async #writeOnce(
+    endpoint: Endpoint,
+    id: string,
+    body: Buffer,
+    headers: IncomingHttpHeaders,
+  ): Promise<boolean> {
+    await this.#load(endpoint);
+    const { ids, pending } = endpoint;
+    if (ids.has(id)) return true;
+    const same = pending.get(id);
+    if (same !== undefined) {
+      // Answered when that one is on the disk; when that one fails, so does this one, and both come again.
+      await same;
+      return true;
+    }
+    const writing = this.#write(endpoint, id, body, headers);
+    pending.set(id, writing);
+    try {
+      await writing;
+      ids.add(id);
+      return false;
+    } catch (error) {
+      // It may be on the disk all the same: who comes again is looked up there.
+      endpoint.loaded = undefined;
+      throw error;
+    } finally {
+      pending.delete(id);
+    }
+  }
+
+  /** What was taken before this process began. When it fails, the next one tries again. */
+  #load(endpoint: Endpoint): Promise<void> {
+    endpoint.loaded ??= this.#partitionsOf(endpoint)
+      .then((partitions) => endpoint.ids.load(this.#log, endpoint.topic, partitions))
+      .catch((error: unknown) => {
+        endpoint.loaded = undefined;
+        throw error;
+      });
+    return endpoint.loaded;
+  }
+
+  async #write(
+    endpoint: Endpoint,
+    id: string,
+    body: Buffer,
+    headers: IncomingHttpHeaders,
+  ): Promise<void> {
+    const partitions = await this.#partitionsOf(endpoint);
+    const kept: RecordHeader[] = [{ key: 'webhook', value: endpoint.name }];
+    for (const name of KEPT_HEADERS) {
+      const value = headers[name];
+      if (typeof value === 'string') kept.push({ key: name, value });
+    }
+    await this.#producer.append(endpoint.topic, [
+      {
+        partition: this.#producer.partitionFor(id, partitions),
+        timestamp: this.#env.clock.nowMs(),
+        key: id,
+        value: body,
+        headers: kept,
+      },
+    ]);
+  }
+
+  #partitionsOf({ topic }: Endpoint): Promise<number> {
+    return this.#producer.partitionsOf({ name: topic, partitions: undefined, configs: {} });
+  }
+}
+
+/** What looks at the signature, and finds the id. */
+function verifierOf(env: Env, name: string, options: WebhookEndpointOptions): Endpoint['verify'] {
+  const { secret, scheme = 'standard', toleranceSeconds = TOLERANCE_SECONDS } = options;
+  const secrets = typeof secret === 'string' ? [secret] : secret;
+  if (secrets.length === 0 || secrets.includes('')) throw invalid(name, 'has no secret');
+  switch (scheme) {
+    case 'standard': {
+      if (!Number.isFinite(toleranceSeconds) || toleranceSeconds < 1)
+        throw invalid(name, 'has toleranceSeconds below 1');
+      const keys = secrets.map(parseWebhookKey);
+      if (keys.some(({ kind }) => kind === 'private'))
+        throw invalid(name, 'has a private key (whsk_): what verifies is the public one (whpk_)');
+      return (headers, body) =>
+        verifyStandard({ env, name, keys, toleranceSeconds }, headers, body);
+    }
+    case 'github':
+      return (headers, body) => verifyGithub(name, secrets, headers, body);
+    case 'token':
+      return (headers) => verifyToken(env, name, secrets, headers);
+    default:
+      throw invalid(name, 'has a scheme that is none of standard, github and token');
+  }
+}
+
+interface Standard {
+  readonly env: Env;
+  readonly name: string;
+  readonly keys: readonly WebhookKey[];
+  readonly toleranceSeconds: number;
+}
+
+function verifyStandard(
+  { env, name, keys, toleranceSeconds }: Standard,
+  headers: IncomingHttpHeaders,
+  body: Buffer,
+): string {
+  const id = idOf(name, headers['webhook-id']);
+  const timestamp = headers['webhook-timestamp'];
+  const signatures = headers['webhook-signature'];
+  if (typeof timestamp !== 'string' || typeof signatures !== 'string')
+    throw unverified(name, 'has no webhook-timestamp, or no webhook-signature');
+  const seconds = /^\d{1,12}$/.test(timestamp) ? Number(timestamp) : Number.NaN;
+  const apart = Math.abs(env.clock.nowMs() / 1000 - seconds);
+  if (!(apart <= toleranceSeconds))
+    throw unverified(name, `was signed more than ${toleranceSeconds} seconds from now`);
+  if (isSignedWith(keys, { id, timestamp, body }, signatures)) return id;
+  throw unverified(name, 'is not signed with the secret that both have');
+}
+
+function verifyGithub(
+  name: string,
+  secrets: readonly string[],
+  headers: IncomingHttpHeaders,
+  body: Buffer,
+): string {
+  const given = headers['x-hub-signature-256'];
+  const isSigned = secrets.some((secret) => {
+    const digest = createHmac('sha256', secret).update(body).digest('hex');
+    return typeof given === 'string' && isSameSecret(given, `sha256=${digest}`);
+  });
+  if (isSigned) return idOf(name, headers['x-github-delivery']);
+  throw unverified(name, 'is not signed with the secret that both have, in x-hub-signature-256');
+}
+
+function verifyToken(
+  env: Env,
+  name: string,
+  secrets: readonly string[],
+  headers: IncomingHttpHeaders,
+): string {
+  const token = headers['x-webhook-token'];
+  const given =
+    typeof token === 'string' ? token : headers.authorization?.replace(/^Bearer +/i, '');
+  if (given === undefined || !secrets.some((secret) => isSameSecret(secret, given)))
+    throw unverified(name, 'has no token that is known');
+  const id = headers['webhook-id'];
+  // Without an id each is another one: two that are equal may both be meant.
+  return id === undefined ? env.random.uuid() : idOf(name, id);
+}
+
+function idOf(name: string, id: string | readonly string[] | undefined): string {
+  if (typeof id === 'string' && id !== '' && id.length <= WEBHOOK_ID_CHARS_MAX) return id;
+  throw unverified(name, `has no id of 1 to ${WEBHOOK_ID_CHARS_MAX} characters`);
+}
+
+function unverified(name: string, why: string): MillraceError {
+  return new MillraceError('ML_WEBHOOK_UNVERIFIED', `what came to webhook ${name} ${why}`, {
+    fields: { webhook: name },
+  });
+}
+
+function invalid(name: string, why: string): MillraceError {
+  return new MillraceError('ML_CONFIG_INVALID', `webhook ${name.slice(0, 100)} ${why}`, {
+    hint: 'docs/how-to/webhooks.md shows how they are configured',
+  });
+}
