@@ -5,6 +5,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { keepCompiledCode } from './compile-cache.ts';
 import { EXIT, report, watchOutput } from './io.ts';
+import { addQueue, addUser, addVhost } from './queue-commands.ts';
 import { VERSION } from './version.ts';
 
 const BROKERS = '--brokers <host:port,...>';
@@ -39,6 +40,9 @@ function buildProgram(): Command {
   addTopic(program);
   addProduceAndConsume(program);
   addGroup(program);
+  addQueue(program);
+  addUser(program);
+  addVhost(program);
   addPrograms(program);
   addJob(program);
   // Subcommands do not inherit this by themselves when they were made before it was set.

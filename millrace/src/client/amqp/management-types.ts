@@ -13,6 +13,7 @@ export type {
   ManagementRequest,
   ManagementResults,
   MoveResult,
+  PeekedMessage,
   PermissionInfo,
   QueueInfo,
 } from '../../wire/amqp/management.ts';

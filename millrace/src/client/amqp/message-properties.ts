@@ -4,6 +4,7 @@ import {
   PROPERTIES_HEADER,
   ROUTING_KEY_HEADER,
 } from '../../broker/queues/message.ts';
+import type { PeekedMessage } from '../../wire/amqp/management.ts';
 import type { DeadLetterReason } from '../../broker/queues/queue.ts';
 import { type FieldTable, FieldTimestamp, type FieldValue } from '../../wire/amqp/field-table.ts';
 import {
@@ -163,5 +164,27 @@ export function deathOf(headers: Readonly<Record<string, unknown>>): Death {
     reason: REASONS.find((known) => known === reason),
     queue: typeof queue === 'string' ? queue : undefined,
     timeMs: time instanceof FieldTimestamp ? time.seconds * SECOND_MS : undefined,
+  };
+}
+
+/** A message that somebody has looked at. */
+export interface LookedAt extends MessageFacts {
+  readonly exchange: string;
+  readonly routingKey: string;
+  readonly redelivered: boolean;
+  readonly body: Buffer;
+}
+
+/** As the answer to `peek` has it. */
+export function lookedAt(message: PeekedMessage): LookedAt {
+  const { exchange, routingKey, properties, body, redelivered, deliveryCount } = message;
+  const bytes = Buffer.from(properties, 'base64');
+  return {
+    ...messageFacts(decodeProperties(bytes, 0, bytes.length)),
+    deliveryCount,
+    exchange,
+    routingKey,
+    redelivered,
+    body: Buffer.from(body, 'base64'),
   };
 }

@@ -49,6 +49,11 @@ export interface QueueOptions<Value> {
   /** How often a message may come back, for whatever reason, before it is a dead letter, also without a worker that says so: 1 to
    * 1,000,000, or false: however often. Default 20. */
   readonly deliveryLimit?: number | false;
+  /**
+   * A topic that is somebody else's: the queue is a view over it, and gives out its records, from those on that come next. Nothing is taken
+   * from the topic, and nothing is enqueued but by writing there. Default: the queue has messages of its own.
+   */
+  readonly over?: string | { readonly topic: string; readonly from: 'beginning' | 'next' };
   /** How long a message may be with a worker before it is given to another one: at least 1 minute. Default 30 minutes. */
   readonly consumerTimeout?: Duration;
 }
@@ -64,6 +69,8 @@ export interface QueueSpec {
   readonly isStrict: boolean;
   readonly arguments: QueueArguments;
   readonly deadLetters: { readonly name: string; readonly arguments: QueueArguments } | undefined;
+  /** The topic that it is a view over. */
+  readonly over: string | undefined;
 }
 
 const NAME_BYTES_MAX = 255;
@@ -97,7 +104,9 @@ export function queueSpec(name: string, options: QueueOptions<unknown>): QueueSp
       ...limits(operator, options),
       ...(maxPriority === 0 ? {} : { 'x-max-priority': maxPriority }),
       ...behaviour(operator, options),
+      ...source(operator, options.over),
     }),
+    over: typeof options.over === 'object' ? options.over.topic : options.over,
     deadLetters: dead === undefined ? undefined : { name: dead, arguments: DEAD_LETTER_ARGUMENTS },
   });
 }
@@ -171,6 +180,16 @@ function behaviour(operator: Operator, options: QueueOptions<unknown>): QueueArg
           ),
         }),
   };
+}
+
+function source(operator: Operator, over: QueueOptions<unknown>['over']): QueueArguments {
+  if (over === undefined) return {};
+  const { topic, from } = typeof over === 'string' ? { topic: over, from: 'next' } : over;
+  if (typeof topic !== 'string' || topic === '')
+    throw flowError(operator, `over must name a topic, and is ${described(over)}`);
+  if (from !== 'beginning' && from !== 'next')
+    throw flowError(operator, `over.from must be 'beginning' or 'next', and is ${described(from)}`);
+  return { 'x-source-topic': topic, 'x-source-offset': from === 'next' ? 'next' : 'first' };
 }
 
 function boundedTime(operator: Operator, what: string, given: unknown, msMax: number): number {

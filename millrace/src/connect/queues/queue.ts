@@ -78,6 +78,12 @@ export function queue<
   const spec = queueSpec(name, declared);
   const operator: Operator = { method: 'queue', name, flow: undefined };
   if (message !== undefined) functionOf(operator, message, 'message');
+  if (spec.over !== undefined)
+    throw flowError(
+      operator,
+      `it is over topic ${spec.over}`,
+      `Let the flow read and write topic('${spec.over}')`,
+    );
   const { topic, port } = portOf(operator, spec, { time, message });
   return Object.freeze({
     name,
@@ -105,7 +111,6 @@ function portOf(
   },
 ): { readonly topic: string; readonly port: TopicPort } {
   const { name, deadLetters } = spec;
-  if (deadLetters?.name === name) throw flowError(operator, 'it cannot have its own dead letters');
   const own = queueTopic(name, spec.arguments);
   const dead =
     deadLetters === undefined ? [] : [queueTopic(deadLetters.name, deadLetters.arguments)];

@@ -5,13 +5,12 @@ import type { AmqpDelivery } from '../../client/amqp/delivery.ts';
 import type { Ask, ManagementRequest } from '../../client/amqp/management-types.ts';
 import { messageFacts } from '../../client/amqp/message-properties.ts';
 import type { QueueArguments } from '../../client/amqp/queue-topic.ts';
-import { amqpReply } from '../../client/amqp/refusal.ts';
+import { ofDeclaration, ofQueue } from '../../client/amqp/queue-errors.ts';
 import { MillraceError } from '../../core/errors.ts';
 import type {
   ConsumeHandlers,
   Consuming,
   Delivered,
-  Peeked,
   Published,
   QueueSession,
   SentMessage,
@@ -73,36 +72,18 @@ export class AmqpSession implements QueueSession {
         handlers.delivered(delivered(delivery), consuming.consuming);
       });
       consuming.cancel = () => subscription.cancel();
-      let deleted: MillraceError | undefined;
+      let deleted: unknown;
       void subscription.ended.then((why) => {
         // Of its own: the queue is gone, and the channel is not.
         if (why === undefined || !channel.isOpen) return;
         deleted = ofQueue(why, queue);
         void channel.close();
       });
-      void channel.closed.then((why) => handlers.ended(deleted ?? (why && ofQueue(why, queue))));
+      void channel.closed.then((why) => handlers.ended(deleted ?? ofQueue(why, queue)));
       return consuming.consuming;
     } catch (error) {
       throw ofQueue(error, queue);
     }
-  }
-
-  async peek(queue: string, limit: number): Promise<readonly Peeked[]> {
-    const channel = await this.#client.channel({ confirms: false });
-    const messages: Peeked[] = [];
-    try {
-      while (messages.length < limit) {
-        const delivery = await channel.get(queue);
-        if (delivery === undefined) break;
-        messages.push({ ...messageFacts(delivery.properties), body: delivery.body });
-      }
-    } catch (error) {
-      throw ofQueue(error, queue);
-    } finally {
-      // All of it goes back.
-      await channel.close();
-    }
-    return messages;
   }
 
   close(): Promise<void> {
@@ -119,9 +100,7 @@ export class AmqpSession implements QueueSession {
         ...(declared === undefined ? { passive: true } : { arguments: declared }),
       });
     } catch (error) {
-      throw amqpReply(error) === 'PRECONDITION_FAILED'
-        ? differs(error, name)
-        : ofQueue(error, name);
+      throw ofDeclaration(error, name);
     }
   }
 
@@ -164,31 +143,6 @@ function delivered({ deliveryTag, properties, body }: AmqpDelivery): Delivered {
 /** The queue that a question is about; undefined: it is about something else. */
 function queueOf(request: ManagementRequest): string | undefined {
   const { op } = request;
-  if (op === 'queue' || op === 'purge') return request.name;
+  if (op === 'queue' || op === 'purge' || op === 'peek') return request.name;
   return op === 'move' || op === 'redrive' ? request.from : undefined;
-}
-
-/** What a broker says, in the words of queues. */
-function ofQueue(error: unknown, queue: string | undefined): MillraceError {
-  if (!(error instanceof MillraceError))
-    return new MillraceError('ML_ASSERT', String(error), { cause: error });
-  if (queue === undefined || replyOf(error) !== 'NOT_FOUND') return error;
-  return new MillraceError('ML_QUEUE_MISSING', `there is no queue ${queue}, or no more`, {
-    cause: error,
-    fields: { queue },
-  });
-}
-
-/** AMQP's name of why it was refused, by a method or by the answer to a question. */
-function replyOf(error: MillraceError): unknown {
-  return error.code === 'ML_AMQP_REFUSED' ? error.fields['reply'] : undefined;
-}
-
-function differs(error: unknown, queue: string): MillraceError {
-  const why = error instanceof MillraceError ? String(error.fields['replyText']) : String(error);
-  return new MillraceError(
-    'ML_QUEUE_DIFFERS',
-    `queue ${queue} is not what the program says that it is: ${why}`,
-    { cause: error, fields: { queue } },
-  );
 }

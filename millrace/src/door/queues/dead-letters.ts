@@ -1,5 +1,5 @@
 /** The dead letters of a queue: looked at, put back, dropped. */
-import { deathOf, type MessageFacts } from '../../client/amqp/message-properties.ts';
+import { deathOf, lookedAt, type MessageFacts } from '../../client/amqp/message-properties.ts';
 import { DEAD_LETTERS_LISTED, DEAD_LETTERS_LISTED_MAX } from '../../core/queue-limits.ts';
 import type { Serde } from '../../flow/serde.ts';
 import { decodeBody } from './message-body.ts';
@@ -31,7 +31,7 @@ export class OpenDeadLetters implements DeadLetters<unknown> {
   } = {}): Promise<readonly DeadMessage<unknown>[]> {
     requireLimit(limit, DEAD_LETTERS_LISTED_MAX);
     const session = await this.#session();
-    const messages = await session.peek(this.name, limit);
+    const messages = (await session.ask({ op: 'peek', name: this.name, limit })).map(lookedAt);
     return Promise.all(
       messages.map(async ({ body, ...facts }) =>
         deadMessage(facts, body, await this.#decoded(body)),

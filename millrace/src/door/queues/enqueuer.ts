@@ -10,7 +10,7 @@ import {
   ENQUEUE_UNCONFIRMED_MAX,
   ENQUEUE_WAIT_MS,
 } from '../../core/queue-limits.ts';
-import type { QueueLink } from './queue-link.ts';
+import { canPass, type QueueLink } from './queue-link.ts';
 import type { Published, QueueSession } from './session.ts';
 
 export interface OutgoingMessage {
@@ -93,7 +93,8 @@ export class Enqueuer {
     try {
       return await session.publish({ queue, properties, body });
     } catch (error) {
-      if (!(error instanceof MillraceError) || error.code !== 'ML_CONNECTION_LOST') throw error;
+      // A broker that is stopped says so; the connection is lost all the same.
+      if (!canPass(error) || session.isOpen) throw error;
       if (isOnce && this.#isDeduping) return 'unsent';
       throw new MillraceError(
         'ML_CONNECTION_LOST',

@@ -111,7 +111,7 @@ export class MessageWorker {
   /** Until the channel has ended, or the worker is told to stop. */
   async #workOn(session: QueueSession): Promise<void> {
     const { spec, prefetch, logger } = this.#options;
-    const { promise: ended, resolve: end } = deferred<Error | undefined>();
+    const { promise: ended, resolve: end } = deferred<unknown>();
     const consuming = await session.consume(spec.name, prefetch, {
       delivered: (delivered, from) => this.#take(delivered, from),
       ended: (why) => {

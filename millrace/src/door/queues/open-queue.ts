@@ -116,7 +116,12 @@ export class OpenQueue implements Queue<unknown> {
 
   #outgoing(value: unknown, options: MessageOptions): OutgoingMessage {
     const { env } = this.#ground;
-    const { name, maxPriority } = this.#spec;
+    const { name, maxPriority, over } = this.#spec;
+    if (over !== undefined)
+      throw new MillraceError('ML_USAGE', `queue ${name} is over topic ${over}`, {
+        fields: { queue: name, topic: over },
+        hint: `What it is to give out is written there: millrace.produce('${over}', …)`,
+      });
     const body = encodeBody(name, this.#spec.value, value);
     const { id = env.random.uuid(), dedupeKey } = options;
     const fields = this.#checked({ ...options, id }, maxPriority);

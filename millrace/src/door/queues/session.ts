@@ -19,8 +19,6 @@ export interface QueueSession {
   publish(message: SentMessage): Promise<Published>;
   /** Takes messages of a queue. @throws {MillraceError} ML_QUEUE_MISSING, ML_AMQP_REFUSED */
   consume(queue: string, prefetch: number, handlers: ConsumeHandlers): Promise<Consuming>;
-  /** The next messages, which stay: they are with somebody for a moment, and have come back once more afterwards. */
-  peek(queue: string, limit: number): Promise<readonly Peeked[]>;
   /** What AMQP has no method for. */
   readonly ask: Ask;
   close(): Promise<void>;
@@ -38,15 +36,13 @@ export type Published = 'durable' | 'full' | 'missing' | 'unsent';
 export interface ConsumeHandlers {
   delivered(delivery: Delivered, from: Consuming): void;
   /** Exactly once, last: nothing can be settled any more. undefined: closed from here. ML_QUEUE_MISSING: the queue was deleted. */
-  ended(why: Error | undefined): void;
+  ended(why: unknown): void;
 }
 
 export interface Delivered extends MessageFacts {
   readonly tag: number;
   readonly body: Buffer;
 }
-
-export type Peeked = Omit<Delivered, 'tag'>;
 
 export interface Consuming {
   ack(tag: number): void;

@@ -8,7 +8,6 @@ import type {
   ConsumeHandlers,
   Consuming,
   Delivered,
-  Peeked,
   Published,
   QueueSession,
   SentMessage,
@@ -119,11 +118,6 @@ export class FakeSession implements QueueSession {
     this.consumers.add(consumer);
     this.broker.env.timers.immediate(() => consumer.pump());
     return Promise.resolve(consumer);
-  }
-
-  peek(queue: string, limit: number): Promise<readonly Peeked[]> {
-    const messages = (this.broker.ready.get(queue) ?? []).slice(0, limit);
-    return Promise.resolve(messages.map(({ body, facts }) => ({ body, ...facts })));
   }
 
   ask(): never {

@@ -1,0 +1,94 @@
+/** What becomes of messages on their way into a queue whose connection can be lost at any point. */
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { queue, type QueuePlace } from '../../../src/connect/queues/queue.ts';
+import { silentLogger } from '../../../src/core/log.ts';
+import { SimMachine } from '../../../src/core/sim/sim-machine.ts';
+import { OpenQueue } from '../../../src/door/queues/open-queue.ts';
+import { QueueLink } from '../../../src/door/queues/queue-link.ts';
+import { FakeQueues } from './fake-queues.ts';
+import { runs } from '../../runs.ts';
+
+function withQueue(
+  place: QueuePlace<unknown>,
+  program: (jobs: OpenQueue, broker: FakeQueues) => Promise<void>,
+  seed = 1,
+): Promise<void> {
+  const machine = new SimMachine(seed);
+  const env = machine.boot();
+  const broker = new FakeQueues(env);
+  const link = new QueueLink({ env, connect: broker.connect });
+  const ground = { env, logger: silentLogger, link, onWorker: () => {} };
+  return machine.run(program(new OpenQueue(ground, place.spec), broker));
+}
+
+const plain = queue('jobs');
+const deduping = queue('jobs', { dedupe: '1 hour' });
+
+test('what may be in the queue, or not, is said so, and is not sent again', () =>
+  withQueue(plain, async (jobs, broker) => {
+    for (const how of ['before', 'after'] as const) {
+      broker.cutOnPublish = how;
+      await expect(jobs.enqueue(how, { dedupeKey: 'x' })).rejects.toMatchObject({
+        code: 'ML_CONNECTION_LOST',
+        retriable: true,
+        message: expect.stringContaining('may have it, or not'),
+      });
+    }
+    await jobs.enqueue('next');
+    expect(broker.ready.get('jobs')).toHaveLength(2);
+  }));
+
+test('a message that the queue keeps once is sent again until it is there', () =>
+  withQueue(deduping, async (jobs, broker) => {
+    broker.cutOnPublish = 'before';
+    broker.refusals = 3;
+    await jobs.enqueue('a', { dedupeKey: 'a' });
+    expect(broker.ready.get('jobs')).toHaveLength(1);
+    broker.cutOnPublish = 'before';
+    await expect(jobs.enqueue('b')).rejects.toMatchObject({ code: 'ML_CONNECTION_LOST' });
+  }));
+
+test('a broker that cannot be reached is given up after a while', () =>
+  withQueue(plain, async (jobs, broker) => {
+    broker.refusals = Infinity;
+    await expect(jobs.enqueue('a')).rejects.toMatchObject({ code: 'ML_CONNECT_FAILED' });
+    broker.refusals = 0;
+    await jobs.enqueue('b');
+  }));
+
+test('a queue that was deleted meanwhile is made anew', () =>
+  withQueue(plain, async (jobs, broker) => {
+    await jobs.enqueue('a');
+    broker.ready.delete('jobs');
+    await jobs.enqueue('b');
+    expect(broker.ready.get('jobs')).toHaveLength(1);
+    expect([...broker.ready.keys()]).toEqual(['jobs.dead', 'jobs']);
+  }));
+
+test('more than may be under way wait, in their order, whatever is refused', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.nat({ max: 6 * 1024 * 1024 }), { minLength: 1, maxLength: 12 }),
+      fc.integer({ min: 1, max: 12 }),
+      fc.integer(),
+      (sizes, lengthMax, seed) =>
+        withQueue(
+          queue('jobs', { value: 'bytes' }) as QueuePlace<unknown>,
+          async (jobs, broker) => {
+            broker.lengthMax = lengthMax;
+            const results = await Promise.allSettled(
+              sizes.map((size) => jobs.enqueue(Buffer.alloc(size))),
+            );
+            const kept = (broker.ready.get('jobs') ?? []).map(({ body }) => body.length);
+            expect(kept).toEqual(sizes.slice(0, lengthMax));
+            expect(results.map(({ status }) => status)).toEqual(
+              sizes.map((_, index) => (index < lengthMax ? 'fulfilled' : 'rejected')),
+            );
+          },
+          seed,
+        ),
+    ),
+    { numRuns: runs(8) },
+  );
+});
