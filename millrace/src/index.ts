@@ -30,6 +30,11 @@ export {
   type QueuePlaceOptions,
   type TakenMessage,
 } from './connect/queues/queue.ts';
+export type { StatsdMetric } from './connect/statsd/statsd-line.ts';
+export type { StatsdReceiver, StatsdStats } from './connect/statsd/statsd-receiver.ts';
+export type { Delivery, DeliveryStats } from './connect/webhooks/webhook-delivery.ts';
+export type { DeliverOptions, EndpointOptions } from './connect/webhooks/webhook-options.ts';
+export type { WebhookEndpointOptions, WebhookEndpoints } from './server/http/incoming-webhooks.ts';
 export {
   topic,
   type Topic,

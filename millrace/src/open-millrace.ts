@@ -3,22 +3,16 @@ import { resolve } from 'node:path';
 import type { Connection, Env } from './core/env.ts';
 import { type Logger, silentLogger } from './core/log.ts';
 import { realEnv } from './core/real-env.ts';
-import type { Log } from './client/log.ts';
-import type { ViewServer } from './door/flow-handle.ts';
 import type { Millrace } from './door/millrace.ts';
+import { type DirectOptions, openDirect } from './open-direct.ts';
 
-export interface OpenMillraceOptions {
+export interface OpenMillraceOptions extends DirectOptions {
   /** Everything is kept there; created when absent. Relative to the working directory of the process. */
   readonly dir: string;
   /** Where Kafka clients reach it, too: by default 127.0.0.1 and a port that the system chooses. Default false: nowhere. */
   readonly kafka?: { readonly host?: string; readonly port?: number } | false;
   /** Where AMQP 0-9-1 clients reach its queues, too: by default 127.0.0.1 and a port that the system chooses. Default false: nowhere. */
   readonly amqp?: { readonly host?: string; readonly port?: number } | false;
-  /** Where the views of the flows that run here are served, and where other processes of the same flow ask for them: by default 127.0.0.1
-   * and a port that the system chooses. Default false: nowhere, and what is asked for has to be in this process. */
-  readonly http?: { readonly host?: string; readonly port?: number } | false;
-  /** Allows them to listen beyond this machine although everybody who reaches the port may read and write. Default false. */
-  readonly insecure?: boolean;
   /** Of the broker, by name, as in docs/reference/settings.md. */
   readonly settings?: Readonly<Record<string, string | number | boolean>>;
   /** Default: says nothing. */
@@ -27,7 +21,7 @@ export interface OpenMillraceOptions {
   readonly onFatal?: (error: unknown) => void;
 }
 
-export interface ConnectMillraceOptions {
+export interface ConnectMillraceOptions extends DirectOptions {
   /** `host:port`, several of them with commas between: a Millrace, or Apache Kafka. Default 127.0.0.1:9092. */
   readonly brokers?: string;
   /** Where its queues are: `host:port`, or `amqp://user:password@host:port/vhost`. Connected to when a queue is used. Default: port 5672 where
@@ -40,11 +34,6 @@ export interface ConnectMillraceOptions {
   readonly vhost?: string;
   /** Where flows keep their state on this machine. Default ./millrace-data. */
   readonly dir?: string;
-  /** Where the views of the flows that run here are served, and where other processes of the same flow ask for them: by default 127.0.0.1
-   * and a port that the system chooses. Default false: nowhere, and what is asked for has to be in this process. */
-  readonly http?: { readonly host?: string; readonly port?: number } | false;
-  /** Allows that to listen beyond this machine although everybody who reaches the port may read. Default false. */
-  readonly insecure?: boolean;
   /** What the brokers call this program in their logs. Default `millrace`. */
   readonly clientId?: string;
   /** Default: says nothing. */
@@ -62,7 +51,7 @@ export interface ConnectMillraceOptions {
  * for await (const { key, value } of millrace.consume('greetings', { until: 'now' })) process.stdout.write(`${key}: ${value}\n`);
  */
 export async function openMillrace(options: OpenMillraceOptions): Promise<Millrace> {
-  const { kafka = false, amqp = false, http, insecure, settings, onFatal } = options;
+  const { kafka = false, amqp = false, insecure, settings, onFatal } = options;
   const { logger = silentLogger } = options;
   const [{ openEmbedded }, { makeMillrace }, { IN_PROCESS_ADDRESS }] = await Promise.all([
     import('./embedded-log.ts'),
@@ -82,7 +71,7 @@ export async function openMillrace(options: OpenMillraceOptions): Promise<Millra
   const { address, amqpAddress, dataDir } = log.broker;
   return makeMillrace({
     log,
-    http: await openViews(env, log, { http, insecure }),
+    ...(await openDirect(env, log, options, logger)),
     logger,
     kafka: address === undefined ? undefined : addressText(address),
     amqp: amqpAddress === undefined ? undefined : addressText(amqpAddress),
@@ -108,7 +97,8 @@ export async function openMillrace(options: OpenMillraceOptions): Promise<Millra
  * const names = await millrace.admin.topics();
  */
 export async function connectMillrace(options: ConnectMillraceOptions = {}): Promise<Millrace> {
-  const { brokers = '127.0.0.1:9092', dir = './millrace-data', clientId, http, insecure } = options;
+  const { brokers = '127.0.0.1:9092', dir = './millrace-data', clientId } = options;
+  const { logger = silentLogger } = options;
   const [{ connectKafka }, { parseAddresses }, { parseAmqpAddress }, { makeMillrace }] =
     await Promise.all([
       import('./client/kafka/kafka-log.ts'),
@@ -129,8 +119,8 @@ export async function connectMillrace(options: ConnectMillraceOptions = {}): Pro
   });
   return makeMillrace({
     log,
-    http: await openViews(env, log, { http, insecure }),
-    logger: options.logger ?? silentLogger,
+    ...(await openDirect(env, log, options, logger)),
+    logger,
     kafka: brokers,
     amqp: addressText(queues),
     connectQueues: async () => {
@@ -141,28 +131,6 @@ export async function connectMillrace(options: ConnectMillraceOptions = {}): Pro
     connection: { kind: 'brokers', brokers },
     batch: { env, brokers },
   });
-}
-
-/** @throws {MillraceError} ML_INSECURE_BIND, ML_ADDRESS_IN_USE, …: the log is closed then */
-async function openViews(
-  env: Env,
-  log: Log,
-  {
-    http,
-    insecure,
-  }: {
-    readonly http: OpenMillraceOptions['http'];
-    readonly insecure: boolean | undefined;
-  },
-): Promise<ViewServer | undefined> {
-  if (http === undefined || http === false) return undefined;
-  try {
-    const { openHttp } = await import('./server/http/open-http.ts');
-    return await openHttp({ env, host: http.host, port: http.port ?? 0, insecure });
-  } catch (error) {
-    await log.close();
-    throw error;
-  }
 }
 
 /** A machine on which the log of this process is the only thing that can be connected to. */

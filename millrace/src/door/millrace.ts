@@ -3,7 +3,10 @@ import type { AmqpClient } from '../client/amqp/client.ts';
 import type { QueuePlace } from '../connect/queues/queue.ts';
 import { type BodyRead, type QueueOptions, queueSpec } from '../connect/queues/queue-options.ts';
 import type { StandardSchema } from '../connect/standard-schema.ts';
+import type { StatsdReceiver } from '../connect/statsd/statsd-receiver.ts';
 import type { SerdeName } from '../connect/topics/serdes.ts';
+import { type Delivery, startDelivery } from '../connect/webhooks/webhook-delivery.ts';
+import type { DeliverOptions } from '../connect/webhooks/webhook-options.ts';
 import type { JobSummary } from '../engine/batch/job/job-summary.ts';
 import { MillraceError } from '../core/errors.ts';
 import type { Flow } from '../flow/flow-types.ts';
@@ -33,8 +36,10 @@ export interface Millrace extends AsyncDisposable {
   readonly label: string;
   /** Where Kafka clients reach it, `host:port`; undefined: nowhere. */
   readonly kafka: string | undefined;
-  /** Where the views of its flows are served, `host:port`; undefined: nowhere. */
+  /** Where its topics and the views of its flows are served over HTTP, `host:port`; undefined: nowhere. */
   readonly http: string | undefined;
+  /** What it receives of StatsD; undefined: nothing. */
+  readonly statsd: StatsdReceiver | undefined;
   /** Where AMQP clients reach its queues, `host:port`; undefined: nowhere. */
   readonly amqp: string | undefined;
   readonly admin: Admin;
@@ -112,13 +117,27 @@ export interface Millrace extends AsyncDisposable {
     options?: QueueOptions<Value>,
   ): Queue<BodyRead<Value>>;
   queue<Value>(place: QueuePlace<Value>): Queue<Value>;
-  /** Ends the loops over records, stops workers and flows, waits for what is being written; then closes the log. Idempotent. */
+  /**
+   * Delivers each record of a topic to an endpoint, as a webhook: at least once, signed, with further attempts for three days, and dead letters
+   * then. Returns at once; it ends with `stop`, or with this Millrace, and the next start goes on where it was.
+   * @throws {MillraceError} ML_CONFIG_INVALID, ML_WEBHOOK_ADDRESS; what comes up later is told by `done`
+   * @example
+   * await using hook = millrace.deliver('orders', {
+   *   name: 'billing',
+   *   to: 'https://billing.example.com/hooks',
+   *   secret: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
+   * });
+   * const { delivered, retrying } = hook.stats();
+   */
+  deliver(topic: string | Readable, options: DeliverOptions): Delivery;
+  /** Ends the loops over records, stops workers, deliveries and flows, waits for what is being written; then closes the log. Idempotent. */
   close(): Promise<void>;
 }
 
 export interface MillraceParts extends FlowGround {
   readonly kafka: string | undefined;
   readonly amqp: string | undefined;
+  readonly statsd: StatsdReceiver | undefined;
   /** One more connection to the broker of the queues. */
   readonly connectQueues: () => Promise<AmqpClient>;
 }
@@ -132,9 +151,11 @@ class LogMillrace implements Millrace {
   readonly kafka: string | undefined;
   readonly http: string | undefined;
   readonly amqp: string | undefined;
+  readonly statsd: StatsdReceiver | undefined;
   readonly admin: Admin;
   readonly #queues: QueueLink;
   readonly #workers = new Set<QueueWorker>();
+  readonly #deliveries = new Set<Delivery>();
   readonly #log: Log;
   readonly #ground: FlowGround;
   readonly #producer: RecordProducer;
@@ -153,6 +174,7 @@ class LogMillrace implements Millrace {
       connect: async () => new AmqpSession(await connectQueues()),
     });
     this.http = parts.http?.address;
+    this.statsd = parts.statsd;
     this.admin = new TopicAdmin(log);
     this.#log = log;
     this.#ground = parts;
@@ -231,6 +253,18 @@ class LogMillrace implements Millrace {
     return new OpenQueue(ground, spec);
   }
 
+  deliver(topic: string | Readable, options: DeliverOptions): Delivery {
+    this.#check();
+    const delivery: Delivery = startDelivery(this.#log, portOf(topic).name, options, {
+      logger: this.#ground.logger,
+      onEnd: () => {
+        this.#deliveries.delete(delivery);
+      },
+    });
+    this.#deliveries.add(delivery);
+    return delivery;
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#closeNow();
     return this.#closing;
@@ -244,10 +278,12 @@ class LogMillrace implements Millrace {
     this.#jobs.abort();
     // A group that cannot be left is found out by its brokers; the rest is closed all the same.
     await Promise.allSettled([...this.#consumptions].map((each) => each.close()));
-    const stopping = [...this.#workers, ...this.#flows].map((each) => each.stop());
+    const running = [...this.#workers, ...this.#deliveries, ...this.#flows];
+    const stopping = running.map((each) => each.stop());
     await Promise.all(stopping);
     await this.#queues.close();
     await this.#ground.http?.close();
+    await this.statsd?.close();
     await this.#producer.close();
     await this.#log.close();
   }
