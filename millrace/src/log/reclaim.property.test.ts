@@ -12,7 +12,8 @@ import { perform, PRODUCERS, ReclaimRun } from '../../test/log/reclaim-run.ts';
 
 const write = fc.record({
   kind: fc.constant('write' as const),
-  producer: fc.nat(PRODUCERS - 1),
+  // Mostly in transactions.
+  producer: fc.oneof(fc.nat(PRODUCERS - 1), fc.integer({ min: 3, max: PRODUCERS - 1 })),
   count: fc.integer({ min: 1, max: 5 }),
   compress: fc.boolean(),
 });
@@ -39,7 +40,7 @@ const restart = fc.record({
 const commands = fc.array(
   fc.oneof(
     { weight: 12, arbitrary: write },
-    { weight: 4, arbitrary: end },
+    { weight: 5, arbitrary: end },
     { weight: 5, arbitrary: settle },
     { weight: 3, arbitrary: reclaim },
     { weight: 1, arbitrary: restart },

@@ -73,6 +73,21 @@ test('what is live stays, in its place; what is at least half live is not touche
   });
 });
 
+test('of a batch those records stay that are live', async () => {
+  const opened = await openOne(CONFIG);
+  const { log, machine, store } = opened;
+  append(log, batchOf(['a', 'b', 'c', 'd', 'e']));
+  append(log, batchOf(['f']));
+  log.roll();
+  await machine.run(log.whenDurable(log.logEndOffset));
+  await machine.run(store.checkpoint());
+  await machine.run(log.reclaim(only(1, 3), ALL));
+  expect(await readAll(machine, log)).toEqual([
+    { offset: 1, value: 'b' },
+    { offset: 3, value: 'd' },
+  ]);
+});
+
 test('nothing at or above the bound is touched, nor the segment that is written', async () => {
   const opened = await open();
   const { log, machine } = opened;
