@@ -60,6 +60,8 @@ function addStart(program: Command): void {
       '--amqp <host:port>',
       'where AMQP 0-9-1 clients connect, or off (default: 127.0.0.1:5672, when it is free)',
     )
+    .option('--http <[host:]port>', 'read and write topics over HTTP (default: off)')
+    .option('--statsd <host:port/topic>', 'receive StatsD over UDP into a topic (default: off)')
     .option('-c, --config <file>', 'settings, one `name = value` a line')
     .option('-s, --set <name=value...>', 'a setting, over the file and the environment')
     .option('--insecure', 'allow a bind that other machines can reach, without authentication')

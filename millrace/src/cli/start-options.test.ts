@@ -44,6 +44,24 @@ test('AMQP clients connect where it is said, or nowhere', () => {
   expect(resolve({}, {}, 'amqp = 127.0.0.1:7').amqp?.port).toBe(7);
 });
 
+test('HTTP and StatsD are off, or where it is said', () => {
+  expect(resolve()).toMatchObject({ http: undefined, statsd: undefined });
+  expect(resolve({ http: '8080', statsd: ':8125/metrics' })).toMatchObject({
+    http: { host: '127.0.0.1', port: 8_080, origins: [] },
+    statsd: { host: '127.0.0.1', port: 8_125, topic: 'metrics' },
+  });
+  const file = 'http = [::1]:8080\nhttp.origins = https://a.example, https://b.example\n';
+  expect(resolve({}, { MILLRACE_STATSD: 'localhost:1/m' }, file)).toMatchObject({
+    http: { host: '::1', port: 8_080, origins: ['https://a.example', 'https://b.example'] },
+    statsd: { host: 'localhost', port: 1, topic: 'm' },
+  });
+  expect(resolve({ http: 'off' }, {}, file).http).toBeUndefined();
+  for (const statsd of ['8125', '127.0.0.1:8125', '127.0.0.1:8125/', 'metrics'])
+    expect(() => resolve({ statsd })).toThrow(/is not host:port\/topic/);
+  for (const http of ['host', 'a:b', '127.0.0.1:99999'])
+    expect(() => resolve({ http })).toThrow(/is not \[host:\]port/);
+});
+
 test('the environment names our own settings without repeating the prefix', () => {
   expect(resolve({}, { MILLRACE_MAX_PARTITIONS: '77' }).settings.maxPartitions).toBe(77);
 });

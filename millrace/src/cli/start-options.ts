@@ -11,6 +11,8 @@ export interface StartFlags {
   readonly data?: string;
   readonly kafka?: string;
   readonly amqp?: string;
+  readonly http?: string;
+  readonly statsd?: string;
   readonly config?: string;
   readonly set?: readonly string[];
   readonly insecure?: boolean;
@@ -25,6 +27,13 @@ export interface StartOptions {
   /** undefined: off. `isDefault`: nobody has asked for it. */
   readonly amqp:
     | { readonly host: string; readonly port: number; readonly isDefault: boolean }
+    | undefined;
+  /** undefined: off. */
+  readonly http:
+    | { readonly host: string; readonly port: number; readonly origins: readonly string[] }
+    | undefined;
+  readonly statsd:
+    | { readonly host: string; readonly port: number; readonly topic: string }
     | undefined;
   readonly insecure: boolean;
   /** Only by the command line: a decision for one start. */
@@ -53,6 +62,9 @@ const OPTION_NAMES: ReadonlySet<string> = new Set([
   'data',
   'kafka',
   'amqp',
+  'http',
+  'http.origins',
+  'statsd',
   'insecure',
   'log.level',
   'log.format',
@@ -69,6 +81,8 @@ export function resolveStart(sources: Sources): StartOptions {
     data: flags.data,
     kafka: flags.kafka,
     amqp: flags.amqp,
+    http: flags.http,
+    statsd: flags.statsd,
     insecure: flags.insecure,
     'log.level': flags.logLevel,
     'log.format': flags.logFormat,
@@ -81,6 +95,8 @@ export function resolveStart(sources: Sources): StartOptions {
     data: merged.get('data') ?? DEFAULT_DATA,
     kafka: parseAddress(merged.get('kafka') ?? DEFAULT_KAFKA),
     amqp: amqpAddress(merged.get('amqp')),
+    http: httpAddress(merged.get('http') ?? OFF, merged.get('http.origins') ?? ''),
+    statsd: statsdAddress(merged.get('statsd') ?? OFF),
     repair: flags.repair === true,
     insecure: oneOf('insecure', merged.get('insecure') ?? 'false', ['true', 'false']) === 'true',
     logLevel: oneOf('log.level', merged.get('log.level') ?? 'info', [
@@ -172,17 +188,46 @@ export function parseAddress(
   text: string,
   option: 'kafka' | 'amqp' = 'kafka',
 ): { readonly host: string; readonly port: number } {
+  const address = addressOf(text);
+  if (address !== undefined) return address;
+  const hint =
+    option === 'kafka'
+      ? `Write for example --kafka ${DEFAULT_KAFKA}`
+      : `Write for example --amqp ${DEFAULT_AMQP}, or --amqp off`;
+  throw invalid(`'${text}' is not host:port`, hint);
+}
+
+/** undefined: it is none. */
+function addressOf(text: string): { readonly host: string; readonly port: number } | undefined {
   const match = /^(?:\[([0-9a-fA-F:]+)\]|([^\s:]*)):(\d{1,5})$/.exec(text);
   const port = Number(match?.[3] ?? -1);
-  if (match === null || port > 65_535) {
-    const hint =
-      option === 'kafka'
-        ? `Write for example --kafka ${DEFAULT_KAFKA}`
-        : `Write for example --amqp ${DEFAULT_AMQP}, or --amqp off`;
-    throw invalid(`'${text}' is not host:port`, hint);
-  }
+  if (match === null || port > 65_535) return undefined;
   const host = match[1] ?? match[2] ?? '';
   return { host: host === '' ? '127.0.0.1' : host, port };
+}
+
+function httpAddress(text: string, origins: string): StartOptions['http'] {
+  if (text === OFF) return undefined;
+  const address = addressOf(/^\d+$/.test(text) ? `:${text}` : text);
+  if (address === undefined)
+    throw invalid(
+      `'${text}' is not [host:]port`,
+      'Write for example --http 8080, or --http 127.0.0.1:8080',
+    );
+  return { ...address, origins: origins.split(/[\s,]+/).filter((each) => each !== '') };
+}
+
+function statsdAddress(text: string): StartOptions['statsd'] {
+  if (text === OFF) return undefined;
+  const slash = text.indexOf('/');
+  const address = slash < 0 ? undefined : addressOf(text.slice(0, slash));
+  const topic = text.slice(slash + 1);
+  if (address === undefined || topic === '')
+    throw invalid(
+      `'${text}' is not host:port/topic`,
+      'Write for example --statsd 127.0.0.1:8125/metrics',
+    );
+  return { ...address, topic };
 }
 
 function oneOf<Value extends string>(name: string, text: string, allowed: readonly Value[]): Value {

@@ -1,12 +1,13 @@
 /** `millrace start`: a broker on a directory, until it is told to stop. */
 import { openServedBroker, type ServedBroker } from '../served-broker.ts';
-import type { Clock } from '../core/env.ts';
+import type { Clock, Env } from '../core/env.ts';
 import { MillraceError } from '../core/errors.ts';
 import { readWholeFile } from '../core/files.ts';
 import type { Logger } from '../core/log.ts';
 import { realEnv } from '../core/real-env.ts';
 import { EXIT, say } from './io.ts';
 import { createLogger } from './logger.ts';
+import type { StartedDirect } from './start-direct.ts';
 import { configFileOf, resolveStart, type StartFlags, type StartOptions } from './start-options.ts';
 import { VERSION } from './version.ts';
 
@@ -42,12 +43,31 @@ export async function start(flags: StartFlags): Promise<void> {
       process.exit(EXIT.storage);
     },
   });
-  announce(options, broker, logger);
+  const direct = await startDirectly(env, options, broker, logger);
+  announce(options, broker, direct, logger);
   await stopped;
+  await direct?.close();
   await broker.close();
   logger.info('stopped');
   // Idle sockets of clients and timers that are due later hold nothing that is needed.
   process.exit(EXIT.ok);
+}
+
+async function startDirectly(
+  env: Env,
+  { http, statsd, insecure }: StartOptions,
+  broker: ServedBroker,
+  logger: Logger,
+): Promise<StartedDirect | undefined> {
+  if (http === undefined && statsd === undefined) return undefined;
+  try {
+    const { startDirect } = await import('./start-direct.ts');
+    const options = { http: http ?? false, statsd: statsd ?? false, insecure } as const;
+    return await startDirect(env, broker, options, logger);
+  } catch (error) {
+    await broker.close();
+    throw error;
+  }
 }
 
 function readOptions(flags: StartFlags): StartOptions {
@@ -68,7 +88,12 @@ function readConfig(name: string): string {
   }
 }
 
-function announce(options: StartOptions, broker: ServedBroker, logger: Logger): void {
+function announce(
+  options: StartOptions,
+  broker: ServedBroker,
+  direct: StartedDirect | undefined,
+  logger: Logger,
+): void {
   // Since the process began, which is what a person waits for.
   const readyMs = Math.round(process.uptime() * 1000);
   const kafka = addressText(broker.address ?? options.kafka);
@@ -80,6 +105,8 @@ function announce(options: StartOptions, broker: ServedBroker, logger: Logger): 
       data: broker.dataDir,
       kafka,
       ...(amqp === undefined ? {} : { amqp }),
+      ...(direct?.http === undefined ? {} : { http: direct.http }),
+      ...(direct?.statsd === undefined ? {} : { statsd: direct.statsd }),
       processId: process.pid,
     });
     return;
@@ -88,6 +115,8 @@ function announce(options: StartOptions, broker: ServedBroker, logger: Logger): 
   say(`  data   ${broker.dataDir}`);
   say(`  kafka  ${kafka}`);
   say(`  amqp   ${amqp === undefined ? noAmqp(options) : `amqp://${amqp}`}`);
+  if (direct?.http !== undefined) say(`  http   http://${direct.http}/topics`);
+  if (direct?.statsd !== undefined) say(`  statsd ${direct.statsd}`);
   say(`  try    kcat -b ${kafka} -L`);
 }
 
