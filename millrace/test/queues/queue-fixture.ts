@@ -105,6 +105,7 @@ export class QueueFixture {
   memory = new QueueMemory();
   opened: TestStore | undefined;
   logs: DiskLog[] = [];
+  private context: QueueContext | undefined;
   private current: OpenedQueue | undefined;
   private readonly settings: QueueSettings;
   private readonly config: Partial<LogConfig>;
@@ -137,13 +138,9 @@ export class QueueFixture {
   /** @param onOpen when the state was read, and nothing was done yet */
   async open(wasClean = true, env = this.machine.boot(), onOpen?: () => void): Promise<this> {
     this.opened = await openStore(this.machine, env, STORE);
-    const { store } = this.opened;
-    const config = { ...SMALL, segmentBytes: 64 * 1024, ...this.config };
-    this.logs = Array.from({ length: this.partitions }, (_, number) =>
-      store.openLog(logId(1, number), config),
-    );
-    await this.machine.run(store.finishRecovery());
-    const context: QueueContext = {
+    this.logs = Array.from({ length: this.partitions }, (_, number) => this.openLog(number));
+    await this.machine.run(this.opened.store.finishRecovery());
+    this.context = {
       env,
       logger: silentLogger,
       states: this.states,
@@ -160,18 +157,30 @@ export class QueueFixture {
       memory: this.memory,
       turns: new QueueTurns(env),
     };
-    this.current = openQueue(context, {
-      id: logId(1).topicId,
+    this.current = this.openBeside(logId(1).topicId, this.settings);
+    await this.machine.run(this.current.ready.then(onOpen));
+    await this.idle();
+    return this;
+  }
+
+  openLog(number: number): DiskLog {
+    if (this.opened === undefined) throw new Error('the store is not open');
+    const config = { ...SMALL, segmentBytes: 64 * 1024, ...this.config };
+    return this.opened.store.openLog(logId(1, number), config);
+  }
+
+  /** A queue over the same logs. */
+  openBeside(id: string, settings: Partial<QueueSettings>): OpenedQueue {
+    if (this.context === undefined) throw new Error('the store is not open');
+    return openQueue(this.context, {
+      id,
       vhost: '/',
       name: 'work',
-      settings: this.settings,
+      settings: { ...SETTINGS, ...settings },
       topic: 'queue.work',
       logs: this.logs,
       durable: this.isDurable,
     });
-    await this.machine.run(this.current.ready.then(onOpen));
-    await this.idle();
-    return this;
   }
 
   /** Stops in order and starts again. */

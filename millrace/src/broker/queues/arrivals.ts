@@ -29,8 +29,8 @@ export interface ArrivalsOptions {
   readonly tally: Tally;
   readonly decoder: MessageDecoder;
   readonly background: Background;
-  /** Whether a message with these facts was seen before: it is settled as it comes. */
-  readonly isDuplicate: (facts: MessageFacts) => boolean;
+  /** Of what others have written, copies of it that come later are known. */
+  readonly remember: (facts: MessageFacts) => void;
   readonly onSeen: () => void;
 }
 
@@ -102,13 +102,14 @@ export class Arrivals {
   }
 
   private noteRecord(): void {
-    const { state, decoder, isDuplicate } = this.options;
+    const { state, decoder, remember } = this.options;
     const { record } = this.reader;
     const { offset } = record;
     if (state.isSettled(offset)) return;
     const facts = factsOf(decoder.decodeProperties(record));
-    if (isDuplicate(facts)) state.settle(offset);
-    else this.note(arrivalOf(record), facts);
+    // Never taken for a copy: what is durable in the log may be the one whose key is remembered.
+    remember(facts);
+    this.note(arrivalOf(record), facts);
   }
 
   /**

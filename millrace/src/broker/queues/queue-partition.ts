@@ -8,194 +8,51 @@
  */
 import { assert } from '../../core/errors.ts';
 import { QUEUE_LOAD_BYTES, QUEUE_PARKED_OFFSETS_MAX } from '../../core/queue-limits.ts';
-import type { PartitionLog } from '../../log/types.ts';
-import type { AppendedBatch } from './append-messages.ts';
-import { Arrivals, type Tally } from './arrivals.ts';
 import { HandOut } from './hand-out.ts';
 import { HeldDelivery } from './held-delivery.ts';
 import { KeyLines } from './key-lines.ts';
 import { LogCursor } from './log-cursor.ts';
-import { LogRuns } from './log-runs.ts';
 import type { QueueMessage } from './message.ts';
 import { factsOf, type MessageFacts, NO_FACTS } from './message-facts.ts';
-import { MessageIndex } from './message-index.ts';
-import { copyMessage, MessageDecoder } from './message-record.ts';
-import type { DeadLetterReason, Queue } from './queue.ts';
-import type { QueueContext } from './queue-context.ts';
+import { copyMessage } from './message-record.ts';
+import {
+  PartitionContents,
+  type PartitionOwner,
+  type PartitionPlace,
+} from './partition-contents.ts';
+import type { DeadLetterReason } from './queue.ts';
 import { ReturnedMessages } from './returned-messages.ts';
 import { recordAt } from './run.ts';
 import { inOrder, settleBetween } from './settle-between.ts';
-import type { QueueState } from './state/queue-state.ts';
-
-/** What a partition asks of its queue. */
-export interface PartitionOwner {
-  readonly queue: Queue;
-  readonly context: QueueContext;
-  /** Messages that may still be looked at in this turn. */
-  budget: number;
-  /** There are dead letters: what leaves must be read before. */
-  readonly keepsDeadLetters: boolean;
-  /** A message leaves. @returns false: it cannot, for now */
-  deadLetter(message: QueueMessage | undefined, reason: DeadLetterReason): boolean;
-  wantTurn(): void;
-}
-
-export interface PartitionPlace {
-  readonly number: number;
-  readonly log: PartitionLog;
-  readonly state: QueueState;
-  /** Over somebody else's topic: nothing is looked at ahead of the cursor. */
-  readonly isView: boolean;
-  readonly isDurable: boolean;
-  /** Those below may have been with somebody before the start… */
-  readonly handedOutBelow: number;
-  /** …and those below this, if they were not next in the log: of a priority, or due. 0 after a clean stop. */
-  readonly uncertainBelow: number;
-  /** Milliseconds since 1970. */
-  readonly openedAtMs: number;
-}
 
 /** `later`: something has to be read first, or to happen; the turn comes again by itself. `cut`: the turn is over. */
 export type Peek = 'ready' | 'empty' | 'later' | 'cut';
 
-export class QueuePartition {
-  readonly number: number;
-  readonly log: PartitionLog;
-  readonly state: QueueState;
-  readonly runs: LogRuns;
-  readonly index: MessageIndex;
-  readonly arrivals: Arrivals;
-  readonly tally: Tally;
-  /** With somebody. */
-  held = 0;
-  heldBytes = 0;
+export class QueuePartition extends PartitionContents {
   /** The message that `peek` has found: of this level of the index, -1 = of the cursor. */
-  offset = -1;
-  expiresAtMs = Infinity;
-  /** Of the message at the cursor, if it is known to wait there: when it is too old. */
+  private offset = -1;
+  private expiresAtMs = Infinity;
   private message: QueueMessage | undefined;
   private level = -1;
   private key: string | undefined;
-  private readonly owner: PartitionOwner;
-  private readonly place: PartitionPlace;
-  private readonly decoder: MessageDecoder;
-  readonly cursor: LogCursor;
+  private readonly cursor: LogCursor;
   private readonly keys: KeyLines | undefined;
-  readonly returned = new ReturnedMessages();
+  private readonly returned = new ReturnedMessages();
   /** Due to expire some day, but not now: with somebody, or given back for later. */
   private readonly sparedOffsets = new Set<number>();
-  /** Nothing below it has a count, or was with somebody before the start. */
-  private readonly freshFrom: number;
   private readonly handOut: HandOut;
+  /** Settled, and not yet written down: [from, to). */
   private settleFrom = 0;
   private settleTo = 0;
 
   constructor(owner: PartitionOwner, place: PartitionPlace) {
+    super(owner, place);
     const { queue, context } = owner;
-    const { log, state } = place;
-    this.owner = owner;
-    this.place = place;
-    this.number = place.number;
-    this.log = log;
-    this.state = state;
-    this.decoder = new MessageDecoder(queue.name);
-    this.index = new MessageIndex(queue.settings);
-    this.runs = new LogRuns({ ...context, log, onLoaded: () => owner.wantTurn() });
     this.keys = queue.settings.keyOrdered ? new KeyLines() : undefined;
-    this.freshFrom = place.handedOutBelow;
     this.handOut = new HandOut(context, place, () => owner.wantTurn());
-    const seenTo = place.isView ? state.floor : Math.max(state.notes.countedTo, state.floor);
-    this.tally = {
-      messages: place.isView ? 0 : state.unsettledIn(state.floor, seenTo),
-      bytes: place.isView ? 0 : state.notes.bytes,
-    };
-    this.cursor = new LogCursor(this.runs, state.floor, (from, to) => this.passHole(from, to));
-    this.arrivals = new Arrivals(
-      {
-        log,
-        state,
-        runs: this.runs,
-        index: this.index,
-        tally: this.tally,
-        decoder: this.decoder,
-        background: context.background,
-        isDuplicate: (facts) => this.isDuplicate(facts),
-        onSeen: () => owner.wantTurn(),
-      },
-      seenTo,
+    this.cursor = new LogCursor(this.runs, place.state.floor, (from, to) =>
+      this.passHole(from, to),
     );
-  }
-
-  /** Reads what has to be known before anything is delivered. */
-  async open(): Promise<void> {
-    const { state, arrivals, place } = this;
-    if (place.isView) return;
-    const { markedFrom } = state;
-    if (markedFrom >= 0 && markedFrom < arrivals.seenTo)
-      await arrivals.rebuild(markedFrom, arrivals.seenTo);
-    await arrivals.catchUp();
-  }
-
-  // ---- Counting -----------------------------------------------------------------------------------------------------
-
-  /** Messages that could be delivered now. */
-  get ready(): number {
-    const { tally, log, state, index, place } = this;
-    const out = this.held + index.delayed.size;
-    if (place.isView)
-      return Math.max(0, state.unsettledIn(state.floor, log.lastStableOffset) - out);
-    const unstable = Math.max(0, this.arrivals.seenTo - log.lastStableOffset);
-    return Math.max(0, tally.messages - out - unstable);
-  }
-
-  get readyBytes(): number {
-    const { place, log } = this;
-    if (!place.isView)
-      return Math.max(0, this.tally.bytes - this.heldBytes - this.index.delayedBytes);
-    // Nobody has read them: as large as the average.
-    const offsets = log.logEndOffset - log.logStartOffset;
-    return offsets <= 0 ? 0 : Math.round((log.sizeBytes * this.ready) / offsets);
-  }
-
-  /** Messages below may be delivered: they are durable and committed, and what has to be known of them is. */
-  get limit(): number {
-    const { lastStableOffset } = this.log;
-    return this.place.isView ? lastStableOffset : Math.min(lastStableOffset, this.arrivals.seenTo);
-  }
-
-  /** Appended by us, and not to be delivered yet. */
-  get unstable(): number {
-    return this.place.isView ? 0 : Math.max(0, this.arrivals.seenTo - this.log.lastStableOffset);
-  }
-
-  // ---- Arrival ------------------------------------------------------------------------------------------------------
-
-  /** The log has more stable messages. */
-  advanced(): void {
-    if (!this.place.isView) this.arrivals.follow();
-  }
-
-  /** The queue has appended a batch. `isWanted`: somebody is there who may take it. */
-  appended({ baseOffset, data, messages }: AppendedBatch, isWanted: boolean): void {
-    const { arrivals, runs } = this;
-    const isNext = baseOffset === arrivals.seenTo;
-    if (isWanted || !isNext) runs.add(baseOffset, baseOffset + messages.length, data);
-    // Others have appended before: it is looked at after what they have, when that is stable.
-    if (!isNext) return;
-    let offset = baseOffset;
-    for (const { body, properties, timestampMs } of messages)
-      arrivals.note({ offset: offset++, timestampMs, bodyBytes: body.length }, factsOf(properties));
-    arrivals.seenTo = offset;
-  }
-
-  /** A message whose key was seen within the window; else it is remembered now. */
-  isDuplicate(facts: MessageFacts): boolean {
-    const { dedupeWindowMs } = this.owner.queue.settings;
-    if (dedupeWindowMs === undefined || facts.dedupeKey === undefined) return false;
-    const nowMs = this.owner.context.env.clock.nowMs();
-    if (this.state.remembers(facts.dedupeKey, nowMs)) return true;
-    this.state.remember(facts.dedupeKey, nowMs + dedupeWindowMs);
-    return false;
   }
 
   // ---- The next message ---------------------------------------------------------------------------------------------
@@ -347,7 +204,7 @@ export class QueuePartition {
   take(): HeldDelivery {
     const { offset, message, owner } = this;
     assert(message !== undefined, 'a message is looked for before it is taken');
-    const isFresh = this.level < 0 && offset >= this.freshFrom;
+    const isFresh = this.level < 0 && offset >= this.place.handedOutBelow;
     const deliveryCount = isFresh ? 0 : this.state.countOf(offset);
     const delivery = new HeldDelivery(
       owner.queue,
@@ -360,7 +217,9 @@ export class QueuePartition {
         offset,
         message,
         redelivered:
-          deliveryCount > 0 || offset < this.freshFrom || this.isUncertain(offset, message),
+          deliveryCount > 0 ||
+          offset < this.place.handedOutBelow ||
+          this.isUncertain(offset, message),
         deliveryCount,
         expiresAtMs: this.expiresAtMs,
         key: this.key,

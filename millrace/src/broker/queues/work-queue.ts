@@ -6,16 +6,13 @@
  *
  * @hot `append`, `turn`, `settle`
  */
-import {
-  QUEUE_AHEAD_OFFSETS_MAX,
-  QUEUE_RETRY_MS,
-  QUEUE_TURN_MESSAGES,
-} from '../../core/queue-limits.ts';
+import { QUEUE_TURN_MESSAGES } from '../../core/queue-limits.ts';
 import type { PartitionLog } from '../../log/types.ts';
 import { type Admission, admit, admitAll, refusedOf } from './admission.ts';
 import { appendMessages } from './append-messages.ts';
 import { Consumers } from './consumers.ts';
 import { ConsumerTimeouts } from './consumer-timeouts.ts';
+import { type Burial, DeadLetterExit } from './dead-letter-exit.ts';
 import { HeldDelivery, Holder } from './held-delivery.ts';
 import { KeptMessages } from './kept-messages.ts';
 import type { QueueMessage } from './message.ts';
@@ -35,10 +32,11 @@ import type {
 import type { QueueContext } from './queue-context.ts';
 import type { QueueDefinition } from './queue-definition.ts';
 import type { MemoryHolder } from './queue-memory.ts';
-import { type PartitionOwner, type Peek, QueuePartition } from './queue-partition.ts';
+import type { PartitionOwner } from './partition-contents.ts';
+import { PartitionSet } from './partition-set.ts';
+import type { QueuePartition } from './queue-partition.ts';
 import { QueueTotals } from './queue-totals.ts';
 import type { TurnTaker } from './queue-turns.ts';
-import type { QueueState } from './state/queue-state.ts';
 import { SpaceReclaim } from './space-reclaim.ts';
 import { WakeTimer } from './wake-timer.ts';
 
@@ -47,14 +45,6 @@ interface Get {
   readonly resolve: (outcome: QueueOutcome<Delivery | undefined>) => void;
 }
 
-/** A message that leaves as a dead letter as soon as it can be read, or appended. */
-interface Burial {
-  readonly partition: QueuePartition;
-  readonly delivery: HeldDelivery;
-  readonly reason: DeadLetterReason;
-}
-
-const NO_OFFSETS = new Float64Array();
 const NO_MESSAGE: QueueOutcome<undefined> = { ok: true, value: undefined };
 
 export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, MemoryHolder {
@@ -65,28 +55,19 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
   readonly topic: string | undefined;
   readonly ready: Promise<void>;
   readonly context: QueueContext;
-  readonly keepsDeadLetters: boolean;
   budget = 0;
   private readonly isView: boolean;
   private readonly isDurable: boolean;
-  private readonly logs: PartitionLog[] = [];
-  /** Those that are open, by number. */
-  private readonly partitions: QueuePartition[] = [];
+  private readonly parts: PartitionSet;
   private readonly consumers: Consumers;
   private readonly getter = new Holder(undefined);
   private readonly totals = new QueueTotals();
   private readonly kept = new KeptMessages();
+  private readonly exit: DeadLetterExit;
   private readonly timeouts: ConsumerTimeouts;
   private readonly space: SpaceReclaim;
   private readonly wake: WakeTimer;
-  private readonly stopListening: (() => void)[] = [];
   private readonly gets: Get[] = [];
-  private burials: Burial[] = [];
-  /** Partitions take turns: the index of the one that is asked first, and of the one that `peek` has found. */
-  private turnOf = 0;
-  private found = 0;
-  /** Dead letters cannot be written before this time; monotonic. */
-  private blockedUntilMs = 0;
   private isOpen = false;
   private isClosed = false;
 
@@ -100,85 +81,34 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
     this.topic = definition.topic;
     this.isDurable = definition.durable;
     this.isView = settings.sourceTopic !== undefined;
-    this.keepsDeadLetters = settings.deadLetterExchange !== undefined;
+    this.exit = new DeadLetterExit(this, this.totals);
     this.consumers = new Consumers(settings.singleActiveConsumer);
     this.timeouts = new ConsumerTimeouts(context.env, settings.consumerTimeoutMs, () =>
       this.consumers.all(),
     );
     this.space = new SpaceReclaim(context);
     this.wake = new WakeTimer(context.env, () => this.wantTurn());
-    this.ready = this.open(definition.logs, settings.sourceOffset ?? 'next').then(() => {
+    this.parts = new PartitionSet(this, definition);
+    this.ready = this.parts.open(definition.logs, settings.sourceOffset ?? 'next').then(() => {
       this.isOpen = !this.isClosed;
       this.wantTurn();
     });
     context.background.run('open a queue', this.ready);
   }
 
-  // ---- Opening ------------------------------------------------------------------------------------------------------
-
-  private async open(logs: readonly PartitionLog[], start: 'first' | 'next'): Promise<void> {
-    const first = this.logs.length;
-    this.logs.push(...logs);
-    await Promise.all(logs.map((log, index) => this.openPartition(log, first + index, start)));
-  }
-
-  private async openPartition(
-    log: PartitionLog,
-    number: number,
-    start: 'first' | 'next',
-  ): Promise<void> {
-    const { context, isView, isDurable } = this;
-    const startOffset = isView && start === 'next' ? log.highWatermark : log.logStartOffset;
-    const end = log.logEndOffset;
-    const id = { queueId: this.id, partition: number };
-    const state = await context.states.open(id, log, { durable: isDurable, startOffset });
-    if (this.isClosed) return;
-    const handedOutBelow = this.handedOutBelow(state, end);
-    // Also when the next start is after a clean stop.
-    state.handOutTo(handedOutBelow);
-    const partition = new QueuePartition(this, {
-      number,
-      log,
-      state,
-      isView,
-      isDurable,
-      handedOutBelow,
-      uncertainBelow: context.wasClean ? 0 : end,
-      openedAtMs: context.env.clock.nowMs(),
-    });
-    await partition.open();
-    if (this.isClosed) return partition.close(NO_OFFSETS);
-    this.partitions.push(partition);
-    this.partitions.sort((a, b) => a.number - b.number);
-    this.stopListening.push(
-      log.onAdvance(() => {
-        partition.advanced();
-        this.wantTurn();
-      }),
-    );
-    partition.advanced();
-  }
-
-  /** Offsets below it may have been with somebody before the start. After a crash that is more than was written down. */
-  private handedOutBelow(state: QueueState, end: number): number {
-    if (this.context.wasClean || !this.isDurable) return state.next;
-    const isOutOfOrder = state.markedFrom >= 0 || this.settings.maxPriority !== undefined;
-    return isOutOfOrder ? end : Math.min(end, state.next + QUEUE_AHEAD_OFFSETS_MAX);
-  }
-
   async addLogs(logs: readonly PartitionLog[]): Promise<void> {
     if (this.isClosed) return;
-    await this.open(logs, 'first');
+    await this.parts.open(logs, 'first');
     this.wantTurn();
   }
 
   // ---- Appending ----------------------------------------------------------------------------------------------------
 
   append(messages: readonly QueueMessage[]): QueueAppended {
-    const [log] = this.logs;
+    const [log] = this.parts.logs;
     if (this.isView || this.isClosed || log === undefined)
       return { refused: messages.map((_, index) => index), reason: 'full', durable: undefined };
-    const [partition] = this.partitions;
+    const [partition] = this.parts.all;
     const admission = this.admit(messages, partition);
     const taken = appendMessages(log, admission.wanted, (batch) => {
       this.totals.published += batch.messages.length;
@@ -259,7 +189,7 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
   /** What was published before a `get` or `purge` counts for it: if nothing is ready, what is on its way is waited for. */
   private async settleIn(): Promise<void> {
     await this.ready;
-    for (const partition of this.partitions)
+    for (const partition of this.parts.all)
       if (partition.unstable > 0) await partition.log.whenDurable(partition.arrivals.seenTo);
   }
 
@@ -277,6 +207,10 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
     return this;
   }
 
+  get keepsDeadLetters(): boolean {
+    return this.exit.isOpen;
+  }
+
   wantTurn(): void {
     if (this.isOpen && !this.isClosed) this.context.turns.want(this);
   }
@@ -285,11 +219,11 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
     if (!this.isOpen || this.isClosed) return false;
     const nowMs = this.context.env.clock.nowMs();
     this.budget = QUEUE_TURN_MESSAGES;
-    for (const partition of this.partitions) partition.wakeDue(nowMs);
-    this.bury();
+    for (const partition of this.parts.all) partition.wakeDue(nowMs);
+    this.budget -= this.exit.again(this.budget);
     let nextMs = Infinity;
     let isCut = this.dispatch(nowMs);
-    for (const partition of this.partitions) partition.flushSettled();
+    for (const partition of this.parts.all) partition.flushSettled();
     if (!isCut && !this.isClosed) {
       nextMs = this.expire(nowMs);
       this.dropExcess(nowMs);
@@ -305,11 +239,11 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
       const [get] = this.gets;
       const holder = get === undefined ? this.consumers.next() : undefined;
       if (get === undefined && holder === undefined) return false;
-      const peek = this.peek(nowMs);
+      const peek = this.parts.peek(nowMs);
       if (peek === 'cut') return true;
       if (peek === 'empty') for (const each of this.gets.splice(0)) each.resolve(NO_MESSAGE);
       if (peek !== 'ready') return false;
-      const partition = this.partitions[this.found] as QueuePartition;
+      const partition = this.parts.found;
       const delivery = partition.take();
       this.totals.delivered++;
       if (delivery.redelivered) this.totals.redelivered++;
@@ -342,28 +276,10 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
     this.kept.add(delivery);
   }
 
-  /** The next message of all partitions, which take turns. `found` has it. */
-  private peek(nowMs: number): Peek {
-    const { partitions } = this;
-    let answer: Peek = 'empty';
-    for (let count = 0; count < partitions.length; count++) {
-      const at = (this.turnOf + count) % partitions.length;
-      const peek = (partitions[at] as QueuePartition).peek(nowMs);
-      if (peek === 'cut') return 'cut';
-      if (peek === 'ready') {
-        this.found = at;
-        this.turnOf = (at + 1) % partitions.length;
-        return 'ready';
-      }
-      if (peek === 'later') answer = 'later';
-    }
-    return answer;
-  }
-
   /** What is too old goes. @returns when the next will be */
   private expire(nowMs: number): number {
     let nextMs = Infinity;
-    for (const partition of this.partitions) nextMs = Math.min(nextMs, partition.expire(nowMs));
+    for (const partition of this.parts.all) nextMs = Math.min(nextMs, partition.expire(nowMs));
     return nextMs;
   }
 
@@ -373,44 +289,38 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
     if (overflow !== 'drop-head') return;
     if (maxLength === undefined && maxLengthBytes === undefined) return;
     const isTooMuch = (): boolean =>
-      this.sum((each) => each.ready) > (maxLength ?? Infinity) ||
-      this.sum((each) => each.readyBytes) > (maxLengthBytes ?? Infinity);
+      this.parts.sum((each) => each.ready) > (maxLength ?? Infinity) ||
+      this.parts.sum((each) => each.readyBytes) > (maxLengthBytes ?? Infinity);
     while (isTooMuch()) {
-      if (this.peek(nowMs) !== 'ready') return;
-      if (!(this.partitions[this.found] as QueuePartition).leave('maxlen')) return;
+      if (this.parts.peek(nowMs) !== 'ready') return;
+      if (!this.parts.found.leave('maxlen')) return;
     }
   }
 
   private endTurn(nextMs: number): void {
     const keepsAhead = this.consumers.count > 0 || this.gets.length > 0;
     let memory = 0;
-    for (const partition of this.partitions) {
+    for (const partition of this.parts.all) {
       partition.rest(keepsAhead);
       memory += partition.memoryBytes;
       if (!this.isView) this.space.look(partition.log, partition.state);
     }
     this.kept.trim();
     this.context.memory.report(this, memory + this.kept.bytes);
-    this.wake.set(Math.min(nextMs, this.nextDelayedMs(), this.unblockedMs()));
-    if (this.sum((each) => each.held) > 0) this.timeouts.watch();
+    this.wake.set(Math.min(nextMs, this.nextDelayedMs(), this.exit.unblockedMs));
+    if (this.parts.sum((each) => each.held) > 0) this.timeouts.watch();
   }
 
   private nextDelayedMs(): number {
     let nextMs = Infinity;
-    for (const { index, limit } of this.partitions)
+    for (const { index, limit } of this.parts.all)
       if (index.delayed.size > 0 && index.delayed.firstOffset < limit)
         nextMs = Math.min(nextMs, index.delayed.firstMs);
     return nextMs;
   }
 
-  private unblockedMs(): number {
-    const { clock } = this.context.env;
-    const waitMs = this.blockedUntilMs - clock.monotonicMs();
-    return waitMs > 0 ? clock.nowMs() + waitMs : Infinity;
-  }
-
   giveUpMemory(): void {
-    for (const partition of this.partitions) partition.giveUpMemory();
+    for (const partition of this.parts.all) partition.giveUpMemory();
     this.kept.trim(0);
   }
 
@@ -426,9 +336,9 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
       if (holder.isCancelled) {
         if (holder.count === 0) this.consumers.leaving.delete(holder);
       } else if (holder.consumer !== undefined) this.consumers.wake(holder);
-      this.settleOne(this.partitionOf(delivery), delivery, how, options);
+      this.settleOne(this.parts.of(delivery.partition), delivery, how, options);
     }
-    for (const partition of this.partitions) {
+    for (const partition of this.parts.all) {
       partition.flushSettled();
       partition.noteBytes();
     }
@@ -446,7 +356,7 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
       this.space.settled(1, delivery.bodyBytes);
       partition.accept(delivery);
       delivery.kept = undefined;
-    } else if (how === 'reject') this.buryOne({ partition, delivery, reason: 'rejected' });
+    } else if (how === 'reject') this.bury({ partition, delivery, reason: 'rejected' });
     else this.release(partition, delivery, options);
   }
 
@@ -456,7 +366,7 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
     if (counts) {
       const count = partition.state.raiseCount(delivery.offset);
       if (deliveryLimit !== undefined && count > deliveryLimit) {
-        this.buryOne({ partition, delivery, reason: 'delivery_limit' });
+        this.bury({ partition, delivery, reason: 'delivery_limit' });
         return;
       }
     }
@@ -464,61 +374,13 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
     partition.giveBack(delivery, dueMs);
   }
 
-  private partitionOf(delivery: HeldDelivery): QueuePartition {
-    const { partitions } = this;
-    const found =
-      partitions.length === 1
-        ? partitions[0]
-        : partitions.find((each) => each.number === delivery.partition);
-    return found as QueuePartition;
-  }
-
-  // ---- Dead letters -------------------------------------------------------------------------------------------------
-
-  private buryOne(burial: Burial): void {
-    if (this.burials.length > 0 || !this.tryBury(burial)) this.burials.push(burial);
-  }
-
-  private tryBury({ partition, delivery, reason }: Burial): boolean {
-    let message: QueueMessage | undefined;
-    if (this.keepsDeadLetters) {
-      const found = delivery.kept ?? partition.messageAt(delivery.offset);
-      if (found === 'later') return false;
-      message = found;
-    }
-    if (!this.deadLetter(message, reason)) return false;
-    this.space.settled(1, delivery.bodyBytes);
-    partition.gone(delivery);
-    delivery.kept = undefined;
-    return true;
-  }
-
-  /** Those that could not leave at once. */
-  private bury(): void {
-    let done = 0;
-    for (const burial of this.burials) {
-      if (this.budget-- <= 0 || !this.tryBury(burial)) break;
-      done++;
-    }
-    if (done > 0) this.burials = this.burials.slice(done);
+  private bury(burial: Burial): void {
+    this.space.settled(1, burial.delivery.bodyBytes);
+    this.exit.bury(burial);
   }
 
   deadLetter(message: QueueMessage | undefined, reason: DeadLetterReason): boolean {
-    const { context, totals } = this;
-    if (message === undefined || !this.keepsDeadLetters) totals.dropped++;
-    else {
-      const nowMs = context.env.clock.monotonicMs();
-      if (nowMs < this.blockedUntilMs) return false;
-      const outcome = context.deadLetters(this, message, reason);
-      if (outcome === 'refused') {
-        this.blockedUntilMs = nowMs + QUEUE_RETRY_MS;
-        this.wantTurn();
-        return false;
-      }
-      if (outcome === 'nowhere') totals.dropped++;
-    }
-    totals.left[reason]++;
-    return true;
+    return this.exit.leave(message, reason);
   }
 
   // ---- The rest -----------------------------------------------------------------------------------------------------
@@ -526,7 +388,7 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
   async purge(): Promise<number> {
     await this.settleIn();
     let count = 0;
-    for (const partition of this.partitions) count += partition.purge(this.heldOffsets(partition));
+    for (const partition of this.parts.all) count += partition.purge(this.heldOffsets(partition));
     this.wantTurn();
     return count;
   }
@@ -539,27 +401,21 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
       for (const holder of holders)
         for (let each = holder.oldest; each !== undefined; each = each.behind)
           if (each.partition === number) offsets.push(each.offset);
-    for (const { delivery } of this.burials)
+    for (const { delivery } of this.exit.waiting)
       if (delivery.partition === number) offsets.push(delivery.offset);
     return Float64Array.from(offsets).sort();
-  }
-
-  private sum(of: (partition: QueuePartition) => number): number {
-    let sum = 0;
-    for (const partition of this.partitions) sum += of(partition);
-    return sum;
   }
 
   get counts(): QueueCounts {
     const { totals } = this;
     let logBytes = 0;
-    for (const log of this.logs) logBytes += log.sizeBytes;
+    for (const log of this.parts.logs) logBytes += log.sizeBytes;
     return {
-      ready: this.sum((each) => each.ready),
-      unacknowledged: this.sum((each) => each.held),
-      delayed: this.sum((each) => each.index.delayed.size),
+      ready: this.parts.sum((each) => each.ready),
+      unacknowledged: this.parts.sum((each) => each.held),
+      delayed: this.parts.sum((each) => each.index.delayed.size),
       consumers: this.consumers.count,
-      readyBytes: this.sum((each) => each.readyBytes),
+      readyBytes: this.parts.sum((each) => each.readyBytes),
       logBytes,
       published: totals.published,
       delivered: totals.delivered,
@@ -572,7 +428,7 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
   }
 
   async flush(): Promise<void> {
-    for (const partition of this.partitions) {
+    for (const partition of this.parts.all) {
       partition.flushSettled();
       partition.noteBytes();
     }
@@ -585,8 +441,7 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
     this.wake.stop();
     this.timeouts.stop();
     this.space.close();
-    for (const stop of this.stopListening) stop();
-    for (const partition of this.partitions) partition.close(this.heldOffsets(partition));
+    this.parts.close((partition) => this.heldOffsets(partition));
     this.context.memory.report(this, 0);
     for (const get of this.gets.splice(0)) get.resolve(this.goneRefusal());
     for (const consumer of this.consumers.clear()) consumer.cancelled();

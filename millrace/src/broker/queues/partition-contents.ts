@@ -1,0 +1,168 @@
+/**
+ * What one log of a queue holds: its messages as they are known, how many there are, and how they come.
+ */
+import type { PartitionLog } from '../../log/types.ts';
+import type { AppendedBatch } from './append-messages.ts';
+import { Arrivals, type Tally } from './arrivals.ts';
+import { LogRuns } from './log-runs.ts';
+import { factsOf, type MessageFacts } from './message-facts.ts';
+import { MessageIndex } from './message-index.ts';
+import { MessageDecoder } from './message-record.ts';
+import type { QueueMessage } from './message.ts';
+import type { DeadLetterReason, Queue } from './queue.ts';
+import type { QueueContext } from './queue-context.ts';
+import type { QueueState } from './state/queue-state.ts';
+
+/** What a partition asks of its queue. */
+export interface PartitionOwner {
+  readonly queue: Queue;
+  readonly context: QueueContext;
+  /** Messages that may still be looked at in this turn. */
+  budget: number;
+  /** There are dead letters: what leaves must be read before. */
+  readonly keepsDeadLetters: boolean;
+  /** A message leaves. @returns false: it cannot, for now */
+  deadLetter(message: QueueMessage | undefined, reason: DeadLetterReason): boolean;
+  wantTurn(): void;
+}
+
+export interface PartitionPlace {
+  readonly number: number;
+  readonly log: PartitionLog;
+  readonly state: QueueState;
+  /** Over somebody else's topic: nothing is looked at ahead of the cursor. */
+  readonly isView: boolean;
+  readonly isDurable: boolean;
+  /** Those below may have been with somebody before the start… */
+  readonly handedOutBelow: number;
+  /** …and those below this, if they were not next in the log: of a priority, or due. 0 after a clean stop. */
+  readonly uncertainBelow: number;
+  /** Milliseconds since 1970. */
+  readonly openedAtMs: number;
+}
+
+export class PartitionContents {
+  readonly number: number;
+  readonly log: PartitionLog;
+  readonly state: QueueState;
+  readonly runs: LogRuns;
+  readonly index: MessageIndex;
+  readonly arrivals: Arrivals;
+  readonly tally: Tally;
+  /** With somebody. */
+  held = 0;
+  heldBytes = 0;
+  protected readonly owner: PartitionOwner;
+  protected readonly place: PartitionPlace;
+  protected readonly decoder: MessageDecoder;
+
+  constructor(owner: PartitionOwner, place: PartitionPlace) {
+    const { queue, context } = owner;
+    const { log, state } = place;
+    this.owner = owner;
+    this.place = place;
+    this.number = place.number;
+    this.log = log;
+    this.state = state;
+    this.decoder = new MessageDecoder(queue.name);
+    this.index = new MessageIndex(queue.settings);
+    this.runs = new LogRuns({ ...context, log, onLoaded: () => owner.wantTurn() });
+    const seenTo = place.isView ? state.floor : Math.max(state.notes.countedTo, state.floor);
+    this.tally = {
+      messages: place.isView ? 0 : state.unsettledIn(state.floor, seenTo),
+      bytes: place.isView ? 0 : state.notes.bytes,
+    };
+    this.arrivals = new Arrivals(
+      {
+        log,
+        state,
+        runs: this.runs,
+        index: this.index,
+        tally: this.tally,
+        decoder: this.decoder,
+        background: context.background,
+        remember: (facts) => this.remember(facts),
+        onSeen: () => owner.wantTurn(),
+      },
+      seenTo,
+    );
+  }
+
+  /** Reads what has to be known before anything is delivered. */
+  async open(): Promise<void> {
+    const { state, arrivals, place } = this;
+    if (place.isView) return;
+    const { markedFrom } = state;
+    if (markedFrom >= 0 && markedFrom < arrivals.seenTo)
+      await arrivals.rebuild(markedFrom, arrivals.seenTo);
+    await arrivals.catchUp();
+  }
+
+  // ---- Counting -----------------------------------------------------------------------------------------------------
+
+  /** Messages that could be delivered now. */
+  get ready(): number {
+    const { tally, log, state, index, place } = this;
+    const out = this.held + index.delayed.size;
+    if (place.isView)
+      return Math.max(0, state.unsettledIn(state.floor, log.lastStableOffset) - out);
+    const unstable = Math.max(0, this.arrivals.seenTo - log.lastStableOffset);
+    return Math.max(0, tally.messages - out - unstable);
+  }
+
+  get readyBytes(): number {
+    const { place, log } = this;
+    if (!place.isView)
+      return Math.max(0, this.tally.bytes - this.heldBytes - this.index.delayedBytes);
+    // Nobody has read them: as large as the average.
+    const offsets = log.logEndOffset - log.logStartOffset;
+    return offsets <= 0 ? 0 : Math.round((log.sizeBytes * this.ready) / offsets);
+  }
+
+  /** Messages below may be delivered: they are durable and committed, and what has to be known of them is. */
+  get limit(): number {
+    const { lastStableOffset } = this.log;
+    return this.place.isView ? lastStableOffset : Math.min(lastStableOffset, this.arrivals.seenTo);
+  }
+
+  /** Appended by us, and not to be delivered yet. */
+  get unstable(): number {
+    return this.place.isView ? 0 : Math.max(0, this.arrivals.seenTo - this.log.lastStableOffset);
+  }
+
+  // ---- Arrival ------------------------------------------------------------------------------------------------------
+
+  /** The log has more stable messages. */
+  advanced(): void {
+    if (!this.place.isView) this.arrivals.follow();
+  }
+
+  /** The queue has appended a batch. `isWanted`: somebody is there who may take it. */
+  appended({ baseOffset, data, messages }: AppendedBatch, isWanted: boolean): void {
+    const { arrivals, runs } = this;
+    const isNext = baseOffset === arrivals.seenTo;
+    if (isWanted || !isNext) runs.add(baseOffset, baseOffset + messages.length, data);
+    // Others have appended before: it is looked at after what they have, when that is stable.
+    if (!isNext) return;
+    let offset = baseOffset;
+    for (const { body, properties, timestampMs } of messages)
+      arrivals.note({ offset: offset++, timestampMs, bodyBytes: body.length }, factsOf(properties));
+    arrivals.seenTo = offset;
+  }
+
+  /** A message whose key was seen within the window; else it is remembered now. */
+  isDuplicate(facts: MessageFacts): boolean {
+    const { dedupeKey } = facts;
+    if (this.owner.queue.settings.dedupeWindowMs === undefined || dedupeKey === undefined)
+      return false;
+    if (this.state.remembers(dedupeKey, this.owner.context.env.clock.nowMs())) return true;
+    this.remember(facts);
+    return false;
+  }
+
+  private remember({ dedupeKey }: MessageFacts): void {
+    const { dedupeWindowMs } = this.owner.queue.settings;
+    if (dedupeWindowMs === undefined || dedupeKey === undefined) return;
+    this.state.remember(dedupeKey, this.owner.context.env.clock.nowMs() + dedupeWindowMs);
+  }
+}
