@@ -1,4 +1,5 @@
 /** `millrace start` as a process: what it prints, when it refuses, how it ends. */
+import { createSocket } from 'node:dgram';
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
@@ -51,6 +52,30 @@ describe('a start', () => {
     expect(ready).toMatchObject({ level: 'info', data, kafka: address });
     expect(lines.find(({ topic }) => topic === 'orders')).toBeDefined();
     expect(lines.at(-1)).toMatchObject({ message: 'stopped' });
+  });
+
+  test('serves topics over HTTP, and receives metrics, where it is asked to', async () => {
+    const data = await millrace.directory();
+    const where = ['--kafka', '127.0.0.1:0', '--amqp', 'off', '--log-format', 'text'];
+    const asked = ['--http', '0', '--statsd', '127.0.0.1:0/metrics'];
+    const broker = millrace.launch(['start', '--data', data, ...where, ...asked]);
+    const [, http = ''] = await broker.shows('stderr', /^ {2}http {3}http:\/\/(\S+)\/topics$/m);
+    const [, port = ''] = await broker.shows('stderr', /^ {2}statsd 127\.0\.0\.1:(\d+)$/m);
+    const sender = createSocket('udp4');
+    sender.send('a:1|c', Number(port), '127.0.0.1');
+    const body = '{"value":1}';
+    const headers = { 'content-type': 'application/json' };
+    const path = `http://${http}/topics/orders/records`;
+    expect((await fetch(path, { method: 'POST', body, headers })).status).toBe(200);
+    const answer = await fetch(`http://${http}/topics/metrics/events?from=beginning`);
+    const reader = answer.body?.pipeThrough(new TextDecoderStream()).getReader();
+    let text = '';
+    while (!text.includes('"name":"a"')) text += (await reader?.read())?.value ?? '';
+    await reader?.cancel();
+    sender.close();
+    expect((await broker.end('SIGTERM')).code).toBe(0);
+    const { stderr, code } = await millrace.run(['start', '--data', data, '--http', '0.0.0.0:1']);
+    expect([code, stderr]).toEqual([1, expect.stringContaining('ML_INSECURE_BIND')]);
   });
 
   test('goes on when nobody reads its log any more', async () => {
