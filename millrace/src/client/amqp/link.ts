@@ -238,7 +238,7 @@ export class AmqpLink {
       }
       if (!this.#wrote) {
         this.#writer.heartbeat();
-        this.#flushLater();
+        this.#flush();
       }
       this.#wrote = false;
       this.#beat(everyMs);
