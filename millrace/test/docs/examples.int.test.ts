@@ -25,6 +25,7 @@ interface Hit { readonly path: string; readonly day: string; readonly status: nu
 interface Visit { readonly user: string; readonly time: Date; readonly ms: number }
 interface Row { readonly path: string; readonly method: string; readonly day: string; readonly user: string; readonly status: number;
   readonly bytes: number; readonly ms: number; readonly hours: number }
+interface Email { readonly to: string; readonly text: string }
 interface Flight { readonly origin: string; readonly delay: number }
 declare const f: FlowBuilder;
 declare const lines: Lines;
@@ -49,6 +50,9 @@ declare const countries: Table<string, string>;
 declare const table: TableReader<string, string>;
 declare const millrace: Millrace;
 declare const running: FlowHandle;
+declare const emails: Queue<Email>;
+declare function deliver(to: string, text: string): Promise<void>;
+declare function confirmationOf(order: Order): Email;
 declare const Event: { readonly '~standard': { readonly version: 1; readonly vendor: string;
   readonly validate: (value: unknown) => { readonly value: { readonly id: string } } } };
 declare const start: Table<string, number>;

@@ -68,8 +68,8 @@ export interface TakenMessage<Value> {
  * @param name 1 to 255 bytes, not `amq.…`
  * @throws {MillraceError} ML_FLOW_INVALID for options that cannot be
  * @example
- * const emails = queue('emails', { value: json<Email>(), message: (email) => ({ priority: email.isUrgent ? 5 : 0, id: email.id }) });
- * f.read(orders).map(confirmationOf).write(emails);
+ * const mails = queue('mails', { value: json<Email>(), message: ({ to }) => ({ key: to, delay: '5m' }) });
+ * orders.map(confirmationOf).write(mails);
  */
 export function queue<
   const Value extends SerdeName | Serde<unknown> | StandardSchema | undefined = undefined,
