@@ -72,11 +72,7 @@ const NO_HEADERS: ByteRecord['headers'] = [];
 /** Room of a record besides its text. */
 const RECORD_BYTES = 128;
 
-/**
- * @throws {MillraceError} ML_INSECURE_BIND, ML_ADDRESS_IN_USE, ML_ADDRESS_UNAVAILABLE, ML_PERMISSION
- * @example
- * const statsd = await openStatsd(log, { topic: 'metrics' });
- */
+/** @throws {MillraceError} ML_INSECURE_BIND, ML_ADDRESS_IN_USE, ML_ADDRESS_UNAVAILABLE, ML_PERMISSION */
 export async function openStatsd(
   log: Log,
   options: StatsdOptions,
