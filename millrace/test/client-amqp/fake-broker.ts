@@ -124,7 +124,12 @@ export class FakeBroker {
 
   /** Resolves when `isSo`. */
   async until(isSo: () => boolean): Promise<void> {
-    while (!isSo()) await new Promise((resolve) => setImmediate(resolve));
+    while (!isSo()) await this.turn();
+  }
+
+  /** Resolves when what is on its way has come. */
+  turn(): Promise<void> {
+    return new Promise((resolve) => setImmediate(resolve));
   }
 
   #data(chunk: Buffer): void {
