@@ -32,6 +32,8 @@ export const QUEUE_LOAD_BYTES = 64 * 1024;
 export const QUEUE_RUNS_BYTES_MAX = 4 * 1024 * 1024;
 /** Messages that are with consumers stay in memory so many bytes of deliveries; older ones are read again when they come back. */
 export const QUEUE_KEPT_BYTES_MAX = 4 * 1024 * 1024;
+/** Those that were got one by one stay longer: whoever got them reads them when it likes. */
+export const QUEUE_GOT_BYTES_MAX = 64 * 1024 * 1024;
 /** All of that, of all queues together: above, those that were used least recently give theirs up. */
 export const QUEUE_MEMORY_BYTES_MAX = 64 * 1024 * 1024;
 /** Messages that a queue looks at before others have their turn. */
@@ -114,6 +116,8 @@ export const PEEK_MESSAGES = 1_000;
 export const PEEK_BYTES_MAX = 8 * 1024 * 1024;
 /** Messages that are moved at a time, between other work. */
 export const MOVE_BATCH_MESSAGES = 256;
+/** …and the bytes of their bodies; one message may exceed it. */
+export const MOVE_BATCH_BYTES_MAX = 16 * 1024 * 1024;
 
 // broker/exchanges, broker/access -----------------------------------------------------------------------------------
 

@@ -44,6 +44,17 @@ export class KeyLines {
     return -1;
   }
 
+  /** Messages were settled that nobody had. @returns those that follow them, and may go out now */
+  settledElsewhere(isKept: (offset: number) => boolean): number[] {
+    const next: number[] = [];
+    for (const [key, { out }] of this.lines) {
+      if (isKept(out)) continue;
+      const following = this.left(key, out, (offset) => !isKept(offset));
+      if (following >= 0) next.push(following);
+    }
+    return next;
+  }
+
   /** Everything was settled but what is `kept`. */
   purge(isKept: (offset: number) => boolean): void {
     for (const [key, line] of this.lines) {

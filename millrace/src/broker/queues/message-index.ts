@@ -107,6 +107,12 @@ export class MessageIndex {
     return -1;
   }
 
+  /** Forgets what is delayed, of those messages. */
+  forgetDelayedBelow(offset: number): void {
+    const removed = this.delayed.removeBelow(offset);
+    for (const note of removed) this.delayedBytes -= Math.floor(note / LEVELS);
+  }
+
   /** Forgets what is ready. */
   clearReady(): void {
     for (const level of this.levels) level.clear();

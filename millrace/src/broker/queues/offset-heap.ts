@@ -107,6 +107,21 @@ export class TimedHeap {
     else this.entries = new Float64Array(FIRST_ENTRIES * STRIDE);
   }
 
+  /** Removes entries with smaller offsets. @returns their notes */
+  removeBelow(offset: number): number[] {
+    const { entries, size } = this;
+    const notes: number[] = [];
+    this.size = 0;
+    this.entries = new Float64Array(FIRST_ENTRIES * STRIDE);
+    for (let at = 0; at < size * STRIDE; at += STRIDE) {
+      const own = entries[at + 1] as number;
+      const note = entries[at + 2] as number;
+      if (own < offset) notes.push(note);
+      else this.push(entries[at] as number, own, note);
+    }
+    return notes;
+  }
+
   /** The offsets, in no order. */
   offsets(): Float64Array {
     const offsets = new Float64Array(this.size);

@@ -52,6 +52,8 @@ export class PartitionContents {
   /** With somebody. */
   held = 0;
   heldBytes = 0;
+  /** Where the log began when somebody has looked last. */
+  startOffset: number;
   protected readonly owner: PartitionOwner;
   protected readonly place: PartitionPlace;
   protected readonly decoder: MessageDecoder;
@@ -64,6 +66,7 @@ export class PartitionContents {
     this.number = place.number;
     this.log = log;
     this.state = state;
+    this.startOffset = log.logStartOffset;
     this.decoder = new MessageDecoder(queue.name);
     this.index = new MessageIndex(queue.settings);
     this.runs = new LogRuns({ ...context, log, onLoaded: () => owner.wantTurn() });

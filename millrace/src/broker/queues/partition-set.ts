@@ -20,9 +20,16 @@ export class PartitionSet {
   private first = 0;
   private foundAt = 0;
   private isClosed = false;
+  private readonly heldOffsets: (partition: QueuePartition) => Float64Array;
 
-  constructor(owner: PartitionOwner, definition: QueueDefinition) {
+  /** @param heldOffsets what is with somebody, in order */
+  constructor(
+    owner: PartitionOwner,
+    definition: QueueDefinition,
+    heldOffsets: (partition: QueuePartition) => Float64Array,
+  ) {
     this.owner = owner;
+    this.heldOffsets = heldOffsets;
     this.isDurable = definition.durable;
   }
 
@@ -66,6 +73,8 @@ export class PartitionSet {
     this.all.sort((a, b) => a.number - b.number);
     this.stopListening.push(
       log.onAdvance(() => {
+        if (log.logStartOffset > partition.startOffset)
+          partition.deletedBelow(log.logStartOffset, this.heldOffsets(partition));
         partition.advanced();
         owner.wantTurn();
       }),
@@ -116,10 +125,9 @@ export class PartitionSet {
     return sum;
   }
 
-  /** @param heldOffsets what is with somebody, in order */
-  close(heldOffsets: (partition: QueuePartition) => Float64Array): void {
+  close(): void {
     this.isClosed = true;
     for (const stop of this.stopListening) stop();
-    for (const partition of this.all) partition.close(heldOffsets(partition));
+    for (const partition of this.all) partition.close(this.heldOffsets(partition));
   }
 }

@@ -419,6 +419,35 @@ export class QueuePartition extends PartitionContents {
     return count;
   }
 
+  /**
+   * Records below `start` were deleted from the log, by a Kafka client or by a flow that has taken them: what was in them is gone from here, too,
+   * but for what is with somebody. `heldOffsets`: that, in order.
+   */
+  deletedBelow(start: number, heldOffsets: Float64Array): void {
+    const { state, index, tally } = this;
+    this.startOffset = start;
+    if (start <= state.floor) return;
+    this.flushSettled();
+    const heldBelow = heldOffsets.filter((offset) => offset < start);
+    if (!this.place.isView) {
+      const to = Math.min(start, this.arrivals.seenTo);
+      const gone = state.unsettledIn(state.floor, to) - heldBelow.length;
+      // Nobody has read them: as large as the average.
+      tally.bytes -= Math.round(
+        (tally.bytes - this.heldBytes) * (gone / (tally.messages - this.held || 1)),
+      );
+      tally.messages -= gone;
+    }
+    index.forgetDelayedBelow(start);
+    settleBetween(state, heldBelow, start);
+    const isKept = (offset: number): boolean => !state.isSettled(offset);
+    for (const next of this.keys?.settledElsewhere(isKept) ?? []) index.push(0, next);
+    this.returned.deleteBelow(start);
+    for (const offset of this.sparedOffsets) if (!isKept(offset)) this.sparedOffsets.delete(offset);
+    if (this.offset < start) this.forgetCurrent();
+    this.cursor.seek(start);
+  }
+
   /** What this keeps in memory, that could be read again. */
   get memoryBytes(): number {
     return this.runs.bytes + this.returned.bytes;
@@ -443,6 +472,8 @@ export class QueuePartition extends PartitionContents {
   noteBytes(): void {
     if (this.place.isView) return;
     const { state, tally, arrivals } = this;
+    // What was deleted was guessed.
+    if (tally.messages === 0) tally.bytes = 0;
     const { bytes, countedTo } = state.notes;
     if (bytes !== tally.bytes || countedTo !== arrivals.seenTo)
       state.note({ bytes: tally.bytes, countedTo: arrivals.seenTo });

@@ -66,15 +66,10 @@ test('what waits is not kept in memory, whatever a consumer has', async () => {
 
 test('a message that has left the memory can become a dead letter', async () => {
   const fixture = await new QueueFixture({ deadLetterExchange: 'dead' }).open();
+  const consumer = fixture.consume();
   await fixture.publish(['a', 'b']);
-  const first = await fixture.get();
-  const second = await fixture.get();
-  await fixture.idle();
   fixture.memory.shrink(0);
-  fixture.queue.settle(
-    [first, second].flatMap((each) => each ?? []),
-    'reject',
-  );
+  fixture.queue.settle(consumer.deliveries, 'reject');
   expect(fixture.queue.counts.unacknowledged).toBe(2);
   await fixture.idle();
   expect(fixture.deadLetters.map(({ text }) => text)).toEqual(['a', 'b']);

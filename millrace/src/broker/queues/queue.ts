@@ -97,6 +97,7 @@ export interface Delivery {
   readonly queue: Queue;
   readonly partition: number;
   readonly offset: number;
+  /** To be read in the turn in which it is delivered, or soon after it was got: later it may have left the memory, and asking for it throws. */
   readonly message: QueueMessage;
   /** It was with somebody before, or may have been (before a crash). */
   readonly redelivered: boolean;

@@ -34,6 +34,10 @@ export class ReturnedMessages {
     this.bytes -= sizeOf(message);
   }
 
+  deleteBelow(offset: number): void {
+    for (const each of this.messages.keys()) if (each < offset) this.delete(each);
+  }
+
   clear(): void {
     this.messages.clear();
     this.bytes = 0;

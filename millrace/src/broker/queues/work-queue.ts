@@ -6,7 +6,7 @@
  *
  * @hot `append`, `turn`, `settle`
  */
-import { QUEUE_TURN_MESSAGES } from '../../core/queue-limits.ts';
+import { QUEUE_GOT_BYTES_MAX, QUEUE_TURN_MESSAGES } from '../../core/queue-limits.ts';
 import type { PartitionLog } from '../../log/types.ts';
 import { type Admission, admit, admitAll, refusedOf } from './admission.ts';
 import { appendMessages } from './append-messages.ts';
@@ -63,6 +63,7 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
   private readonly getter = new Holder(undefined);
   private readonly totals = new QueueTotals();
   private readonly kept = new KeptMessages();
+  private readonly got = new KeptMessages();
   private readonly exit: DeadLetterExit;
   private readonly timeouts: ConsumerTimeouts;
   private readonly space: SpaceReclaim;
@@ -88,7 +89,7 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
     );
     this.space = new SpaceReclaim(context);
     this.wake = new WakeTimer(context.env, () => this.wantTurn());
-    this.parts = new PartitionSet(this, definition);
+    this.parts = new PartitionSet(this, definition, (partition) => this.heldOffsets(partition));
     this.ready = this.parts.open(definition.logs, settings.sourceOffset ?? 'next').then(() => {
       this.isOpen = !this.isClosed;
       this.wantTurn();
@@ -273,7 +274,7 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
       return;
     }
     holder.add(delivery);
-    this.kept.add(delivery);
+    (holder === this.getter ? this.got : this.kept).add(delivery);
   }
 
   /** What is too old goes. @returns when the next will be */
@@ -306,6 +307,7 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
       if (!this.isView) this.space.look(partition.log, partition.state);
     }
     this.kept.trim();
+    this.got.trim(QUEUE_GOT_BYTES_MAX);
     this.context.memory.report(this, memory + this.kept.bytes);
     this.wake.set(Math.min(nextMs, this.nextDelayedMs(), this.exit.unblockedMs));
     if (this.parts.sum((each) => each.held) > 0) this.timeouts.watch();
@@ -441,7 +443,7 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
     this.wake.stop();
     this.timeouts.stop();
     this.space.close();
-    this.parts.close((partition) => this.heldOffsets(partition));
+    this.parts.close();
     this.context.memory.report(this, 0);
     for (const get of this.gets.splice(0)) get.resolve(this.goneRefusal());
     for (const consumer of this.consumers.clear()) consumer.cancelled();

@@ -4,7 +4,7 @@
  * A message is taken as `get` takes it, appended where it goes, and settled at its source when that is durable: it is in one of the two at
  * every moment, and after a crash at worst in both.
  */
-import { MOVE_BATCH_MESSAGES } from '../../core/queue-limits.ts';
+import { MOVE_BATCH_BYTES_MAX, MOVE_BATCH_MESSAGES } from '../../core/queue-limits.ts';
 import type { VirtualHost } from '../../broker/exchanges/virtual-host.ts';
 import type { QueueMessage } from '../../broker/queues/message.ts';
 import type { Delivery, Queue } from '../../broker/queues/queue.ts';
@@ -192,7 +192,8 @@ async function giveOrRelease(
 /** Takes what is ready; whoever takes it settles it. @throws {AmqpFault} with nothing taken */
 export async function takeSome(source: Queue, most: number): Promise<Delivery[]> {
   const taken: Delivery[] = [];
-  while (taken.length < most) {
+  let bytes = 0;
+  while (taken.length < most && bytes < MOVE_BATCH_BYTES_MAX) {
     const outcome = await source.get({ noAck: false });
     if (!outcome.ok) {
       source.settle(taken, 'release', { counts: false });
@@ -201,6 +202,7 @@ export async function takeSome(source: Queue, most: number): Promise<Delivery[]>
     }
     if (outcome.value === undefined) break;
     taken.push(outcome.value);
+    bytes += outcome.value.message.body.length;
   }
   return taken;
 }
