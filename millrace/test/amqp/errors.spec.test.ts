@@ -383,7 +383,8 @@ const BAD_BYTES: Readonly<Record<string, readonly [bytes: Buffer, code: number]>
   ],
   'a method that there is not': [frame(1, 1, Buffer.of(0, 60, 3, 231)), 540],
   'a class that there is not': [frame(1, 1, Buffer.of(3, 231, 0, 10)), 540],
-  'a method cut short': [frame(1, 1, Buffer.of(0, 60, 0)), 502],
+  'a method without all of its number': [frame(1, 1, Buffer.of(0, 60, 0)), 501],
+  'arguments cut short': [frame(1, 1, Buffer.of(0, 60, 0, 20, 0, 0, 9, 1)), 502],
   'a frame larger than agreed': [frame(3, 1, Buffer.alloc(140_000)), 501],
 };
 

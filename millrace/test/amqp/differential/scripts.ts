@@ -175,6 +175,7 @@ export const SCRIPTS: Readonly<Record<string, Script>> = {
     say('b1', 'QueueDeclare', { queue: 'd.own', passive: true }),
     say('b1', 'BasicGet', { queue: 'd.own' }),
     say('b1', 'QueueBind', { queue: 'd.own', exchange: 'amq.direct', routingKey: 'x' }),
+    say('a1', 'QueueBind', { queue: 'd.own', exchange: 'amq.direct', routingKey: 'x' }),
     say('b1', 'QueueUnbind', { queue: 'd.own', exchange: 'amq.direct', routingKey: 'x' }),
     say('b1', 'QueuePurge', { queue: 'd.own' }),
     say('b1', 'QueueDelete', { queue: 'd.own' }),
