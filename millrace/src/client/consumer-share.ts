@@ -17,6 +17,8 @@ const NOTHING = Buffer.alloc(0);
 export interface ConsumerShareOptions {
   readonly group: string;
   readonly topic: string;
+  /** A static member: who comes back under it, also after having been killed, has its share at once. */
+  readonly instanceId?: string | undefined;
   readonly onRebalance: () => void;
 }
 
@@ -43,6 +45,7 @@ export class ConsumerShare {
     this.#options = options;
     this.#member = log.member({
       group: options.group,
+      ...(options.instanceId === undefined ? {} : { instanceId: options.instanceId }),
       protocols: Object.keys(ASSIGNORS),
       topics: () => [options.topic],
       userData: () => NOTHING,

@@ -146,6 +146,8 @@ export function makeMillrace(parts: MillraceParts): Millrace {
   return new LogMillrace(parts);
 }
 
+const IN_PROCESS_INSTANCE = 'in-process';
+
 class LogMillrace implements Millrace {
   readonly label: string;
   readonly kafka: string | undefined;
@@ -257,12 +259,19 @@ class LogMillrace implements Millrace {
     this.#check();
     const delivery: Delivery = startDelivery(this.#log, portOf(topic).name, options, {
       logger: this.#ground.logger,
+      instanceId: this.#instanceOf(options.name),
       onEnd: () => {
         this.#deliveries.delete(delivery);
       },
     });
     this.#deliveries.add(delivery);
     return delivery;
+  }
+
+  /** Of all processes only the one that has the directory has it, and only once: whoever had it before is dead. */
+  #instanceOf(name: string): string | undefined {
+    const isFirst = [...this.#deliveries].every((each) => each.name !== name);
+    return this.#ground.connection.kind === 'port' && isFirst ? IN_PROCESS_INSTANCE : undefined;
   }
 
   close(): Promise<void> {

@@ -68,6 +68,8 @@ export interface Delivery extends AsyncDisposable {
 
 export interface DeliveryParts {
   readonly logger?: Logger;
+  /** Nobody else has it as long as this one runs: the next start need not wait until a process that was killed is missed. */
+  readonly instanceId?: string | undefined;
   /** Looks up names of hosts. Default: as the system does. */
   readonly resolve?: (host: string) => Promise<readonly Address[]>;
   readonly onEnd?: () => void;
@@ -129,6 +131,7 @@ class TopicDelivery implements Delivery {
     this.#share = new ConsumerShare(log, {
       group: plan.group,
       topic,
+      instanceId: parts.instanceId,
       onRebalance: () => this.#reader.wake(),
     });
     this.#producer = new GroupedProducer(log);

@@ -96,9 +96,14 @@ async function newTopic(partitions = 1): Promise<string> {
   return name;
 }
 
-async function put(topic: string, values: readonly (string | null)[], key: string | null = null) {
+async function put(
+  topic: string,
+  values: readonly (string | null)[],
+  key: string | null = null,
+  partition = 0,
+) {
   const producer = await log.producer({});
-  for (const value of values) producer.append(topic, 0, 1_767_225_600_000, key, value);
+  for (const value of values) producer.append(topic, partition, 1_767_225_600_000, key, value);
   await producer.flush();
   await producer.close();
 }
@@ -314,6 +319,32 @@ test('what waits for another attempt goes on waiting after a restart, and is los
   const last = deliver(topic, receiver.url, { retry: delays });
   await last.ready;
   expect(last.stats().retrying).toBe(0);
+});
+
+test('processes of one name share the work, and take over what another leaves', async () => {
+  const topic = await newTopic(4);
+  const values = Array.from({ length: 120 }, (_, index) => `v${index}`);
+  const answered: { readonly body: string; readonly status: number }[] = [];
+  const receiver = await Receiver.open((response, { body }, nth) => {
+    // Some of each partition wait for another attempt when one of the two goes.
+    const status = nth === 1 && Number(body.slice(1)) % 7 === 0 ? 500 : 200;
+    answered.push({ body, status });
+    response.writeHead(status).end();
+  });
+  const first = deliver(topic, receiver.url, { retry: [100, 100], concurrency: 2 });
+  const second = deliver(topic, receiver.url, { retry: [100, 100], concurrency: 2 });
+  await Promise.all([first.ready, second.ready]);
+  for (const [index, value] of values.entries()) await put(topic, [value], null, index % 4);
+  await until(() => first.stats().delivered > 0 && second.stats().delivered > 0);
+  await first.stop();
+  deliver(topic, receiver.url, { retry: [100, 100], concurrency: 2 });
+  const taken = (): ReadonlySet<string> =>
+    new Set(answered.filter(({ status }) => status === 200).map(({ body }) => body));
+  await until(() => taken().size === values.length);
+  expect([...taken()].toSorted()).toEqual(values.toSorted());
+  const again = receiver.got.length - values.length - Math.ceil(values.length / 7);
+  // Nothing was killed: what is sent twice is what was under way when a partition moved, at most.
+  expect(again).toBeLessThanOrEqual(4);
 });
 
 test('a restart does not hammer: what is not due is not sent', async () => {
