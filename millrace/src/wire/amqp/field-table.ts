@@ -15,7 +15,7 @@
 import { MillraceError } from '../../core/errors.ts';
 import { TABLE_DEPTH_MAX } from '../../core/queue-limits.ts';
 import { AmqpReader, longAt } from './reader.ts';
-import { AmqpWriter, putLong } from './writer.ts';
+import { putLong, written, type AmqpWriter } from './writer.ts';
 
 export interface FieldTable {
   readonly [name: string]: FieldValue;
@@ -115,9 +115,7 @@ export function decodeTable(buffer: Buffer, start = 0, end: number = buffer.leng
 
 /** @throws {MillraceError} ML_WIRE_UNREPRESENTABLE */
 export function encodeTable(table: FieldTable): Buffer {
-  const writer = new AmqpWriter(128);
-  writeTable(writer, table);
-  return writer.finish();
+  return written((writer) => writeTable(writer, table));
 }
 
 /** Whether two tables hold the same: in any order of names, numbers by their value. */

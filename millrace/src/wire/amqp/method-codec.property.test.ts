@@ -14,7 +14,7 @@ import {
 } from './methods.ts';
 import { AmqpReader } from './reader.ts';
 import { AmqpFault } from './reply-codes.ts';
-import { AmqpWriter } from './writer.ts';
+import { written } from './writer.ts';
 
 interface ForeignInfo {
   readonly id: number;
@@ -168,9 +168,7 @@ test('the paths of their own say what the table says', () => {
     .chain(inputs);
   fc.assert(
     fc.property(own, (method) => {
-      const writer = new AmqpWriter();
-      writeByTable(writer, method);
-      const bytes = writer.finish();
+      const bytes = written((writer) => writeByTable(writer, method));
       expect(encodeMethod(method)).toEqual(bytes);
       const reader = new AmqpReader().over(bytes, 4, bytes.length);
       const { classId, methodId } = methodEntry(method.name);

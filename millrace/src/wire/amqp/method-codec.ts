@@ -21,7 +21,7 @@ import {
 } from './methods.ts';
 import { AmqpReader } from './reader.ts';
 import { AmqpFault } from './reply-codes.ts';
-import { AmqpWriter } from './writer.ts';
+import { written, type AmqpWriter } from './writer.ts';
 
 /** One reader for all: nothing that it does gives up the turn. */
 const shared = new AmqpReader();
@@ -56,9 +56,7 @@ export function decodeMethod(buffer: Buffer, start = 0, end: number = buffer.len
 
 /** The payload of a method frame. @throws {MillraceError} ML_WIRE_UNREPRESENTABLE */
 export function encodeMethod(method: MethodInput): Buffer {
-  const writer = new AmqpWriter(64);
-  writeMethod(writer, method);
-  return writer.finish();
+  return written((writer) => writeMethod(writer, method));
 }
 
 function readMethod(reader: AmqpReader, classId: number, methodId: number): AmqpMethod {

@@ -21,7 +21,7 @@ import {
   type FieldValue,
 } from './field-table.ts';
 import { AmqpReader } from './reader.ts';
-import { AmqpWriter } from './writer.ts';
+import { written, type AmqpWriter } from './writer.ts';
 
 export interface BasicProperties {
   readonly contentType?: string;
@@ -46,6 +46,8 @@ export interface BasicProperties {
 
 type Kind = 'shortstr' | 'octet' | 'timestamp' | 'table';
 
+type Property = readonly [name: keyof BasicProperties, kind: Kind];
+
 /** In the order of flags and values: the first has bit 15. NOTE: of the protocol, do not change. */
 const PROPERTIES = [
   ['contentType', 'shortstr'],
@@ -62,7 +64,7 @@ const PROPERTIES = [
   ['userId', 'shortstr'],
   ['appId', 'shortstr'],
   ['clusterId', 'shortstr'],
-] as const satisfies readonly (readonly [keyof BasicProperties, Kind])[];
+] as const satisfies readonly Property[];
 
 /** @hot NOTE: of the protocol: 1 << (15 - place in PROPERTIES). */
 const CONTENT_TYPE = 0x8000;
@@ -83,6 +85,9 @@ const NO_PROPERTY = 0x0003;
 
 const PERSISTENT = 2;
 
+/** One reader for all: nothing that it does gives up the turn. */
+const shared = new AmqpReader();
+
 /**
  * The properties in bytes[start, end): flags and list.
  * @throws {AmqpFault} SYNTAX_ERROR, FRAME_ERROR
@@ -92,13 +97,16 @@ export function decodeProperties(
   start = 0,
   end: number = bytes.length,
 ): BasicProperties {
-  const reader = new AmqpReader().over(bytes, start, end);
+  const reader = shared.over(bytes, start, end);
   const flags = readFlags(reader);
   const properties: Record<string, unknown> = {};
-  for (const [index, [name, kind]] of PROPERTIES.entries()) {
-    if ((flags & (0x8000 >>> index)) !== 0) properties[name] = readProperty(reader, kind);
+  for (let index = 0; index < PROPERTIES.length; index++) {
+    if ((flags & (0x8000 >>> index)) === 0) continue;
+    const [name, kind] = PROPERTIES[index] as Property;
+    properties[name] = readProperty(reader, kind);
   }
   checkEnd(reader);
+  reader.release();
   return properties;
 }
 
@@ -110,17 +118,18 @@ function readProperty(reader: AmqpReader, kind: Kind): unknown {
 
 /** Flags and list. @throws {MillraceError} ML_WIRE_UNREPRESENTABLE */
 export function encodeProperties(properties: BasicProperties): Buffer {
-  const writer = new AmqpWriter(64);
-  writer.short(0);
-  let flags = 0;
-  for (const [index, [name, kind]] of PROPERTIES.entries()) {
-    const value = properties[name];
-    if (value === undefined) continue;
-    flags |= 0x8000 >>> index;
-    writeProperty(writer, kind, value);
-  }
-  writer.buffer.writeUInt16BE(flags, 0);
-  return writer.finish();
+  return written((writer) => {
+    writer.short(0);
+    let flags = 0;
+    for (let index = 0; index < PROPERTIES.length; index++) {
+      const [name, kind] = PROPERTIES[index] as Property;
+      const value = properties[name];
+      if (value === undefined) continue;
+      flags |= 0x8000 >>> index;
+      writeProperty(writer, kind, value);
+    }
+    writer.buffer.writeUInt16BE(flags, 0);
+  });
 }
 
 function writeProperty(writer: AmqpWriter, kind: Kind, value: string | number | FieldTable): void {
@@ -183,8 +192,6 @@ const TRANSIENT_FACTS: PropertyFacts = Object.freeze(new Facts());
 const PERSISTENT_FACTS: PropertyFacts = Object.freeze(
   Object.assign(new Facts(), { isPersistent: true }),
 );
-
-const shared = new AmqpReader();
 
 /**
  * @hot The facts of a message, out of its flags and list. All of it is checked, whatever is asked for.
@@ -289,7 +296,15 @@ export function withHeaders(properties: Buffer, headers: HeaderChanges): Buffer 
 export function withProperties(properties: Buffer, changes: PropertyChanges): Buffer {
   const reader = new AmqpReader().over(properties, 0, properties.length);
   const given = readFlags(reader);
-  const writer = new AmqpWriter(properties.length + 64);
+  return written((writer) => writeChanged(writer, reader, given, changes));
+}
+
+function writeChanged(
+  writer: AmqpWriter,
+  reader: AmqpReader,
+  given: number,
+  changes: PropertyChanges,
+): void {
   writer.short(0);
   let flags = 0;
   for (const [index, [name, kind]] of PROPERTIES.entries()) {
@@ -307,12 +322,11 @@ export function withProperties(properties: Buffer, changes: PropertyChanges): Bu
       writeProperty(writer, kind, value);
     } else if (isGiven) {
       flags |= flag;
-      writer.bytes(properties, start, reader.position);
+      writer.bytes(reader.buffer, start, reader.position);
     }
   }
   checkEnd(reader);
   writer.buffer.writeUInt16BE(flags, 0);
-  return writer.finish();
 }
 
 function skipProperty(reader: AmqpReader, kind: Kind): void {

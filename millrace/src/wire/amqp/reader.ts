@@ -4,6 +4,7 @@
  *
  * Source: AMQP 0-9-1, "AMQP Data Types".
  */
+import { SHORT_TEXT_BYTES_MAX, shortText } from '../../core/short-text.ts';
 import { AmqpFault } from './reply-codes.ts';
 import { readShortString } from './short-strings.ts';
 
@@ -77,7 +78,10 @@ export class AmqpReader {
   longText(): string {
     const length = this.long();
     const start = this.take(length);
-    return this.buffer.toString('utf8', start, start + length);
+    if (length <= SHORT_TEXT_BYTES_MAX && isAscii(this.buffer, start, length)) {
+      return shortText(this.buffer, start, length);
+    }
+    return this.buffer.utf8Slice(start, start + length);
   }
 
   /** A copy. */
@@ -96,4 +100,11 @@ export function longAt(buffer: Uint8Array, at: number): number {
       ((buffer[at + 2] as number) << 8) |
       (buffer[at + 3] as number))
   );
+}
+
+function isAscii(buffer: Uint8Array, start: number, length: number): boolean {
+  for (let at = start; at < start + length; at++) {
+    if ((buffer[at] as number) >= 0x80) return false;
+  }
+  return true;
 }

@@ -9,6 +9,8 @@ import { MillraceError } from '../../core/errors.ts';
 export const SHORT_STRING_BYTES_MAX = 255;
 /** Shorter ASCII is written faster here than by a call into the machine. */
 const LOOP_CHARACTERS_MAX = 40;
+/** The buffer of the writer that `written` keeps. */
+const SPARE_BYTES_MAX = 4 * 1024;
 
 export class AmqpWriter extends ByteWriter {
   octet(value: number): void {
@@ -56,20 +58,32 @@ export class AmqpWriter extends ByteWriter {
 
   longText(text: string): void {
     this.reserve(4 + text.length * 3);
-    const bytes = this.buffer.utf8Write(text, this.length + 4);
-    putLong(this.buffer, this.length, bytes);
-    this.length += 4 + bytes;
+    const { buffer } = this;
+    const start = this.length + 4;
+    const ascii = text.length <= LOOP_CHARACTERS_MAX ? putAscii(buffer, start, text) : -1;
+    const bytes = ascii === -1 ? buffer.utf8Write(text, start) : ascii;
+    putLong(buffer, this.length, bytes);
+    this.length = start + bytes;
   }
 
   longBytes(content: Uint8Array): void {
     this.long(content.length);
     this.bytes(content, 0, content.length);
   }
+}
 
-  /** A copy of what was written. */
-  finish(): Buffer {
-    return Buffer.from(this.buffer.subarray(0, this.length));
-  }
+let spare: AmqpWriter | undefined = new AmqpWriter(SPARE_BYTES_MAX);
+
+/** What `write` writes, as a buffer of its own. Mostly by a writer that was there before: buffers cost more than what is put into them. */
+export function written(write: (writer: AmqpWriter) => void): Buffer {
+  const writer = spare ?? new AmqpWriter();
+  spare = undefined;
+  writer.clear();
+  write(writer);
+  const bytes = Buffer.from(writer.buffer.subarray(0, writer.length));
+  if (writer.buffer.length <= SPARE_BYTES_MAX) spare = writer;
+  else spare = new AmqpWriter(SPARE_BYTES_MAX);
+  return bytes;
 }
 
 /** @hot */
