@@ -40,15 +40,10 @@ export function sendDeadLetter(
   };
   const routed = options.route(letter);
   if (!routed.ok) return 'nowhere';
-  return append(letter, withoutCircles(routed.value, letter, reason));
+  return append(letter, withoutCircles(routed.value, letter));
 }
 
-function withoutCircles(
-  targets: readonly Queue[],
-  letter: QueueMessage,
-  reason: DeadLetterReason,
-): readonly Queue[] {
-  if (reason === 'rejected') return targets;
+function withoutCircles(targets: readonly Queue[], letter: QueueMessage): readonly Queue[] {
   const deaths = deathsIn(headersOf(letter.properties));
   return targets.filter((target) => !isCircle(target.name, deaths));
 }

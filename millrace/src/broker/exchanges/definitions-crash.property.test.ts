@@ -101,7 +101,11 @@ class Actor {
   }
 }
 
-function assertSame<Value>(what: string, actual: Value, expected: Value): void {
+function assertSame<Value extends boolean | number>(
+  what: string,
+  actual: Value,
+  expected: Value,
+): void {
   if (actual !== expected) throw new Error(`${what}: ${actual}, not ${expected}`);
 }
 

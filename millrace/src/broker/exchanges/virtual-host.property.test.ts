@@ -194,9 +194,17 @@ async function take(vhost: LiveVirtualHost, model: Model, taken: Step): Promise<
       return;
     case 'publish':
       check(vhost, model, taken);
-      // Again, for the route may be remembered now.
-      check(vhost, model, taken);
   }
+}
+
+/** What is remembered of routes must not outlive a change: the same ones are asked for after each. */
+function checkRemembered(vhost: LiveVirtualHost, model: Model): void {
+  for (const exchange of ['e1', 'e2', 'e3', 'amq.topic'])
+    for (const key of ['a', 'b', 'a.b']) {
+      const routed = vhost.route(message(exchange, key));
+      const names = routed.ok ? routed.value.map(({ name }) => name).sort() : undefined;
+      expect(names, `${exchange} ${key}`).toEqual(model.route(exchange, [key], {}));
+    }
 }
 
 async function remove(
@@ -223,9 +231,6 @@ function check(
   const routed = vhost.route(message(exchange, key, headers));
   const names = routed.ok ? routed.value.map(({ name }) => name).sort() : undefined;
   expect(names).toEqual(model.route(exchange, [key, ...copies], headers));
-  const plain = vhost.route(message(exchange, key));
-  const plainNames = plain.ok ? plain.value.map(({ name }) => name).sort() : undefined;
-  expect(plainNames).toEqual(model.route(exchange, [key], {}));
 }
 
 async function checkAll(fake: FakeHosts, steps: readonly Step[], run: number): Promise<void> {
@@ -236,6 +241,7 @@ async function checkAll(fake: FakeHosts, steps: readonly Step[], run: number): P
   const model = new Model();
   for (const taken of steps) {
     await take(vhost, model, taken);
+    checkRemembered(vhost, model);
     expect(new Set(vhost.bindings().map((one) => JSON.stringify(one)))).toEqual(
       new Set(model.bindings.map((one) => JSON.stringify(one))),
     );
@@ -247,10 +253,10 @@ test('messages go where the rules say, whatever was declared, bound and deleted 
   await withFakeHosts(async (fake) => {
     let run = 0;
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 80 }), (steps) =>
+      fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 60 }), (steps) =>
         checkAll(fake, steps, run++),
       ),
-      { numRuns: 300 },
+      { numRuns: 150 },
     );
     expect(fake.hosts.all()).toHaveLength(1);
     expect(fake.metadata.entries('vhost/')).toEqual([]);
