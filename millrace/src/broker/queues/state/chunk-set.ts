@@ -70,6 +70,7 @@ export class ChunkSet {
   /** Positions of [from, to) that are in the set. */
   countIn(from: number, to: number): number {
     if (from >= to) return 0;
+    if (from === 0 && to === QUEUE_CHUNK_OFFSETS) return this.size;
     if (this.bits !== undefined) return countBits(this.bits, from, to);
     let count = 0;
     for (let index = this.firstEndingFrom(from); index < this.runCount; index++) {

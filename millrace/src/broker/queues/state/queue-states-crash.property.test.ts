@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { StateCrash } from '../../../../test/queues/state-crash.ts';
 
-const SEEDS = Number(process.env['MILLRACE_SEEDS'] ?? 16);
+const SEEDS = Number(process.env['MILLRACE_SEEDS'] ?? 12);
 const FIRST_SEED = Number(process.env['MILLRACE_SEED'] ?? 1);
 
 test('what was settled and flushed stays settled, and nothing else is, whenever the machine stops', async () => {

@@ -57,6 +57,8 @@ class StoredStates implements QueueStates {
   private states = new Map<string, PartitionState>();
   /** States that have changed since they were written. */
   private readonly dirty = new Set<PartitionState>();
+  /** Brought in line with their logs, and not written since: not to be used before that. */
+  private readonly adjusted = new Set<PartitionState>();
   /** What writes now, or did last; never rejects. */
   private writing: Promise<void> = Promise.resolve();
   /** The flush that has begun last. */
@@ -110,7 +112,10 @@ class StoredStates implements QueueStates {
         floor: state.floor,
         next: state.next,
       });
-    if (isChanged) await this.flush();
+    if (isChanged) this.adjusted.add(state);
+    // Also when an opening before this one could not write it.
+    if (this.adjusted.has(state)) await this.flush();
+    this.adjusted.delete(state);
     return state;
   }
 
