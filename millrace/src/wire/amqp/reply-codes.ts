@@ -53,7 +53,7 @@ export function replyName(code: number): ReplyName | undefined {
 }
 
 /** Whether a refusal with this code ends the whole connection. */
-export function isHardReply(name: ReplyName): boolean {
+function isHardReply(name: ReplyName): boolean {
   return !SOFT.has(name);
 }
 
