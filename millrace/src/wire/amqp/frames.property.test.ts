@@ -153,7 +153,7 @@ test('contents come out as they went in, however they are cut', () => {
       expect(events).toEqual(expected);
       expect(assembler.incompleteBytes).toBeLessThanOrEqual(16 * 1024);
     }),
-    { numRuns: 200 },
+    { numRuns: 80 },
   );
 });
 
@@ -185,7 +185,7 @@ test('contents of several channels may come between one another', () => {
         expect(assembler.incompleteBytes).toBeLessThanOrEqual(16 * 1024);
       },
     ),
-    { numRuns: 100 },
+    { numRuns: 60 },
   );
 });
 
@@ -398,7 +398,7 @@ test('random frames are events or faults, and what is held is bounded', () => {
       expect(events.length).toBeLessThanOrEqual(frames.length);
       expect(assembler.incompleteBytes).toBeLessThan(1_000_000);
     }),
-    { numRuns: 500 },
+    { numRuns: 150 },
   );
 });
 
@@ -420,7 +420,7 @@ test('mutated streams are events or faults', () => {
         expect(assembler.incompleteBytes).toBeLessThan(4_000_000);
       },
     ),
-    { numRuns: 200 },
+    { numRuns: 60 },
   );
 });
 

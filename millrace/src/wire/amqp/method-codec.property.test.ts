@@ -107,7 +107,7 @@ test.each(NAMES)('%s goes out and comes back', (name) => {
     fc.property(inputs(name), (method) => {
       expect(decodeMethod(encodeMethod(method))).toEqual(method);
     }),
-    { numRuns: 40 },
+    { numRuns: 20 },
   );
 });
 
@@ -127,7 +127,7 @@ test.each(foreignInfos.map((info) => [info.name, info] as const))(
         if (!hasTable(name)) expect(payload).toEqual(bytes);
         expect(decodeMethod(payload)).toEqual(method);
       }),
-      { numRuns: 30 },
+      { numRuns: 15 },
     );
   },
 );
@@ -203,7 +203,7 @@ test('a damaged method is a method or a fault with its ids', () => {
         checkDecodes(cut % 3 === 0 ? bytes.subarray(0, cut % bytes.length) : bytes);
       },
     ),
-    { numRuns: 1_000 },
+    { numRuns: 400 },
   );
 });
 
@@ -214,7 +214,7 @@ test('random bytes are a method or a fault', () => {
       const ids = Buffer.from([0, classId, 0, methodId]);
       checkDecodes(Buffer.concat([ids, bytes]));
     }),
-    { numRuns: 1_000 },
+    { numRuns: 400 },
   );
 });
 

@@ -72,7 +72,7 @@ test('what is written is read, and written again, the same', () => {
       expect(decodeProperties(bytes)).toEqual(given);
       expect(encodeProperties(decodeProperties(bytes))).toEqual(bytes);
     }),
-    { numRuns: 300 },
+    { numRuns: 150 },
   );
 });
 
@@ -90,7 +90,7 @@ test('another implementation writes the same bytes, and reads the same', () => {
         JSON.parse(JSON.stringify(given)),
       );
     }),
-    { numRuns: 300 },
+    { numRuns: 150 },
   );
 });
 
@@ -117,7 +117,7 @@ test('the facts are those of the decoded properties', () => {
         hasHeaders: table !== undefined,
       });
     }),
-    { numRuns: 300 },
+    { numRuns: 150 },
   );
 });
 
@@ -144,7 +144,7 @@ test('headers are changed, and all else stays byte by byte', () => {
       const same = withProperties(bytes, {});
       expect(same).toEqual(bytes);
     }),
-    { numRuns: 300 },
+    { numRuns: 150 },
   );
 });
 
@@ -174,7 +174,7 @@ test('damaged properties are read, or a fault: by all ways the same', () => {
       else if (decoded.reply === 'SYNTAX_ERROR') expect(facts?.reply).toBe('SYNTAX_ERROR');
       faultOf(() => withHeaders(bytes, { 'x-death': [] }));
     }),
-    { numRuns: 1_000 },
+    { numRuns: 400 },
   );
 });
 
@@ -184,7 +184,7 @@ test('random bytes are properties or a fault', () => {
       faultOf(() => readFacts(Buffer.from(bytes)));
       faultOf(() => withHeaders(Buffer.from(bytes), { a: 1 }));
     }),
-    { numRuns: 500 },
+    { numRuns: 200 },
   );
 });
 
