@@ -6,11 +6,11 @@
  * never in none.
  */
 import type { Env } from '../../core/env.ts';
+import type { FieldTable } from '../../wire/amqp/field-table.ts';
 import type { QueueMessage } from '../queues/message.ts';
 import type { DeadLetterReason, Queue } from '../queues/queue.ts';
-import { deathsIn, isCircle, propertiesOfDeath } from './deaths.ts';
+import { factsOfDeath, isCircle } from './deaths.ts';
 import type { Routable, Routed } from './router.ts';
-import { headersOf } from './routing-keys.ts';
 
 export type DeadLetterFate = 'moved' | 'nowhere' | 'refused';
 
@@ -24,35 +24,38 @@ export function sendDeadLetter(
   const { deadLetterExchange, deadLetterRoutingKey } = queue.settings;
   if (deadLetterExchange === undefined) return 'nowhere';
   const nowMs = options.env.clock.nowMs();
+  const { properties, deaths } = factsOfDeath({
+    queue: queue.name,
+    reason,
+    message,
+    routingKey: deadLetterRoutingKey,
+    nowMs,
+  });
   const letter: QueueMessage = {
     key: message.key,
     exchange: deadLetterExchange,
     routingKey: deadLetterRoutingKey ?? message.routingKey,
-    properties: propertiesOfDeath({
-      queue: queue.name,
-      reason,
-      message,
-      routingKey: deadLetterRoutingKey,
-      nowMs,
-    }),
+    properties,
     body: message.body,
     timestampMs: nowMs,
   };
   const routed = options.route(letter);
   if (!routed.ok) return 'nowhere';
-  return append(letter, withoutCircles(routed.value, letter));
-}
-
-function withoutCircles(targets: readonly Queue[], letter: QueueMessage): readonly Queue[] {
-  const deaths = deathsIn(headersOf(letter.properties));
-  return targets.filter((target) => !isCircle(target.name, deaths));
+  return append(letter, routed.value, deaths);
 }
 
 /** A full queue drops it, as RabbitMQ does with what nobody waits for; a full disk does not. */
-function append(letter: QueueMessage, targets: readonly Queue[]): DeadLetterFate {
+function append(
+  letter: QueueMessage,
+  targets: readonly Queue[],
+  deaths: readonly FieldTable[],
+): DeadLetterFate {
   let fate: DeadLetterFate = 'nowhere';
   for (const target of targets) {
-    const { refused, reason } = target.append([letter]);
+    if (isCircle(target.name, deaths)) continue;
+    const { refused, reason, durable } = target.append([letter]);
+    // A device that fails ends the process, and nobody waits here to be told.
+    durable?.catch(() => {});
     if (reason === 'disk-full') return 'refused';
     if (refused.length === 0) fate = 'moved';
   }

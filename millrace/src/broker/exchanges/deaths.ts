@@ -26,10 +26,18 @@ export interface Death {
   readonly nowMs: number;
 }
 
-/** The properties of the dead letter. It does not expire again, nor is it delayed again. */
-export function propertiesOfDeath(death: Death): Buffer {
-  const { expiration, headers, ...properties } = readable(death.message.properties);
-  return encodeProperties({ ...properties, headers: headersOfDeath(death, headers, expiration) });
+/** What a dead letter has. It does not expire again, nor is it delayed again. */
+export interface DeadLetterFacts {
+  readonly properties: Buffer;
+  /** As `x-death`, this death first. */
+  readonly deaths: readonly FieldTable[];
+}
+
+export function factsOfDeath(death: Death): DeadLetterFacts {
+  const { expiration, headers: before, ...properties } = readable(death.message.properties);
+  const deaths = deathsWith(death, before ?? {}, expiration);
+  const headers = headersOfDeath(death, before, deaths);
+  return { properties: encodeProperties({ ...properties, headers }), deaths };
 }
 
 /** What a Kafka client wrote may be no properties: it has none then. */
@@ -41,42 +49,48 @@ function readable(properties: Buffer): BasicProperties {
   }
 }
 
-function headersOfDeath(
-  death: Death,
-  before: FieldTable | undefined,
+function deathsWith(
+  { queue, reason, message, nowMs }: Death,
+  headers: FieldTable,
   expiration: string | undefined,
-): FieldTable {
-  const headers: Record<string, FieldValue> = Object.assign(Object.create(null), before);
-  const { queue, reason, message } = death;
+): readonly FieldTable[] {
   const deaths = deathsIn(headers);
-  const routingKeys = [message.routingKey, ...texts(headers['CC'])];
-  if (death.routingKey !== undefined) delete headers['CC'];
-  delete headers['BCC'];
-  delete headers['x-delay'];
-  const same = (entry: FieldTable) => entry['queue'] === queue && entry['reason'] === reason;
-  const known = deaths.find(same);
-  const entry: FieldTable =
-    known === undefined
-      ? {
-          count: 1,
-          reason,
-          queue,
-          time: new FieldTimestamp(Math.floor(death.nowMs / 1000)),
-          exchange: message.exchange,
-          'routing-keys': routingKeys,
-          ...(expiration === undefined ? {} : { 'original-expiration': expiration }),
-        }
-      : { ...known, count: countOf(known) + 1 };
-  headers['x-death'] = [entry, ...deaths.filter((other) => other !== known)];
-  if (headers['x-first-death-reason'] === undefined) {
-    headers['x-first-death-reason'] = reason;
-    headers['x-first-death-queue'] = queue;
-    headers['x-first-death-exchange'] = message.exchange;
-  }
+  const known = deaths.find((entry) => entry['queue'] === queue && entry['reason'] === reason);
+  if (known !== undefined)
+    return [{ ...known, count: countOf(known) + 1 }, ...deaths.filter((other) => other !== known)];
+  const first: Record<string, FieldValue> = {
+    count: 1,
+    reason,
+    queue,
+    time: new FieldTimestamp(Math.floor(nowMs / 1000)),
+    exchange: message.exchange,
+    'routing-keys': [message.routingKey, ...texts(fieldOf(headers, 'CC'))],
+  };
+  if (expiration !== undefined) first['original-expiration'] = expiration;
+  return [first, ...deaths];
+}
+
+function headersOfDeath(
+  { queue, reason, message, routingKey }: Death,
+  before: FieldTable | undefined,
+  deaths: readonly FieldTable[],
+): FieldTable {
+  const headers: Record<string, FieldValue> = Object.create(null);
+  for (const [name, value] of Object.entries(before ?? {}))
+    if (!isDropped(name, routingKey)) headers[name] = value;
+  const { exchange } = message;
+  headers['x-death'] = deaths;
+  headers['x-first-death-reason'] ??= reason;
+  headers['x-first-death-queue'] ??= queue;
+  headers['x-first-death-exchange'] ??= exchange;
   headers['x-last-death-reason'] = reason;
   headers['x-last-death-queue'] = queue;
-  headers['x-last-death-exchange'] = message.exchange;
+  headers['x-last-death-exchange'] = exchange;
   return headers;
+}
+
+function isDropped(name: string, routingKey: string | undefined): boolean {
+  return name === 'BCC' || name === 'x-delay' || (name === 'CC' && routingKey !== undefined);
 }
 
 /**
@@ -92,7 +106,7 @@ export function isCircle(queue: string, deaths: readonly FieldTable[]): boolean 
 }
 
 /** The entries of `x-death`, the last first; what is none is left out. */
-export function deathsIn(headers: FieldTable): readonly FieldTable[] {
+function deathsIn(headers: FieldTable): readonly FieldTable[] {
   const listed = fieldOf(headers, 'x-death');
   if (!Array.isArray(listed)) return [];
   return (listed as readonly FieldValue[]).filter(isDeath);

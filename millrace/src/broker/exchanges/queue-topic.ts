@@ -44,6 +44,8 @@ export function withQueueDefaults(
     'retention.ms': String((isStream ? maxAgeMs : undefined) ?? -1),
     'retention.bytes': String((isStream ? maxLengthBytes : undefined) ?? -1),
     'segment.bytes': String(Math.max(1_024, segmentBytes ?? SEGMENT_BYTES)),
+    // Delays and expirations count from when a message came, whatever event time a flow gives it, and whatever a clock elsewhere says.
+    'message.timestamp.type': 'LogAppendTime',
     ...overrides,
   };
 }
