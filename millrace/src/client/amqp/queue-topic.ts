@@ -20,10 +20,6 @@ export function queueTopic(name: string, declared: QueueArguments): QueueTopic {
   return {
     name: topic,
     partitions: 1,
-    configs: {
-      [QUEUE_CONFIG]: formatQueueDefinition(definition),
-      // Delays and expirations count from when a message came, whatever the event time of what it was made of.
-      'message.timestamp.type': 'LogAppendTime',
-    },
+    configs: { [QUEUE_CONFIG]: formatQueueDefinition(definition) },
   };
 }
