@@ -31,7 +31,7 @@ export interface AmqpMessage {
   readonly properties?: BasicProperties | Uint8Array;
   /** Must not change before the message is confirmed. */
   readonly body: Uint8Array;
-  /** It comes back when it leads nowhere. Default false: then it is dropped. */
+  /** It comes back when it leads nowhere, which a channel with confirms tells. Default false: then it is dropped. */
   readonly mandatory?: boolean;
 }
 

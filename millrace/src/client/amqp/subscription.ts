@@ -9,7 +9,7 @@ export interface ConsumeOptions {
   readonly queue: string;
   /** Messages that are with it at most, until it has said what became of them. Default 0: no bound. */
   readonly prefetch?: number;
-  /** What is delivered is done. Default false. */
+  /** What is delivered is done: nothing bounds how much comes at once. Default false. */
   readonly noAck?: boolean;
   /** Nobody else consumes. */
   readonly exclusive?: boolean;

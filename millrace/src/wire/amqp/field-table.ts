@@ -104,7 +104,7 @@ const SIZE_BYTES = 4;
 
 /**
  * The table in a range of bytes: its size, and as much as that says.
- * @throws {AmqpFault} SYNTAX_ERROR, FRAME_ERROR for names that are no UTF-8
+ * @throws {AmqpFault} SYNTAX_ERROR
  */
 export function decodeTable(buffer: Buffer, start = 0, end: number = buffer.length): FieldTable {
   const reader = new AmqpReader().over(buffer, start, end);
@@ -169,7 +169,7 @@ export function readTable(reader: AmqpReader, depth = 0): FieldTable {
   const table = Object.create(null) as Record<string, FieldValue>;
   const outerEnd = enter(reader, depth);
   while (reader.position < reader.end) {
-    const name = reader.shortString();
+    const name = reader.shortText();
     table[name] = readValue(reader, depth);
   }
   reader.end = outerEnd;
@@ -263,7 +263,7 @@ export function skipValue(reader: AmqpReader, depth: number): void {
 function skipTable(reader: AmqpReader, depth: number, hasNames: boolean): void {
   const outerEnd = enter(reader, depth);
   while (reader.position < reader.end) {
-    if (hasNames) reader.shortString();
+    if (hasNames) reader.take(reader.octet());
     skipValue(reader, depth);
   }
   reader.end = outerEnd;

@@ -90,7 +90,7 @@ const shared = new AmqpReader();
 
 /**
  * The properties in bytes[start, end): flags and list.
- * @throws {AmqpFault} SYNTAX_ERROR, FRAME_ERROR
+ * @throws {AmqpFault} SYNTAX_ERROR
  */
 export function decodeProperties(
   bytes: Buffer,
@@ -111,7 +111,7 @@ export function decodeProperties(
 }
 
 function readProperty(reader: AmqpReader, kind: Kind): unknown {
-  if (kind === 'shortstr') return reader.shortString();
+  if (kind === 'shortstr') return reader.shortText();
   if (kind === 'octet') return reader.octet();
   return kind === 'table' ? readTable(reader) : reader.longlong();
 }
@@ -195,7 +195,7 @@ const PERSISTENT_FACTS: PropertyFacts = Object.freeze(
 
 /**
  * @hot The facts of a message, out of its flags and list. All of it is checked, whatever is asked for.
- * @throws {AmqpFault} SYNTAX_ERROR, FRAME_ERROR when they are not well formed
+ * @throws {AmqpFault} SYNTAX_ERROR when they are not well formed
  */
 export function readFacts(bytes: Buffer, start = 0, end: number = bytes.length): PropertyFacts {
   const reader = shared.over(bytes, start, end);
@@ -211,12 +211,12 @@ export function readFacts(bytes: Buffer, start = 0, end: number = bytes.length):
   if ((flags & DELIVERY_MODE) !== 0) facts.isPersistent = reader.octet() === PERSISTENT;
   if ((flags & PRIORITY) !== 0) facts.priority = reader.octet();
   if ((flags & CORRELATION_ID) !== 0) skipShortString(reader);
-  if ((flags & REPLY_TO) !== 0) facts.replyTo = reader.shortString();
-  if ((flags & EXPIRATION) !== 0) facts.expiration = reader.shortString();
+  if ((flags & REPLY_TO) !== 0) facts.replyTo = reader.shortText();
+  if ((flags & EXPIRATION) !== 0) facts.expiration = reader.shortText();
   if ((flags & MESSAGE_ID) !== 0) skipShortString(reader);
   if ((flags & TIMESTAMP) !== 0) reader.take(8);
   if ((flags & TYPE) !== 0) skipShortString(reader);
-  if ((flags & USER_ID) !== 0) facts.userId = reader.shortString();
+  if ((flags & USER_ID) !== 0) facts.userId = reader.shortText();
   if ((flags & APP_ID) !== 0) skipShortString(reader);
   if ((flags & CLUSTER_ID) !== 0) skipShortString(reader);
   checkEnd(reader);
@@ -233,7 +233,7 @@ function readHeaderFacts(reader: AmqpReader, facts: Facts): void {
   facts.hasHeaders = true;
   const outerEnd = enter(reader, 0);
   while (reader.position < reader.end) {
-    const name = reader.shortString();
+    const name = reader.shortText();
     switch (name) {
       case 'x-delay':
         facts.delayMs = delayOf(readValue(reader, 0));
@@ -357,7 +357,7 @@ function changeHeaders(reader: AmqpReader, writer: AmqpWriter, change: TableChan
     enter(table, 0);
     while (table.position < table.end) {
       const entry = table.position;
-      const name = table.shortString();
+      const name = table.shortText();
       skipValue(table, 0);
       if (!Object.hasOwn(changes, name)) writer.bytes(buffer, entry, table.position);
     }

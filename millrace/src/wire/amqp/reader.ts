@@ -69,9 +69,16 @@ export class AmqpReader {
     return longAt(this.buffer, at) * 0x1_0000_0000 + longAt(this.buffer, at + 4);
   }
 
+  /** @throws {AmqpFault} FRAME_ERROR for what is no UTF-8 */
   shortString(): string {
     const length = this.octet();
-    return readShortString(this.buffer, this.take(length), length);
+    return readShortString(this.buffer, this.take(length), length, true);
+  }
+
+  /** The same where brokers look less closely: in tables and properties. Bytes that are no UTF-8 become U+FFFD. */
+  shortText(): string {
+    const length = this.octet();
+    return readShortString(this.buffer, this.take(length), length, false);
   }
 
   /** Bytes that are no UTF-8 become U+FFFD. */

@@ -15,19 +15,32 @@ const contents = new Uint8Array(SHORT_STRING_SLOTS * SHORT_STRING_CACHED_BYTES_M
 const texts: string[] = Array.from({ length: SHORT_STRING_SLOTS }, () => '');
 
 /**
- * The string of buffer[start, start + length).
- * @throws {AmqpFault} FRAME_ERROR when it is no UTF-8
+ * The string of buffer[start, start + length); bytes that are no UTF-8 become U+FFFD.
+ * @param isStrict they are refused instead. @throws {AmqpFault} FRAME_ERROR
  */
-export function readShortString(buffer: Buffer, start: number, length: number): string {
+export function readShortString(
+  buffer: Buffer,
+  start: number,
+  length: number,
+  isStrict: boolean,
+): string {
   if (length === 0) return '';
-  if (length > SHORT_STRING_CACHED_BYTES_MAX) return decode(buffer, start, length);
+  if (length > SHORT_STRING_CACHED_BYTES_MAX) {
+    if (isStrict && !isText(buffer, start, length)) throw malformed();
+    return buffer.utf8Slice(start, start + length);
+  }
   let hash = length;
   const end = start + length;
   for (let at = start; at < end; at++) hash = (Math.imul(hash, 31) + (buffer[at] as number)) | 0;
   const slot = (hash ^ (hash >>> 15)) & (SHORT_STRING_SLOTS - 1);
   const base = slot * SHORT_STRING_CACHED_BYTES_MAX;
   if (lengths[slot] === length && equals(buffer, start, base, length)) return texts[slot] as string;
-  const text = decode(buffer, start, length);
+  const text = buffer.utf8Slice(start, end);
+  // What is remembered is good for those who are strict, too.
+  if (!isText(buffer, start, length)) {
+    if (isStrict) throw malformed();
+    return text;
+  }
   lengths[slot] = length;
   for (let at = 0; at < length; at++) contents[base + at] = buffer[start + at] as number;
   texts[slot] = text;
@@ -41,12 +54,14 @@ function equals(buffer: Buffer, start: number, base: number, length: number): bo
   return true;
 }
 
-function decode(buffer: Buffer, start: number, length: number): string {
+function isText(buffer: Buffer, start: number, length: number): boolean {
   const end = start + length;
   for (let at = start; at < end; at++) {
-    if ((buffer[at] as number) < 0x80) continue;
-    if (isUtf8(buffer.subarray(start, end))) break;
-    throw new AmqpFault('FRAME_ERROR', 'malformed UTF-8 in a short string');
+    if ((buffer[at] as number) >= 0x80) return isUtf8(buffer.subarray(start, end));
   }
-  return buffer.toString('utf8', start, end);
+  return true;
+}
+
+function malformed(): AmqpFault {
+  return new AmqpFault('FRAME_ERROR', 'malformed UTF-8 in a short string');
 }
