@@ -7,7 +7,11 @@
  * @hot `peek`, `take`, `accept`
  */
 import { assert } from '../../core/errors.ts';
-import { QUEUE_LOAD_BYTES, QUEUE_PARKED_OFFSETS_MAX } from '../../core/queue-limits.ts';
+import {
+  QUEUE_LOAD_BYTES,
+  QUEUE_PARKED_OFFSETS_MAX,
+  QUEUE_READ_BYTES,
+} from '../../core/queue-limits.ts';
 import { HandOut } from './hand-out.ts';
 import { HeldDelivery } from './held-delivery.ts';
 import { KeyLines } from './key-lines.ts';
@@ -81,7 +85,7 @@ export class QueuePartition extends PartitionContents {
       heap.pop();
       return 'again';
     }
-    const message = this.messageAt(offset);
+    const message = this.messageAt(offset, level > 0);
     if (message === 'later') return 'later';
     if (message === undefined) {
       // It was there once: the disk has lost it.
@@ -185,15 +189,19 @@ export class QueuePartition extends PartitionContents {
     return key === undefined || this.keys === undefined || this.keys.enter(key, offset);
   }
 
-  /** A message that is not at the cursor; `later`: it is being read. */
-  messageAt(offset: number): QueueMessage | undefined | 'later' {
+  /** A message that is not at the cursor; `later`: it is being read. `isRow`: others behind it follow, as a rule. */
+  messageAt(offset: number, isRow = false): QueueMessage | undefined | 'later' {
     const returned = this.returned.get(offset);
     if (returned !== undefined) return returned;
-    const run = this.runs.find(offset);
+    const { runs } = this;
+    const bytes = isRow ? QUEUE_READ_BYTES : QUEUE_LOAD_BYTES;
+    const run = runs.find(offset);
     if (run === undefined) {
-      this.runs.load(offset, QUEUE_LOAD_BYTES);
+      runs.load(offset, bytes);
       return 'later';
     }
+    if (isRow && run.end < this.limit && runs.find(run.end) === undefined)
+      runs.load(run.end, bytes);
     const record = recordAt(run, offset);
     return record === undefined ? undefined : copyMessage(this.decoder.decode(record));
   }
