@@ -27,7 +27,10 @@ export const FRAME_OVERHEAD_BYTES = 8;
 /** Class, weight, body size. */
 export const CONTENT_HEADER_BYTES = 12;
 
-/** What a method carries. Its memory is valid only until the handler returns, unless `isOwned`; the object is used again. */
+/**
+ * What a method carries. The object is used again, and so is its memory when the handler has returned; but what is a view of the chunk that
+ * was pushed lasts as long as that.
+ */
 export interface Content {
   /** Flags and list, as in `QueueMessage.properties`; not looked into. */
   readonly properties: Buffer;
