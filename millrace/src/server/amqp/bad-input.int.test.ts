@@ -444,6 +444,19 @@ describe('a handshake', () => {
   });
 });
 
+test('a message whose headers do not fit into the frames of a consumer ends that connection alone', async () => {
+  const client = await RawAmqp.open(at, {}, [1]);
+  await client.call(1, 'QueueDeclare', { queue: 'wide', durable: true });
+  const headers = { wide: 'x'.repeat(5_000) };
+  client.publish(1, { routingKey: 'wide' }, { headers }, Buffer.from('x'));
+  const narrow = await RawAmqp.open(at, { frameMax: 4_096 });
+  narrow.send(1, 'BasicConsume', { queue: 'wide' });
+  expect(await narrow.expectClose()).toMatchObject({ replyCode: 501 });
+  client.send(1, 'BasicGet', { queue: 'wide' });
+  expect((await client.expect(1, 'BasicGetOk')).properties).toMatchObject({ headers });
+  await client.close();
+});
+
 test('a client that does not read is sent no more than a bound; the rest stays ready', async () => {
   const client = await RawAmqp.open(at, {}, [1, 2]);
   await client.call(1, 'QueueDeclare', { queue: 'heap', durable: true });

@@ -59,6 +59,7 @@ export class AmqpConnection implements FrameHandler {
   private readonly handshake: Handshake;
   private readonly channels = new Map<number, Channel>();
   private readonly sinceMs: number;
+  private readonly startedMs: number;
   private phase: Phase = 'header';
   private header: Buffer = Buffer.alloc(0);
   private opened: OpenedConnection | undefined;
@@ -80,8 +81,9 @@ export class AmqpConnection implements FrameHandler {
     this.options = options;
     this.connection = connection;
     this.sinceMs = clock.nowMs();
-    this.receivedMs = clock.monotonicMs();
-    this.sentMs = this.receivedMs;
+    this.startedMs = clock.monotonicMs();
+    this.receivedMs = this.startedMs;
+    this.sentMs = this.startedMs;
     this.output = new Output({
       connection,
       timers,
@@ -131,11 +133,19 @@ export class AmqpConnection implements FrameHandler {
     };
   }
 
-  /** The server stops: the client is told, and ends the connection. */
-  close(): void {
-    if (this.phase === 'running')
-      this.closeWith(new AmqpFault('CONNECTION_FORCED', 'broker is shutting down'));
+  /** The server wants it to end: the client is told why, and ends the connection. */
+  close(reason: string): void {
+    if (this.phase === 'running') this.closeWith(new AmqpFault('CONNECTION_FORCED', reason));
     else if (this.phase !== 'closing') this.connection.destroy();
+  }
+
+  /** It speaks for a user, in a virtual host. */
+  isOf(who: { readonly user?: string; readonly vhost?: string }): boolean {
+    const { opened } = this;
+    return (
+      (who.user !== undefined && who.user === opened?.user.name) ||
+      (who.vhost !== undefined && who.vhost === opened?.vhost.name)
+    );
   }
 
   destroy(): void {
@@ -146,7 +156,7 @@ export class AmqpConnection implements FrameHandler {
   sweep(nowMs: number): void {
     const { phase, opened, options } = this;
     if (phase === 'header' || phase === 'handshake') {
-      if (nowMs - this.receivedMs > options.shared.settings.handshakeTimeoutMs)
+      if (nowMs - this.startedMs > options.shared.settings.handshakeTimeoutMs)
         this.destroyWith('the handshake was not completed in time');
       return;
     }
@@ -190,9 +200,16 @@ export class AmqpConnection implements FrameHandler {
     }
     this.receivedMs = this.options.shared.env.clock.monotonicMs();
     this.chunk = chunk;
-    this.assembler.push(chunk);
+    try {
+      this.assembler.push(chunk);
+      this.publisher?.commit();
+    } catch (error) {
+      // Of us, not of the client; others must not notice.
+      this.options.onFault('a method failed', error);
+      this.closeWith(new AmqpFault('INTERNAL_ERROR', 'the broker has failed'));
+      this.finish();
+    }
     this.chunk = undefined;
-    this.publisher?.commit();
   }
 
   private receiveHeader(chunk: Buffer): void {

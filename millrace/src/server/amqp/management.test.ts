@@ -175,8 +175,20 @@ test('users, permissions and virtual hosts are for administrators', async () => 
     );
 
     await guest.request({ op: 'set-permissions', user: 'ada', vhost: 'shop', permissions: null });
+    await expect(connect({ user: 'ada', vhost: 'shop' })).rejects.toThrow('530');
     await guest.request({ op: 'delete-user', name: 'ada' });
+    expect((await ada.closed)?.message).toContain(
+      "320: CONNECTION_FORCED - user 'ada' was deleted",
+    );
+    await guest.request({
+      op: 'set-permissions',
+      user: 'guest',
+      vhost: 'shop',
+      permissions: { configure: '.*', write: '.*', read: '.*' },
+    });
+    const inShop = await connect({ vhost: 'shop' });
     await guest.request({ op: 'delete-vhost', name: 'shop' });
+    expect((await inShop.closed)?.message).toContain("vhost 'shop' was deleted");
     expect((await guest.request({ op: 'users' })).map(({ name }) => name)).toEqual(['guest']);
   });
 });

@@ -17,12 +17,13 @@ import {
 } from '../../wire/amqp/management.ts';
 import { decodeProperties, encodeProperties } from '../../wire/amqp/properties.ts';
 import { AmqpFault } from '../../wire/amqp/reply-codes.ts';
+import { isReplyName } from './direct-replies.ts';
 import { accepted, refused } from './faults.ts';
 import { bindingInfo, exchangeInfo, queueInfo } from './management-infos.ts';
 import { readRequest } from './management-request.ts';
 import { moveMessages, redriveMessages } from './move-messages.ts';
 import { peekMessages } from './peek-messages.ts';
-import { demand } from './permissions.ts';
+import { DEFAULT_EXCHANGE, demand } from './permissions.ts';
 import type { AmqpSession, AmqpShared } from './session.ts';
 
 const ADMINISTRATOR = 'administrator';
@@ -37,6 +38,8 @@ async function answer(session: AmqpSession, message: QueueMessage): Promise<void
   const { replyTo, correlationId } = decodeProperties(message.properties);
   const reply = await replyOf(session, message);
   if (replyTo === undefined || replyTo === '') return;
+  // An answer may not go where its user may not publish.
+  if (!isReplyName(replyTo) && !session.grant.may('write', DEFAULT_EXCHANGE)) return;
   session.publisher.publishForBroker({
     key: null,
     exchange: '',
@@ -109,8 +112,12 @@ const PERFORMERS: { readonly [Op in ManagementOp]: Performer<Op> } = {
         ...(tags === undefined ? {} : { tags }),
       }),
     ),
-  'delete-user': async (session, { name }) =>
-    nothing(await administration(session).access.deleteUser(name)),
+  'delete-user': async (session, { name }) => {
+    const { access, disconnect } = administration(session);
+    nothing(await access.deleteUser(name));
+    disconnect({ user: name }, `user '${name}' was deleted`);
+    return null;
+  },
   permissions: (session) => administration(session).access.permissions(),
   'set-permissions': async (session, { user, vhost, permissions }) => {
     const { access } = administration(session);
@@ -125,8 +132,12 @@ const PERFORMERS: { readonly [Op in ManagementOp]: Performer<Op> } = {
     await administration(session).vhosts.create(name);
     return null;
   },
-  'delete-vhost': async (session, { name }) =>
-    nothing(await administration(session).vhosts.delete(name)),
+  'delete-vhost': async (session, { name }) => {
+    const { vhosts, disconnect } = administration(session);
+    nothing(await vhosts.delete(name));
+    disconnect({ vhost: name }, `vhost '${name}' was deleted`);
+    return null;
+  },
 };
 
 async function perform(
@@ -154,7 +165,10 @@ function hostOf(session: AmqpSession, name: string | undefined): VirtualHost {
 }
 
 /** @throws {AmqpFault} ACCESS_REFUSED for whom it is not for */
-function administration({ user, shared }: AmqpSession): Pick<AmqpShared, 'access' | 'vhosts'> {
+function administration({
+  user,
+  shared,
+}: AmqpSession): Pick<AmqpShared, 'access' | 'vhosts' | 'disconnect'> {
   if (user.tags.includes(ADMINISTRATOR)) return shared;
   throw new AmqpFault(
     'ACCESS_REFUSED',

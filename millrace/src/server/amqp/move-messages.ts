@@ -19,7 +19,7 @@ import {
 import { decodeProperties, withProperties } from '../../wire/amqp/properties.ts';
 import { AmqpFault } from '../../wire/amqp/reply-codes.ts';
 import { accepted } from './faults.ts';
-import { demand } from './permissions.ts';
+import { DEFAULT_EXCHANGE, demand } from './permissions.ts';
 import type { AmqpSession } from './session.ts';
 
 /** @throws {AmqpFault} NOT_FOUND, RESOURCE_LOCKED, ACCESS_REFUSED, PRECONDITION_FAILED */
@@ -111,7 +111,7 @@ class Redrive {
 
   private mayWrite({ message }: FirstPublished): boolean {
     const { exchange } = message;
-    return this.session.grant.may('write', exchange === '' ? 'amq.default' : exchange);
+    return this.session.grant.may('write', exchange === '' ? DEFAULT_EXCHANGE : exchange);
   }
 
   private toQueue(queue: Queue, position: number, message: QueueMessage): void {

@@ -9,7 +9,7 @@ import type { AmqpSession } from './session.ts';
 export type ResourceKind = 'queue' | 'exchange';
 
 /** What permissions call the exchange that has no name. */
-const DEFAULT_EXCHANGE = 'amq.default';
+export const DEFAULT_EXCHANGE = 'amq.default';
 
 /** @throws {AmqpFault} ACCESS_REFUSED */
 export function demand(

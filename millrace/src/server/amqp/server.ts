@@ -74,6 +74,10 @@ class Server implements AmqpServer {
         logger.error('work in the background failed', { error, task });
       }),
       connections: () => this.infos(),
+      disconnect: (who, reason) => {
+        for (const connection of this.connections)
+          if (connection.isOf(who)) connection.close(reason);
+      },
     };
   }
 
@@ -112,7 +116,7 @@ class Server implements AmqpServer {
   private async closeNow(): Promise<void> {
     this.timer?.cancel();
     await this.listener?.close();
-    for (const connection of this.connections) connection.close();
+    for (const connection of this.connections) connection.close('broker is shutting down');
     if (this.connections.size > 0) await this.emptied();
     await this.shared.background.settled();
   }

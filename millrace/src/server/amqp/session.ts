@@ -22,6 +22,8 @@ export interface AmqpShared {
   readonly background: Background;
   /** Of all that are open. */
   connections(): ConnectionInfo[];
+  /** Ends those of a user, or of a virtual host, that is no more. */
+  disconnect(who: { readonly user?: string; readonly vhost?: string }, reason: string): void;
 }
 
 export interface AmqpSession {
