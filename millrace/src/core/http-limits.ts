@@ -58,10 +58,10 @@ export const HTTP_CLOSE_MS = 2_000;
 /** A body of JSON with one or some records, and of bytes that are one record. Records that are many come as NDJSON. */
 export const HTTP_PRODUCE_BYTES_MAX = 4 * 1024 * 1024;
 export const HTTP_PRODUCE_RECORDS_MAX = 10_000;
-/** A line of NDJSON; and so much of a stream of them is written at a time. */
+/** A line of NDJSON; and so much of a stream of them collects while what came before is written. */
 export const HTTP_LINE_BYTES_MAX = 4 * 1024 * 1024;
-export const HTTP_LINES_BYTES = 512 * 1024;
-export const HTTP_LINES_RECORDS = 1_000;
+export const HTTP_LINES_BYTES = 1024 * 1024;
+export const HTTP_LINES_RECORDS = 10_000;
 /** Bytes of bodies of all requests together: what comes beyond that is to come again. */
 export const HTTP_BODIES_BYTES_MAX = 64 * 1024 * 1024;
 /** A body that stops coming for HTTP_REQUEST_MS is given up; and this is how long one may take in all. */
@@ -80,7 +80,7 @@ export const TOPIC_STALL_MS_MAX = 600_000;
 export const HTTP_RECORD_HEADERS_MAX = 256;
 /** WebSockets at a time, and produce messages of each that are not acknowledged; then no more of them is read. */
 export const HTTP_SOCKETS_MAX = 256;
-export const HTTP_SOCKET_PRODUCES_MAX = 16;
+export const HTTP_SOCKET_PRODUCES_MAX = 64;
 /** A message of a WebSocket. */
 export const HTTP_MESSAGE_BYTES_MAX = 4 * 1024 * 1024;
 /** Credit that a subscriber can have. */

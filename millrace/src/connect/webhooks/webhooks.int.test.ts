@@ -347,6 +347,27 @@ test('processes of one name share the work, and take over what another leaves', 
   expect(again).toBeLessThanOrEqual(4);
 });
 
+test('an attempt that is under way when partitions move is waited for, not made again', async () => {
+  const topic = await newTopic();
+  let release = (): void => {};
+  const receiver = await Receiver.open((response, { body }) => {
+    if (body === 'slow') release = () => void response.end();
+    else response.end();
+  });
+  const first = deliver(topic, receiver.url);
+  await first.ready;
+  await put(topic, ['slow']);
+  await receiver.until(() => receiver.got.length === 1);
+  const second = deliver(topic, receiver.url);
+  // Long enough to be asked to join, and to be sent again.
+  await env.timers.sleep(700);
+  release();
+  await second.ready;
+  await put(topic, ['next']);
+  await receiver.until(() => receiver.got.at(-1)?.body === 'next');
+  expect(receiver.got.map(({ body }) => body)).toEqual(['slow', 'next']);
+});
+
 test('a restart does not hammer: what is not due is not sent', async () => {
   const topic = await newTopic();
   await put(topic, ['a']);

@@ -20,6 +20,7 @@ import {
 } from '../../core/http-limits.ts';
 import { parseExactJson } from './exact-json.ts';
 import { badRequest } from './http-errors.ts';
+import { LineWriter } from './line-writer.ts';
 import { vectorText } from './offset-vector.ts';
 import { type Encodings, type GivenRecord, recordOfJson } from './record-encoding.ts';
 import { bodyChunks, ByteBudget, refuseCoded, wholeBody } from './request-body.ts';
@@ -98,22 +99,28 @@ export class ProduceRequests {
     const reserved = HTTP_LINE_BYTES_MAX;
     this.#budget.take(reserved);
     const next = new Map<number, number>();
-    let records = 0;
+    const writer = new LineWriter<GivenRecord>({
+      write: async (given, first) => reach(next, await this.#append(topic, given, first)),
+      bytesMax: HTTP_LINES_BYTES,
+      itemsMax: HTTP_LINES_RECORDS,
+    });
     try {
-      for await (const lines of lineGroups(bodyChunks(incoming, this.#env), records)) {
-        const given = lines.map((line, index) => {
-          const number = records + index;
-          return recordOfJson(parseExactJson(line, `line ${number + 1}`), number, encodings);
-        });
-        reach(next, await this.#append(topic, given, records));
-        records += given.length;
-      }
+      for await (const lines of linesOf(bodyChunks(incoming, this.#env)))
+        for (const line of lines) {
+          const { taken } = writer;
+          const json = parseExactJson(line, `line ${taken + 1}`);
+          const wait = writer.push(recordOfJson(json, taken, encodings), line.length);
+          if (wait !== undefined) await wait;
+        }
+      await writer.end();
     } catch (error) {
-      throw partial(error, records, next);
+      // What was taken before is written, or has failed.
+      await writer.end().catch(() => {});
+      throw partial(error, writer.written, next);
     } finally {
       this.#budget.give(reserved);
     }
-    return { records, offsets: undefined, next: vectorText(next) };
+    return { records: writer.written, offsets: undefined, next: vectorText(next) };
   }
 
   /** @param first how many were written before */
@@ -219,48 +226,36 @@ function reach(next: Map<number, number>, places: readonly PlacedAt[]): void {
     if (offset >= (next.get(partition) ?? 0)) next.set(partition, offset + 1);
 }
 
-/** Groups of lines that are written together. An empty line is none. */
-async function* lineGroups(
+/** The lines of each chunk. An empty line is none. */
+async function* linesOf(
   chunks: AsyncGenerator<Buffer, undefined>,
-  first: number,
 ): AsyncGenerator<readonly string[], undefined> {
   let rest: Buffer[] = [];
   let restBytes = 0;
-  let lines: string[] = [];
-  let bytes = 0;
-  let count = first;
-  const take = (line: string): void => {
-    if (line.trim() === '') return;
-    lines.push(line);
-    bytes += line.length;
-    count++;
-  };
+  let count = 0;
   for await (const chunk of chunks) {
+    const lines: string[] = [];
     let from = 0;
     for (let end = chunk.indexOf(LINE_FEED); end >= 0; end = chunk.indexOf(LINE_FEED, from)) {
-      rest.push(chunk.subarray(from, end));
-      take(Buffer.concat(rest).toString('utf8'));
+      const line = lineOf(rest, chunk, from, end);
+      if (line.trim() !== '') lines.push(line);
       rest = [];
       restBytes = 0;
       from = end + 1;
-      if (bytes >= HTTP_LINES_BYTES || lines.length >= HTTP_LINES_RECORDS) {
-        yield lines;
-        lines = [];
-        bytes = 0;
-      }
     }
     if (from < chunk.length) rest.push(Buffer.from(chunk.subarray(from)));
     restBytes += chunk.length - from;
+    count += lines.length;
+    if (lines.length > 0) yield lines;
     if (restBytes > HTTP_LINE_BYTES_MAX)
       throw badRequest(413, `line ${count + 1} has more than ${HTTP_LINE_BYTES_MAX} bytes`);
-    // What has come is written before it is waited for more.
-    if (lines.length > 0) {
-      yield lines;
-      lines = [];
-      bytes = 0;
-    }
   }
-  take(Buffer.concat(rest).toString('utf8'));
-  if (lines.length > 0) yield lines;
+  const last = Buffer.concat(rest).toString('utf8');
+  if (last.trim() !== '') yield [last];
   return undefined;
+}
+
+function lineOf(rest: readonly Buffer[], chunk: Buffer, from: number, end: number): string {
+  if (rest.length === 0) return chunk.toString('utf8', from, end);
+  return Buffer.concat([...rest, chunk.subarray(from, end)]).toString('utf8');
 }

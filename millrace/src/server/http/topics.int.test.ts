@@ -183,6 +183,7 @@ test('a bad line says which, and how many before it were written', async () => {
   expect([status, body.error?.code]).toEqual([400, 'ML_HTTP_REQUEST']);
   expect(body.error?.message).toMatch(/record 1500 .*'valeu'/);
   const { written } = (body.error as unknown as { fields: { written: number } }).fields;
+  expect(written).toBe(1_500);
   expect(await log.offsets([{ topic, partition: 0 }], 'end')).toEqual([written]);
 });
 
