@@ -19,6 +19,8 @@ export interface QueueCheckOptions {
   readonly deadLetters?: Readonly<Record<string, string>>;
   /** Accepted so long before a crash a message does not come again, milliseconds. Default: Infinity, that is not looked at. */
   readonly forgetsMs?: number;
+  /** Queues that give messages in another order than they came: those with priorities. */
+  readonly unordered?: readonly string[];
   /** Whether everything was taken at the end, so that what is missing is lost. Default true. */
   readonly drained?: boolean;
 }
@@ -42,6 +44,8 @@ interface Fate {
 /** A message in one queue. */
 interface PlaceFate {
   seen: number;
+  /** Of a dead letter there may be several, after a crash: what one holder does says nothing of the others. */
+  copies: number;
   holder: string | undefined;
   /** When, and after how many crashes, it was last accepted or rejected here. */
   settledAtMs: number | undefined;
@@ -131,11 +135,13 @@ export class QueueChecker {
     if (event.redelivered) this.counts.redelivered++;
     const place = this.see(event, event.queue, event.consumer);
     if (place === undefined) return;
-    if (place.holder !== undefined)
+    if (place.holder !== undefined && !this.isOneOfCopies(place, event.queue))
       this.add('held-twice', event.id, `${event.consumer} got what ${place.holder} holds`);
     place.holder = event.consumer;
     // A queue of dead letters is in the order in which they died.
-    if (!event.redelivered && !this.deadQueues.has(event.queue)) this.inOrder(event);
+    const isOrdered =
+      !this.deadQueues.has(event.queue) && this.options.unordered?.includes(event.queue) !== true;
+    if (!event.redelivered && isOrdered) this.inOrder(event);
   }
 
   private see(
@@ -152,37 +158,45 @@ export class QueueChecker {
     if (!intact) this.add('damaged', id, `${by} found it in ${queue}`);
     let place = fate.places.get(queue);
     if (place === undefined) {
-      place = { seen: 0, holder: undefined, settledAtMs: undefined, settledCrashes: 0 };
+      place = { seen: 0, copies: 1, holder: undefined, settledAtMs: undefined, settledCrashes: 0 };
       fate.places.set(queue, place);
     }
-    if (place.seen > 0 && !redelivered) this.unflagged(id, queue, by);
+    if (place.seen > 0 && !redelivered && !this.isOneOfCopies(place, queue))
+      this.add('duplicate-not-flagged', id, `${by} found it in ${queue}`);
     if (place.settledAtMs !== undefined) this.again(event, place, by);
     place.settledAtMs = undefined;
     place.seen++;
     return place;
   }
 
-  private unflagged(id: string, queue: string, by: string): void {
-    // A copy of a dead letter was not with anybody.
-    if (this.deadQueues.has(queue) && this.counts.crashes > 0) this.counts.deadTwice++;
-    else this.add('duplicate-not-flagged', id, `${by} found it in ${queue}`);
-  }
-
   /** It was settled here, and is here again. */
   private again(
-    event: TimedQueueEvent & { readonly id: string },
+    event: Extract<TimedQueueEvent, { kind: 'deliver' | 'left' }>,
     place: PlaceFate,
     by: string,
   ): void {
     const firstCrash = this.crashesAtMs[place.settledCrashes];
     const settledAtMs = place.settledAtMs ?? 0;
     const forgetsMs = this.options.forgetsMs ?? Number.POSITIVE_INFINITY;
-    if (firstCrash === undefined)
+    const isTold = firstCrash !== undefined && firstCrash - settledAtMs <= forgetsMs;
+    if (isTold) this.counts.forgottenAccepts++;
+    else if (this.isOneOfCopies(place, event.queue)) return;
+    else if (firstCrash === undefined)
       this.add('delivered-after-accept', event.id, `${by} found it, and nothing has crashed`);
-    else if (firstCrash - settledAtMs > forgetsMs) {
+    else {
       const agoMs = Math.round(firstCrash - settledAtMs);
       this.add('delivered-after-accept', event.id, `${by} found it, settled ${agoMs} ms before`);
-    } else this.counts.forgottenAccepts++;
+    }
+  }
+
+  /** A dead letter is written to its queue before it leaves the other one: every crash may have made one more of it. */
+  private isOneOfCopies(place: PlaceFate, queue: string): boolean {
+    if (!this.deadQueues.has(queue)) return false;
+    if (place.copies === 1 && this.counts.crashes > 0) {
+      place.copies += this.counts.crashes;
+      this.counts.deadTwice++;
+    }
+    return place.copies > 1;
   }
 
   private inOrder(event: Extract<TimedQueueEvent, { kind: 'deliver' }>): void {
