@@ -294,6 +294,24 @@ test('a queue over a topic gets its further partitions, and goes with it', async
   });
 });
 
+test('a queue that AMQP and Kafka clients declare at the same time is one', async () => {
+  for (const topic of ['queue.q', 'any.name'])
+    for (const isFirst of [true, false])
+      await withFakeHosts(async ({ vhost, topics, background }) => {
+        const create = () => {
+          const overrides = { 'millrace.queue': definition('q') };
+          return topics.create({ name: topic, partitions: 1, overrides });
+        };
+        const early = isFirst ? create() : undefined;
+        const declaring = vhost.declareQueue(declared('q', { durable: true }), ANYBODY);
+        await (early ?? create());
+        const { queue } = valueOf(await declaring);
+        await background.settled();
+        expect(vhost.queues().map((each) => each.queue)).toEqual([queue]);
+        expect(topics.all().map(({ id }) => id)).toEqual([queue.id]);
+      });
+});
+
 test('names that no topic can have get a topic of their own', async () => {
   await withFakeHosts(async ({ vhost, topics, hosts }) => {
     const names = ['plain', 'a/b', 'a-b', 'ä'.repeat(127), 'x'.repeat(255), '..', '😀'];

@@ -152,12 +152,14 @@ export class QueueStorage {
 
   private async createTopic(queue: NewQueue): Promise<QueueOutcome<OpenedQueue>> {
     const { vhost, name } = queue.definition;
-    const overrides = withQueueDefaults({
-      [QUEUE_CONFIG]: formatQueueDefinition(queue.definition),
-    });
+    const text = formatQueueDefinition(queue.definition);
+    const overrides = withQueueDefaults({ [QUEUE_CONFIG]: text });
     for (const topic of queueTopicNames(vhost, name)) {
       const created = await this.createTopicNamed(topic, overrides);
       if (created.ok) return this.open(created.value, queue.definition);
+      // A Kafka client has declared the same queue at the same time.
+      const present = this.options.topics.get(topic);
+      if (present?.config.millraceQueue === text) return this.open(present, queue.definition);
       if (created.error !== 'TOPIC_ALREADY_EXISTS')
         return refusal(
           created.error === 'KAFKA_STORAGE_ERROR' ? 'RESOURCE_ERROR' : 'PRECONDITION_FAILED',

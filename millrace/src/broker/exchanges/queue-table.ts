@@ -206,9 +206,18 @@ export class QueueTable {
     const made = await orDiskFull(() =>
       storage.create({ definition, settings: settings.value, durable }),
     );
-    if (!made.ok || !made.value.ok) return made.ok ? (made.value as QueueRefusal) : made;
+    if (!made.ok) return made;
+    if (!made.value.ok) return made.value;
+    const queue = made.value.value;
+    const since = this.byName.get(name);
+    if (since !== undefined) {
+      // A Kafka client has created a topic that is this queue meanwhile.
+      await queue.close();
+      if (since.queue.id !== queue.id) await storage.remove(queue);
+      return this.use(this.redeclare(since, wanted, owner));
+    }
     const hosted = this.add({
-      queue: made.value.value,
+      queue,
       durable,
       autoDelete,
       arguments: wanted.arguments,
