@@ -43,15 +43,19 @@ export class DeadLetterExit {
   }
 
   private send(message: QueueMessage, reason: DeadLetterReason): 'moved' | 'nowhere' | 'refused' {
+    if (this.isBlocked) return 'refused';
     const { context, queue } = this.owner;
-    const nowMs = context.env.clock.monotonicMs();
-    if (nowMs < this.blockedUntilMs) return 'refused';
     const outcome = context.deadLetters(queue, message, reason);
     if (outcome === 'refused') {
-      this.blockedUntilMs = nowMs + QUEUE_RETRY_MS;
+      this.blockedUntilMs = context.env.clock.monotonicMs() + QUEUE_RETRY_MS;
       this.owner.wantTurn();
     }
     return outcome;
+  }
+
+  /** Nothing can leave as a dead letter for now. */
+  get isBlocked(): boolean {
+    return this.owner.context.env.clock.monotonicMs() < this.blockedUntilMs;
   }
 
   /** When it can be tried again, milliseconds since 1970; Infinity: it can be now. */

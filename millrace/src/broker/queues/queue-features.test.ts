@@ -214,6 +214,15 @@ test('a queue that is full of bytes loses its head', async () => {
   expect(fixture.queue.counts).toMatchObject({ dropped: 2, readyBytes: 0 });
 });
 
+test('who asks for a message gets none that is too much, or too old', async () => {
+  const full = await new QueueFixture({ maxLength: 2 }).open();
+  full.queue.append(['a', 'b', 'c'].map((text) => full.message(text)));
+  expect(await full.getText()).toBe('b');
+  const old = await new QueueFixture({ messageTtlMs: 0 }).open();
+  old.queue.append([old.message('a')]);
+  expect(await old.getText()).toBeUndefined();
+});
+
 test('a full queue refuses, until there is room', async () => {
   const fixture = await new QueueFixture({ maxLength: 2, overflow: 'reject-publish' }).open();
   expect(await fixture.publish(texts(4))).toEqual([2, 3]);

@@ -45,6 +45,8 @@ interface Get {
   readonly resolve: (outcome: QueueOutcome<Delivery | undefined>) => void;
 }
 
+/** What those who ask for single messages have of a turn that consumers would fill. */
+const GETS_BUDGET = 8;
 const NO_MESSAGE: QueueOutcome<undefined> = { ok: true, value: undefined };
 
 export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, MemoryHolder {
@@ -227,39 +229,52 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
     for (const partition of this.parts.all) partition.flushSettled();
     if (!isCut && !this.isClosed) {
       nextMs = this.expire(nowMs);
-      this.dropExcess(nowMs);
+      // Whoever asks for single messages does not wait for them, as consumers do: what is too much is not there for it.
+      if (this.dropExcess(nowMs)) this.serve(nowMs);
       isCut = this.budget < 0;
+    }
+    if (isCut && this.gets.length > 0 && !this.isClosed) {
+      // Consumers that never have enough keep nobody out.
+      this.budget = GETS_BUDGET;
+      this.serve(nowMs);
     }
     this.endTurn(nextMs);
     return isCut && !this.isClosed;
   }
 
-  /** Gives messages to those who want them. @returns true when there are more of both */
+  /** Gives messages to those who wait for them. @returns true when there are more of both */
   private dispatch(nowMs: number): boolean {
-    for (;;) {
-      const [get] = this.gets;
-      const holder = get === undefined ? this.consumers.next() : undefined;
-      if (get === undefined && holder === undefined) return false;
+    for (let holder = this.consumers.next(); holder !== undefined; holder = this.consumers.next()) {
+      const { consumer } = holder;
+      if (consumer === undefined) return false;
       const peek = this.parts.peek(nowMs);
-      if (peek === 'cut') return true;
-      if (peek === 'empty') for (const each of this.gets.splice(0)) each.resolve(NO_MESSAGE);
-      if (peek !== 'ready') return false;
-      const partition = this.parts.found;
-      const delivery = partition.take();
-      this.totals.delivered++;
-      if (delivery.redelivered) this.totals.redelivered++;
-      if (get !== undefined) {
-        this.gets.shift();
-        this.hand(partition, delivery, this.getter, get.noAck);
-        get.resolve({ ok: true, value: delivery });
-      } else if (holder?.consumer !== undefined) {
-        const { consumer } = holder;
-        this.hand(partition, delivery, holder, consumer.noAck);
-        this.consumers.served(holder);
-        consumer.deliver(delivery);
-        if (this.isClosed) return false;
-      }
+      if (peek !== 'ready') return peek === 'cut';
+      const delivery = this.take(holder, consumer.noAck);
+      this.consumers.served(holder);
+      consumer.deliver(delivery);
+      if (this.isClosed) return false;
     }
+    return false;
+  }
+
+  /** Answers those who asked for single messages. */
+  private serve(nowMs: number): void {
+    for (let get = this.gets[0]; get !== undefined; get = this.gets[0]) {
+      const peek = this.parts.peek(nowMs);
+      if (peek === 'empty') for (const each of this.gets.splice(0)) each.resolve(NO_MESSAGE);
+      if (peek !== 'ready') return;
+      this.gets.shift();
+      get.resolve({ ok: true, value: this.take(this.getter, get.noAck) });
+    }
+  }
+
+  private take(holder: Holder, noAck: boolean): HeldDelivery {
+    const partition = this.parts.found;
+    const delivery = partition.take();
+    this.totals.delivered++;
+    if (delivery.redelivered) this.totals.redelivered++;
+    this.hand(partition, delivery, holder, noAck);
+    return delivery;
   }
 
   private hand(
@@ -284,18 +299,21 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
     return nextMs;
   }
 
-  /** What is too much goes, from the head. */
-  private dropExcess(nowMs: number): void {
+  /** What is too much goes, from the head. @returns false when more has to go, and cannot yet */
+  private dropExcess(nowMs: number): boolean {
     const { overflow, maxLength, maxLengthBytes } = this.settings;
-    if (overflow !== 'drop-head') return;
-    if (maxLength === undefined && maxLengthBytes === undefined) return;
+    if (overflow !== 'drop-head') return true;
+    if (maxLength === undefined && maxLengthBytes === undefined) return true;
     const isTooMuch = (): boolean =>
       this.parts.sum((each) => each.ready) > (maxLength ?? Infinity) ||
       this.parts.sum((each) => each.readyBytes) > (maxLengthBytes ?? Infinity);
     while (isTooMuch()) {
-      if (this.parts.peek(nowMs) !== 'ready') return;
-      if (!this.parts.found.leave('maxlen')) return;
+      const peek = this.parts.peek(nowMs);
+      if (peek === 'later' || peek === 'cut') return this.exit.isBlocked;
+      // Without room for dead letters nothing can go, and nobody has to wait for that.
+      if (peek === 'empty' || !this.parts.found.leave('maxlen')) return true;
     }
+    return true;
   }
 
   private endTurn(nextMs: number): void {
