@@ -33,6 +33,11 @@ export {
 export type { StatsdMetric } from './connect/statsd/statsd-line.ts';
 export type { StatsdReceiver, StatsdStats } from './connect/statsd/statsd-receiver.ts';
 export type { Delivery, DeliveryStats } from './connect/webhooks/webhook-delivery.ts';
+export {
+  webhook,
+  type WebhookContext,
+  type WebhookHandler,
+} from './connect/webhooks/webhook-handler.ts';
 export type { DeliverOptions, EndpointOptions } from './connect/webhooks/webhook-options.ts';
 export type { WebhookEndpointOptions, WebhookEndpoints } from './server/http/incoming-webhooks.ts';
 export {

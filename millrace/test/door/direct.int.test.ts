@@ -2,11 +2,14 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Webhook } from 'standardwebhooks';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { json, openMillrace, topic } from '../../src/index.ts';
+import { json, openMillrace, topic, webhook } from '../../src/index.ts';
 
 const SECRET = `whsec_${Buffer.alloc(32, 1).toString('base64')}`;
 let dir = '';
@@ -70,6 +73,36 @@ test('what is produced through the door is seen by a WebSocket, and the other wa
   while (seen.length < 2) await new Promise(setImmediate);
   expect(seen).toEqual(['from the socket', 'from the door']);
   socket.close();
+});
+
+test('messages of a queue are sent as webhooks, with the attempts of the queue', async () => {
+  const got: { readonly id: unknown; readonly body: string }[] = [];
+  const server = createServer((request, response) => {
+    let body = '';
+    request.on('data', (chunk: Buffer) => (body += chunk.toString()));
+    request.on('end', () => {
+      got.push({ id: request.headers['webhook-id'], body });
+      new Webhook(SECRET).verify(body, request.headers as Record<string, string>);
+      response.writeHead(got.length === 1 ? 500 : 200).end();
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const to = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  await using millrace = await openMillrace({ dir });
+  const emails = millrace.queue('emails');
+  const { id } = await emails.enqueue({ to: 'ann' });
+  await using worker = emails.work(webhook({ to, secret: SECRET, allowPrivate: true }), {
+    retry: { delay: 1 },
+  });
+  await worker.ready;
+  while (got.length < 2) await new Promise(setImmediate);
+  expect(got).toEqual([
+    { id: `msg_${id}`, body: '{"to":"ann"}' },
+    { id: `msg_${id}`, body: '{"to":"ann"}' },
+  ]);
+  server.close();
+  server.closeAllConnections();
 });
 
 test('metrics are records', async () => {
