@@ -154,6 +154,8 @@ export const QUEUE_RECONNECT_MS_MIN = 50;
 export const QUEUE_RECONNECT_MS_MAX = 5_000;
 /** Messages that wait for a connection are refused after so long. */
 export const ENQUEUE_WAIT_MS = 60_000;
+/** Connections that may be lost under one message that is sent again. */
+export const ENQUEUE_ATTEMPTS = 20;
 /** Messages that are sent and not confirmed, and their bytes: more wait. */
 export const ENQUEUE_UNCONFIRMED_MAX = 10_000;
 export const ENQUEUE_UNCONFIRMED_BYTES_MAX = 16 * 1024 * 1024;

@@ -6,6 +6,7 @@
 import type { QueueSpec } from '../../connect/queues/queue-options.ts';
 import { MillraceError } from '../../core/errors.ts';
 import {
+  ENQUEUE_ATTEMPTS,
   ENQUEUE_UNCONFIRMED_BYTES_MAX,
   ENQUEUE_UNCONFIRMED_MAX,
   ENQUEUE_WAIT_MS,
@@ -72,13 +73,17 @@ export class Enqueuer {
 
   async #send(message: OutgoingMessage): Promise<void> {
     const { name } = this.#spec;
-    // Once more where the queue was deleted since it was declared; and as often as it is lost where that can do no harm.
-    for (let missing = 0; ; ) {
+    // Once more where the queue was deleted since it was declared; and some times where it was lost, and that can do no harm.
+    for (let missing = 0, lost = 0; ; ) {
       const session = await this.#link.ready(this.#spec, { waitMs: ENQUEUE_WAIT_MS });
       const published = await this.#publish(session, message);
       if (published === 'durable') return;
       if (published === 'full') throw full(name);
-      if (published === 'unsent') continue;
+      if (published === 'unsent') {
+        if (++lost >= ENQUEUE_ATTEMPTS) throw lostAgain(name);
+        await this.#link.pause(lost);
+        continue;
+      }
       this.#link.forget(session, this.#spec);
       if (++missing > 1)
         throw new MillraceError('ML_QUEUE_MISSING', `queue ${name} is deleted again and again`, {
@@ -107,6 +112,14 @@ export class Enqueuer {
       );
     }
   }
+}
+
+function lostAgain(queue: string): MillraceError {
+  return new MillraceError(
+    'ML_CONNECTION_LOST',
+    `the connection was lost ${ENQUEUE_ATTEMPTS} times in a row before a message for queue ${queue} was confirmed`,
+    { fields: { queue } },
+  );
 }
 
 function full(queue: string): MillraceError {
