@@ -27,7 +27,7 @@ export interface Finished {
 export interface RunOptions {
   /** All of stdin; default nothing. */
   readonly input?: string | Uint8Array;
-  /** Added to the environment, from which everything of Millrace is taken out. */
+  /** Added to the environment, from which everything of Millrace is taken out but a free port for AMQP. */
   readonly env?: Readonly<Record<string, string>>;
   /** Another Node than the one that runs the tests. */
   readonly node?: string;
@@ -126,7 +126,13 @@ export function builtMillrace(): BuiltMillrace {
     const bin = join(stage, 'bin/millrace.js');
     const child = spawn(options.node ?? process.execPath, [bin, ...args], {
       // The same few files over and over: compiled once.
-      env: { ...cleanEnvironment(), NODE_COMPILE_CACHE: join(stage, 'compiled'), ...options.env },
+      env: {
+        ...cleanEnvironment(),
+        NODE_COMPILE_CACHE: join(stage, 'compiled'),
+        // Not the port of RabbitMQ, which this machine, or another test, may have taken.
+        MILLRACE_AMQP: '127.0.0.1:0',
+        ...options.env,
+      },
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     });
     const launched = new Running(child);
