@@ -58,6 +58,13 @@ export class ChunkSet {
     return true;
   }
 
+  /** Adds [from, to), which lies behind everything that is in the set and does not touch it, and is not empty. */
+  append(from: number, to: number): void {
+    this.size += to - from;
+    if (this.bits === undefined) this.insertRun(this.runCount, from, to - 1);
+    else fillBits(this.bits, from, to);
+  }
+
   /** Adds [from, to). @returns how many were not in the set before */
   addRange(from: number, to: number): number {
     if (from >= to) return 0;
@@ -82,6 +89,11 @@ export class ChunkSet {
     return count;
   }
 
+  /** Runs of neighbours. */
+  get runsNow(): number {
+    return this.bits === undefined ? this.runCount : countRuns(this.bits);
+  }
+
   /** The first position at or above `from` that is in the set; QUEUE_CHUNK_OFFSETS when there is none. */
   firstIn(from: number): number {
     if (this.bits !== undefined) return firstBit(this.bits, from, 0);
@@ -98,7 +110,12 @@ export class ChunkSet {
     return (this.runs[index * 2 + 1] as number) + 1;
   }
 
-  /** Removes all positions below `position`, and takes the simplest form that there is for the rest. */
+  /** Takes the simplest form that there is. */
+  simplify(): void {
+    if (this.bits !== undefined) this.keepBits(this.bits, 0, QUEUE_CHUNK_OFFSETS);
+  }
+
+  /** Removes all positions below `position`. */
   removeBelow(position: number): void {
     this.keep(position, QUEUE_CHUNK_OFFSETS);
   }
@@ -287,10 +304,11 @@ function maskOf(index: number, from: number, to: number): number {
 
 function countBits(bits: Uint32Array, from: number, to: number): number {
   if (from >= to) return 0;
-  let count = 0;
+  const first = from >>> 5;
   const last = (to - 1) >>> 5;
-  for (let index = from >>> 5; index <= last; index++)
-    count += ones((bits[index] as number) & maskOf(index, from, to));
+  let count = ones((bits[first] as number) & maskOf(first, from, to));
+  for (let index = first + 1; index < last; index++) count += ones(bits[index] as number);
+  if (last > first) count += ones((bits[last] as number) & maskOf(last, from, to));
   return count;
 }
 

@@ -212,14 +212,17 @@ export class SettledOffsets {
 
   // ---- For those who write it down ----------------------------------------------------------------------------------
 
-  /** What there is to write of a chunk, without what the floor says; undefined when nothing. */
+  /**
+   * What there is to write of a chunk; undefined when nothing. What the floor says of it is in it: the record may be there without that floor.
+   */
   chunkToWrite(number: number): OffsetChunk | 'full' | undefined {
     if (this.full.has(number)) return 'full';
     const chunk = this.chunkAt(number);
     if (chunk === undefined) return undefined;
     const below = Math.max(0, this.floor - number * QUEUE_CHUNK_OFFSETS);
     chunk.isDirty = false;
-    chunk.settled.removeBelow(below);
+    chunk.settled.addRange(0, below);
+    chunk.settled.simplify();
     chunk.marks?.removeBelow(below);
     if (chunk.marks?.size === 0) chunk.marks = undefined;
     if (!chunk.isEmpty) return chunk;
@@ -283,7 +286,11 @@ export class SettledOffsets {
       this.touch(chunk);
       if (chunk.isEmpty) this.remove(chunk.number);
     }
-    this.floor = Math.min(this.floor, end);
+    if (this.floor > end) {
+      // Of chunks that the floor had passed there may be records, which count again.
+      this.dirty.add(number, chunkOf(this.floor) + 1);
+      this.floor = end;
+    }
     this.recount();
     return isChanged;
   }

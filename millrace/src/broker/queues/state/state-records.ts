@@ -153,29 +153,32 @@ function writeSet(writer: ByteWriter, set: ChunkSet | undefined): void {
     writer.byte(SET_EMPTY);
     return;
   }
-  const start = writer.length;
-  writer.byte(SET_RUNS);
-  let runs = 0;
-  set.forEachRun(() => {
-    runs++;
-  });
-  writeVarint(writer, runs);
-  let next = 0;
-  if (runs * 2 < BITS_BYTES)
-    set.forEachRun((first, last) => {
-      writeVarint(writer, first - next);
-      writeVarint(writer, last - first);
-      next = last + 1;
-    });
-  if (runs * 2 < BITS_BYTES && writer.length - start <= BITS_BYTES) return;
-  writer.length = start;
+  const runs = set.runsNow;
+  // A run takes at least two bytes.
+  if (runs * 2 < BITS_BYTES && writeRuns(writer, set, runs)) return;
   writer.byte(SET_BITS);
-  const bits = set.asBits();
   writer.reserve(BITS_BYTES);
-  for (const word of bits) {
-    writer.buffer.writeUInt32LE(word, writer.length);
+  const { buffer } = writer;
+  for (const word of set.asBits()) {
+    buffer.writeUInt32LE(word, writer.length);
     writer.length += 4;
   }
+}
+
+/** @returns false, and has written nothing, when that is no shorter than bits */
+function writeRuns(writer: ByteWriter, set: ChunkSet, runs: number): boolean {
+  const start = writer.length;
+  writer.byte(SET_RUNS);
+  writeVarint(writer, runs);
+  let next = 0;
+  set.forEachRun((first, last) => {
+    writeVarint(writer, first - next);
+    writeVarint(writer, last - first);
+    next = last + 1;
+  });
+  if (writer.length - start <= BITS_BYTES) return true;
+  writer.length = start;
+  return false;
 }
 
 function readSet(reader: StateReader): ChunkSet {
@@ -201,20 +204,20 @@ function readRuns(reader: StateReader, set: ChunkSet): void {
   const runs = reader.varint();
   let next = 0;
   for (let run = 0; run < runs; run++) {
-    const first = next + reader.varint();
+    const skipped = reader.varint();
+    const first = next + skipped;
     const end = first + reader.varint() + 1;
     if (end > QUEUE_CHUNK_OFFSETS) throw malformed('a run beyond the end of its chunk');
-    set.addRange(first, end);
+    if (skipped === 0 && run > 0) throw malformed('two runs that are one');
+    set.append(first, end);
     next = end;
   }
 }
 
 function readBits(reader: StateReader): ChunkSet {
-  const words = new Uint32Array(BITS_BYTES / 4);
-  for (let index = 0; index < words.length; index++) words[index] = reader.wordLE();
-  const set = ChunkSet.fromBits(words);
+  const set = ChunkSet.fromBits(reader.wordsLE(BITS_BYTES / 4));
   // In the simplest form that there is.
-  set.removeBelow(0);
+  set.simplify();
   return set;
 }
 
@@ -286,9 +289,11 @@ class StateReader {
     return value;
   }
 
-  wordLE(): number {
-    const at = this.take(4);
-    return this.bytes.readUInt32LE(at);
+  wordsLE(count: number): Uint32Array {
+    const words = new Uint32Array(count);
+    let at = this.take(count * 4);
+    for (let index = 0; index < count; index++, at += 4) words[index] = this.bytes.readUInt32LE(at);
+    return words;
   }
 
   varint(): number {
