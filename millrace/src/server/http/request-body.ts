@@ -1,6 +1,6 @@
 /** Bodies of requests, bounded before they are taken: each by itself, and all together. */
 import type { IncomingMessage } from 'node:http';
-import type { Env } from '../../core/env.ts';
+import type { Env, Timer } from '../../core/env.ts';
 import { MillraceError } from '../../core/errors.ts';
 import { HTTP_REQUEST_MS } from '../../core/http-limits.ts';
 import { badRequest } from './http-errors.ts';
@@ -54,24 +54,33 @@ export async function* bodyChunks(
   incoming: IncomingMessage,
   env: Pick<Env, 'timers'>,
 ): AsyncGenerator<Buffer, undefined> {
-  let isLate = false;
   const chunks = incoming[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+  for (;;) {
+    const next = await nextChunk(chunks, env);
+    if (next === LATE) throw badRequest(408, `nothing of the body came for ${HTTP_REQUEST_MS} ms`);
+    if (next.done === true) return undefined;
+    yield next.value;
+  }
+}
+
+const LATE = Symbol('late');
+
+async function nextChunk(
+  chunks: AsyncIterator<Buffer>,
+  env: Pick<Env, 'timers'>,
+): Promise<IteratorResult<Buffer> | typeof LATE> {
+  let late: Timer | undefined;
+  const waited = new Promise<typeof LATE>((resolve) => {
+    late = env.timers.after(HTTP_REQUEST_MS, () => resolve(LATE));
+  });
   try {
-    for (;;) {
-      const late = env.timers.after(HTTP_REQUEST_MS, () => {
-        isLate = true;
-        incoming.destroy();
-      });
-      const next = await chunks.next().finally(() => late.cancel());
-      if (next.done === true) return undefined;
-      yield next.value;
-    }
+    return await Promise.race([chunks.next(), waited]);
   } catch (cause) {
-    if (isLate) throw badRequest(408, `nothing of the body came for ${HTTP_REQUEST_MS} ms`);
-    if (cause instanceof MillraceError) throw cause;
     throw new MillraceError('ML_ABORTED', 'the sender has gone in the middle of the body', {
       cause,
     });
+  } finally {
+    late?.cancel();
   }
 }
 

@@ -89,7 +89,9 @@ export class TopicRoutes {
 
   /** One of few requests that stay. */
   async events(ask: Ask): Promise<Response> {
-    const { env, slots, closing } = this.#options;
+    const { env, slots, closing, origins } = this.#options;
+    // A page that may not read them is not to take the place of somebody who may.
+    refuseForeign(ask.env.incoming.headers, origins);
     const parameters = topicParameters(ask, EVENT_PARAMETERS);
     if (ask.env.incoming.method !== 'GET')
       throw badRequest(405, 'a subscription is a GET', 'Use GET');
