@@ -130,3 +130,22 @@ test('only this machine is listened to, unless somebody says otherwise', async (
   const open = await openStatsd(log, { topic: 'm', host: '0.0.0.0', port: 0, insecure: true });
   await open.close();
 });
+
+test.runIf(process.platform === 'linux')('what the kernel has no room for is counted', async () => {
+  const logger = new CollectingLogger();
+  await log.createTopics([{ name: 'kernel', partitions: 1, configs: {} }]);
+  const statsd = await openStatsd(log, { topic: 'kernel', port: 0 }, logger);
+  const sender = await env.net.datagrams({ host: '127.0.0.1', port: 0 }, () => {});
+  const datagram = Buffer.from(`m:1|c|#${'t'.repeat(4_000)}`);
+  // Nobody receives before this turn has ended: more than the kernel keeps.
+  const sent = 2 * Math.ceil(statsd.stats().receiveBytes / datagram.length);
+  for (let index = 0; index < sent; index++) sender.send(datagram, statsd);
+  while ((statsd.stats().lostBySystem ?? 0) + statsd.stats().datagrams < sent)
+    await env.timers.sleep(1);
+  await statsd.close();
+  await sender.close();
+  const { lostBySystem = 0, written: count, droppedFull } = statsd.stats();
+  expect(lostBySystem).toBeGreaterThan(0);
+  expect(lostBySystem + count + droppedFull).toBe(sent);
+  expect(logger.lines.at(-1)?.fields).toMatchObject({ lostBySystem });
+});
