@@ -10,10 +10,15 @@ import { encodeProperties } from '../../wire/amqp/properties.ts';
 import {
   type BatchOptions,
   RecordBatchBuilder,
-  type RecordHeader,
 } from '../../wire/kafka/records/record-batch-builder.ts';
 import { HEADER_BYTES } from '../../wire/kafka/records/record-batch.ts';
-import { Cursor, readVarint } from '../../wire/kafka/records/varint.ts';
+import {
+  Cursor,
+  readVarint,
+  VARINT_BYTES_MAX,
+  varintBytes,
+  writeVarint,
+} from '../../wire/kafka/records/varint.ts';
 import {
   EXCHANGE_HEADER,
   NO_PROPERTIES,
@@ -39,6 +44,10 @@ export interface RecordView {
 
 /** Bytes of a record beside what varies: lengths, times, names of headers. */
 const RECORD_OVERHEAD_BYTES = 96;
+/** The lengths and the offset in the tail of a record. */
+const TAIL_LENGTHS = 4;
+/** Memory for tails that is kept. */
+const TAIL_BYTES = 64 * 1024;
 /** Longest name of a header that AMQP can write. */
 const HEADER_NAME_BYTES_MAX = 255;
 /** Headers of others that are shown: all of them have to fit into one frame. */
@@ -66,40 +75,76 @@ export function encodeMessages(messages: readonly QueueMessage[]): Buffer {
   let bytes = HEADER_BYTES;
   for (const message of messages) bytes += recordBytes(message);
   const builder = new RecordBatchBuilder(UNCOMPRESSED, bytes);
-  const headers = new HeadersOf();
-  for (const message of messages)
-    builder.append(message.timestampMs, message.key, message.body, headers.of(message));
+  for (const message of messages) {
+    const end = tails.write(builder.nextOffset, message);
+    builder.appendEncoded(message.timestampMs, tails.buffer, 0, end);
+  }
+  tails.shrink();
   return builder.finish();
 }
 
-/** The headers of messages one after the other: neighbours mostly say the same. */
-class HeadersOf {
+/**
+ * The encoded records of messages, from their offset on: what headers say is mostly the same from one to the next, and is then copied
+ * instead of encoded.
+ */
+class Tails {
+  /** The tail that was written last, from its beginning. */
+  buffer = Buffer.allocUnsafeSlow(TAIL_BYTES);
   private exchange = '';
-  private routingKey = '';
-  private properties: Buffer = NO_PROPERTIES;
-  private headers: readonly RecordHeader[] | undefined;
+  private routingKey: string | undefined;
+  /** The headers, up to the bytes of the properties. */
+  private head: Buffer = NO_BODY;
 
-  of(message: QueueMessage): readonly RecordHeader[] {
-    const { exchange, routingKey, properties } = message;
-    if (
-      this.headers !== undefined &&
-      properties === this.properties &&
-      exchange === this.exchange &&
-      routingKey === this.routingKey
-    )
-      return this.headers;
-    const headers: RecordHeader[] = [];
-    if (exchange !== '') headers.push({ key: EXCHANGE_HEADER, value: exchange });
-    headers.push({ key: ROUTING_KEY_HEADER, value: routingKey });
-    // Also when they say nothing: a message that came over AMQP is told from one that did not.
-    headers.push({ key: PROPERTIES_HEADER, value: properties });
+  /** @returns where the tail ends */
+  write(offsetDelta: number, message: QueueMessage): number {
+    const { exchange, routingKey, key, body, properties } = message;
+    if (exchange !== this.exchange || routingKey !== this.routingKey)
+      this.encodeHead(exchange, routingKey);
+    const { head } = this;
+    const bytes =
+      (key?.length ?? 0) +
+      body.length +
+      head.length +
+      properties.length +
+      TAIL_LENGTHS * VARINT_BYTES_MAX;
+    if (bytes > this.buffer.length) this.buffer = Buffer.allocUnsafeSlow(bytes);
+    const { buffer } = this;
+    let at = writeVarint(buffer, 0, offsetDelta);
+    at = writeVarint(buffer, at, key === null ? -1 : key.length);
+    if (key !== null) at += key.copy(buffer, at);
+    at = writeVarint(buffer, at, body.length);
+    at += body.copy(buffer, at);
+    at += head.copy(buffer, at);
+    at = writeVarint(buffer, at, properties.length);
+    return at + properties.copy(buffer, at);
+  }
+
+  /** Lets go of the memory that a large message took. */
+  shrink(): void {
+    if (this.buffer.length > TAIL_BYTES) this.buffer = Buffer.allocUnsafeSlow(TAIL_BYTES);
+  }
+
+  private encodeHead(exchange: string, routingKey: string): void {
     this.exchange = exchange;
     this.routingKey = routingKey;
-    this.properties = properties;
-    this.headers = headers;
-    return headers;
+    const parts = exchange === '' ? [] : [sized(EXCHANGE_NAME), sized(Buffer.from(exchange))];
+    parts.push(sized(ROUTING_KEY_NAME), sized(Buffer.from(routingKey)));
+    // Also when they say nothing: a message that came over AMQP is told from one that did not.
+    parts.push(sized(PROPERTIES_NAME));
+    const count = Buffer.from([0]);
+    writeVarint(count, 0, exchange === '' ? 2 : 3);
+    this.head = Buffer.concat([count, ...parts]);
   }
 }
+
+/** The bytes behind their length. */
+function sized(bytes: Buffer): Buffer {
+  const length = Buffer.alloc(varintBytes(bytes.length));
+  writeVarint(length, 0, bytes.length);
+  return Buffer.concat([length, bytes]);
+}
+
+const tails = new Tails();
 
 /** Reads messages from records. It remembers the last strings it has made: those of neighbours are mostly the same. */
 export class MessageDecoder {
