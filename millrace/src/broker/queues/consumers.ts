@@ -13,6 +13,9 @@ interface Ring {
   first: number;
 }
 
+/** Priorities that are remembered while nobody of them wants a message. */
+const RINGS_KEPT = 16;
+
 export class Consumers {
   private readonly isSingleActive: boolean;
   private readonly holders = new Map<QueueConsumer, Holder>();
@@ -117,6 +120,8 @@ export class Consumers {
     if (ring.first === ring.waiting.length) {
       ring.waiting.length = 0;
       ring.first = 0;
+      // Consumers may come with ever other priorities.
+      if (this.rings.length > RINGS_KEPT) this.rings = this.rings.filter((each) => each !== ring);
     } else if (ring.first >= 1024 && ring.first * 2 >= ring.waiting.length) {
       ring.waiting.splice(0, ring.first);
       ring.first = 0;

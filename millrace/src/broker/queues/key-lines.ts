@@ -4,6 +4,9 @@
  */
 import { OffsetHeap } from './offset-heap.ts';
 
+/** So many offsets are not looked through for settled ones. */
+const COMPACT_OFFSETS_MIN = 4_096;
+
 interface Line {
   /** The message that may be delivered, or is with somebody. */
   out: number;
@@ -12,6 +15,7 @@ interface Line {
 
 export class KeyLines {
   private readonly lines = new Map<string, Line>();
+  private compactAbove = COMPACT_OFFSETS_MIN;
   /** Offsets that wait, settled ones among them. */
   parkedCount = 0;
 
@@ -53,6 +57,17 @@ export class KeyLines {
       if (following >= 0) next.push(following);
     }
     return next;
+  }
+
+  /** What waits and is settled goes, before it is too much. */
+  compact(isSettled: (offset: number) => boolean): void {
+    if (this.parkedCount <= this.compactAbove) return;
+    this.parkedCount = 0;
+    for (const { parked } of this.lines.values()) {
+      parked?.filter((offset) => !isSettled(offset));
+      this.parkedCount += parked?.size ?? 0;
+    }
+    this.compactAbove = Math.max(COMPACT_OFFSETS_MIN, this.parkedCount * 2);
   }
 
   /** Everything was settled but what is `kept`. */

@@ -11,6 +11,9 @@ import type { QueueSettings } from './queue.ts';
 /** Priorities: one byte. */
 const LEVELS = 256;
 
+/** So many entries are not looked through for stale ones. */
+const COMPACT_ENTRIES_MIN = 4_096;
+
 export interface Arrival {
   readonly offset: number;
   /** -1 = unknown. */
@@ -24,6 +27,7 @@ export class MessageIndex {
   readonly delayed = new TimedHeap();
   readonly expiring = new TimedHeap();
   delayedBytes = 0;
+  private compactAbove = COMPACT_ENTRIES_MIN;
   /** No message behind this offset is indexed by priority or delay. */
   indexedMax = -1;
   private readonly settings: QueueSettings;
@@ -111,6 +115,22 @@ export class MessageIndex {
   forgetDelayedBelow(offset: number): void {
     const removed = this.delayed.removeBelow(offset);
     for (const note of removed) this.delayedBytes -= Math.floor(note / LEVELS);
+  }
+
+  /** Entries whose messages are settled go, before they are too many. They would be met some day, but that may be far. */
+  compact(isSettled: (offset: number) => boolean): void {
+    const size = this.entries;
+    if (size <= this.compactAbove) return;
+    const isWanted = (offset: number): boolean => !isSettled(offset);
+    for (const level of this.levels) level.filter(isWanted);
+    this.expiring.filter(isWanted);
+    this.compactAbove = Math.max(COMPACT_ENTRIES_MIN, this.entries * 2);
+  }
+
+  private get entries(): number {
+    let entries = this.expiring.size;
+    for (const level of this.levels) entries += level.size;
+    return entries;
   }
 
   /** Forgets what is ready. */

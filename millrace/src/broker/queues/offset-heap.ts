@@ -53,6 +53,16 @@ export class OffsetHeap {
     this.size = 0;
     this.entries = new Float64Array(FIRST_ENTRIES);
   }
+
+  /** Forgets all that are not wanted. */
+  filter(isWanted: (offset: number) => boolean): void {
+    const { entries, size } = this;
+    this.clear();
+    for (let at = 0; at < size; at++) {
+      const offset = entries[at] as number;
+      if (isWanted(offset)) this.push(offset);
+    }
+  }
 }
 
 /** Numbers of one entry: time, offset, note. */
@@ -120,6 +130,17 @@ export class TimedHeap {
       else this.push(entries[at] as number, own, note);
     }
     return notes;
+  }
+
+  /** Forgets all that are not wanted. */
+  filter(isWanted: (offset: number) => boolean): void {
+    const { entries, size } = this;
+    this.size = 0;
+    this.entries = new Float64Array(FIRST_ENTRIES * STRIDE);
+    for (let at = 0; at < size * STRIDE; at += STRIDE) {
+      const offset = entries[at + 1] as number;
+      if (isWanted(offset)) this.push(entries[at] as number, offset, entries[at + 2] as number);
+    }
   }
 
   /** The offsets, in no order. */

@@ -45,6 +45,7 @@ export class QueuePartition extends PartitionContents {
   /** Due to expire some day, but not now: with somebody, or given back for later. */
   private readonly sparedOffsets = new Set<number>();
   private readonly handOut: HandOut;
+  private readonly isSettled = (offset: number): boolean => this.state.isSettled(offset);
   /** Settled, and not yet written down: [from, to). */
   private settleFrom = 0;
   private settleTo = 0;
@@ -330,7 +331,7 @@ export class QueuePartition extends PartitionContents {
 
   private keyLeft(key: string | undefined, offset: number): void {
     if (key === undefined || this.keys === undefined) return;
-    const next = this.keys.left(key, offset, (each) => this.state.isSettled(each));
+    const next = this.keys.left(key, offset, this.isSettled);
     if (next >= 0) this.index.push(0, next);
   }
 
@@ -405,8 +406,6 @@ export class QueuePartition extends PartitionContents {
     return true;
   }
 
-  // ---- The rest -----------------------------------------------------------------------------------------------------
-
   /** Settles all that is ready. `heldOffsets`: with somebody, in order. @returns how many */
   purge(heldOffsets: Float64Array): number {
     const { state, index } = this;
@@ -473,6 +472,8 @@ export class QueuePartition extends PartitionContents {
   rest(keepsAhead: boolean): void {
     this.flushSettled();
     const { cursor, arrivals } = this;
+    this.index.compact(this.isSettled);
+    this.keys?.compact(this.isSettled);
     this.runs.passed(keepsAhead ? Math.min(cursor.position, arrivals.seenTo) : arrivals.seenTo);
     this.noteBytes();
   }

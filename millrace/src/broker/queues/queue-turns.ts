@@ -33,9 +33,19 @@ export class QueueTurns {
     this.isScheduled = false;
     const takers = this.waiting;
     this.waiting = [];
-    for (const taker of takers) {
-      this.waits.delete(taker);
-      if (taker.turn()) this.want(taker);
+    let done = 0;
+    try {
+      for (const taker of takers) {
+        done++;
+        this.waits.delete(taker);
+        if (taker.turn()) this.want(taker);
+      }
+    } finally {
+      // One that has failed takes no turn away from the others.
+      for (const taker of takers.slice(done)) {
+        this.waits.delete(taker);
+        this.want(taker);
+      }
     }
   }
 }
