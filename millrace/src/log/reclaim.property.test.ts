@@ -1,6 +1,6 @@
 /**
  * Reclaiming against a naive oracle, over random logs: plain, idempotent and transactional producers, commits, aborts and open
- * transactions, records settled in any order, in segments of any shape, reclaimed again and again, with restarts between.
+ * transactions, records settled in any order, in segments of any shape, reclaimed again and again, with restarts and power cuts between.
  *
  * Whatever is live is there, byte by byte at its offset; nothing else turns up; and a consumer that reads committed records by the rules
  * of the protocol never sees an aborted one, though markers have gone.
@@ -33,6 +33,7 @@ const reclaim = fc.record({
   trim: fc.boolean(),
   below: fc.constantFrom(1, 1, 0.9, 0.5),
 });
+const crash = fc.record({ kind: fc.constant('crash' as const), steps: fc.nat(60) });
 const restart = fc.record({
   kind: fc.constant('restart' as const),
   how: fc.constantFrom('close' as const, 'kill' as const),
@@ -44,6 +45,7 @@ const commands = fc.array(
     { weight: 5, arbitrary: settle },
     { weight: 3, arbitrary: reclaim },
     { weight: 1, arbitrary: restart },
+    { weight: 1, arbitrary: crash },
   ),
   { minLength: 20, maxLength: 90 },
 );

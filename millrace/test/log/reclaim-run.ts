@@ -15,6 +15,7 @@ import {
   producerId,
 } from '../../src/wire/kafka/records/record-batch.ts';
 import { readRecords } from '../../src/wire/kafka/records/record-reader.ts';
+import { SimPowerCut } from '../../src/core/sim/sim-machine.ts';
 import type { DiskLog } from '../../src/log/partition-log.ts';
 import type { ReadResult } from '../../src/log/types.ts';
 import { append, reopenOne, type TestStore } from './fixture.ts';
@@ -34,6 +35,7 @@ export type ReclaimCommand =
       readonly step: number;
     }
   | { readonly kind: 'reclaim'; readonly trim: boolean; readonly below: number }
+  | { readonly kind: 'crash'; readonly steps: number }
   | { readonly kind: 'restart'; readonly how: 'close' | 'kill' };
 
 interface Written {
@@ -173,6 +175,20 @@ export class ReclaimRun {
     });
   }
 
+  /** The power goes while space is reclaimed, or right after. */
+  async crash(steps: number): Promise<void> {
+    await this.durable();
+    const { machine } = this.opened;
+    machine.cutAtStep(machine.stepCount + 1 + steps);
+    try {
+      await machine.run(this.log.reclaim(this.live(), { below: this.log.logEndOffset }));
+    } catch (error) {
+      if (!(error instanceof SimPowerCut)) throw error;
+    }
+    const env = machine.reboot();
+    this.opened = await reopenOne(machine, env, { ...this.config, cleanupDelete: false });
+  }
+
   async durable(): Promise<void> {
     await this.opened.machine.run(this.log.whenDurable(this.log.logEndOffset));
   }
@@ -295,6 +311,11 @@ export async function perform(run: ReclaimRun, command: ReclaimCommand): Promise
     case 'reclaim':
       await run.durable();
       await run.reclaim(command.trim, command.below);
+      await run.check();
+      await run.checkProducers();
+      break;
+    case 'crash':
+      await run.crash(command.steps);
       await run.check();
       await run.checkProducers();
       break;
