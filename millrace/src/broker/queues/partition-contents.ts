@@ -133,6 +133,14 @@ export class PartitionContents {
     return this.place.isView ? 0 : Math.max(0, this.arrivals.seenTo - this.log.lastStableOffset);
   }
 
+  /** A message that was not next in the log: who crashed may have delivered it, and not have written that. */
+  protected isUncertain(offset: number, { properties, timestampMs }: QueueMessage): boolean {
+    const { uncertainBelow, openedAtMs } = this.place;
+    if (offset >= uncertainBelow) return false;
+    const { delayMs } = factsOf(properties);
+    return delayMs === 0 || timestampMs + delayMs <= openedAtMs;
+  }
+
   // ---- Arrival ------------------------------------------------------------------------------------------------------
 
   /** The log has more stable messages. */

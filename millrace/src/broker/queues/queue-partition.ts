@@ -228,7 +228,7 @@ export class QueuePartition extends PartitionContents {
         redelivered:
           deliveryCount > 0 ||
           offset < this.place.handedOutBelow ||
-          this.isUncertain(offset, message),
+          (this.level >= 0 && this.isUncertain(offset, message)),
         deliveryCount,
         expiresAtMs: this.expiresAtMs,
         key: this.key,
@@ -239,13 +239,6 @@ export class QueuePartition extends PartitionContents {
     this.heldBytes += delivery.bodyBytes;
     if (delivery.expiresAtMs < Infinity) this.sparedOffsets.add(offset);
     return delivery;
-  }
-
-  /** Who crashed may have delivered it, ahead of the others, and not have written that. */
-  private isUncertain(offset: number, message: QueueMessage): boolean {
-    if (this.level < 0 || offset >= this.place.uncertainBelow) return false;
-    const { delayMs } = factsOf(message.properties);
-    return delayMs === 0 || message.timestampMs + delayMs <= this.place.openedAtMs;
   }
 
   private passCurrent(): void {
