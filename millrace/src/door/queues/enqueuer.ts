@@ -39,7 +39,7 @@ export class Enqueuer {
   /** Resolves when it is durable. @throws {MillraceError} as `Queue.enqueue` says */
   async enqueue(message: OutgoingMessage): Promise<void> {
     const bytes = message.properties.length + message.body.length;
-    if (this.#isFull || this.#waiting.length > 0)
+    if (this.#isFull)
       await new Promise<void>((go) => {
         this.#waiting.push({ bytes, go });
       });

@@ -52,10 +52,15 @@ function withQueues(program: (world: World) => Promise<void>): Promise<void> {
 test('a message is done when its handler has come back', () =>
   withQueues(async ({ broker, work, until, env }) => {
     const seen: unknown[] = [];
-    const worker = work(async (value, { attempt, id, priority }) => {
-      await env.timers.sleep(5);
-      seen.push([value, attempt, id, priority]);
-    });
+    const signals: AbortSignal[] = [];
+    const worker = work(
+      async (value, { attempt, id, priority, signal }) => {
+        await env.timers.sleep(5);
+        signals.push(signal);
+        seen.push([value, attempt, id, priority]);
+      },
+      { timeout: '1s' },
+    );
     broker.put('jobs', { n: 1 }, { id: 'a', priority: 3 });
     broker.put('jobs', { n: 2 }, { id: 'b' });
     await until(() => worker.stats().handled === 2);
@@ -66,6 +71,9 @@ test('a message is done when its handler has come back', () =>
     await worker.stop();
     expect(broker.said).toEqual(['ack 1', 'ack 2']);
     await worker.done;
+    // What is done is not told that it takes too long.
+    await env.timers.sleep(5_000);
+    expect(signals.map(({ aborted }) => aborted)).toEqual([false, false]);
   }));
 
 test('no more run at a time than it may, and no more are taken', () =>

@@ -36,7 +36,9 @@ class World {
 
   async send(...jobs: readonly number[]): Promise<void> {
     const producer = await this.log.producer({});
-    for (const job of jobs) producer.append('queue.jobs', 0, 0, null, JSON.stringify(job));
+    // Not so old that retention takes them.
+    const nowMs = this.log.env.clock.nowMs();
+    for (const job of jobs) producer.append('queue.jobs', 0, nowMs, null, JSON.stringify(job));
     await producer.flush();
     await producer.close();
   }
