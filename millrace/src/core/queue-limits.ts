@@ -102,6 +102,8 @@ export const AMQP_SWEEP_MS = 500;
 export const AMQP_CLOSE_MS = 2_000;
 /** Bytes that are written to a client and not taken by it; above, its consumers wait. One message may exceed it. */
 export const AMQP_UNSENT_BYTES_MAX = 1024 * 1024;
+/** The same with what is owed to it whether it reads or not (returned messages, answers, confirms); above, its socket waits, too. */
+export const AMQP_OWED_BYTES_MAX = 16 * 1024 * 1024;
 /** Bytes of a connection's messages that are appended and not durable; above, its socket waits. One chunk may exceed it. */
 export const AMQP_UNCONFIRMED_BYTES_MAX = 16 * 1024 * 1024;
 /** Bytes of methods and messages that wait behind one of their channel that takes time; above, the socket of the connection waits. */

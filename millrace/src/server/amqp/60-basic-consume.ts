@@ -113,7 +113,8 @@ function consumeReplies(
   const name = session.shared.replies.register({
     deliverReply: (message) => {
       const { output } = session;
-      if (!channel.isOpen || !output.hasRoomForReplies) return;
+      // Dropped rather than collected without end.
+      if (!channel.isOpen || output.isOverfull) return;
       output.deliver(channel.number, {
         consumerTag: tag,
         deliveryTag: channel.nextTag(),

@@ -490,6 +490,28 @@ test('a client that does not read is sent no more than a bound; the rest stays r
   await client.close();
 });
 
+test('a publisher that does not read what comes back is not read either', async () => {
+  const client = await RawAmqp.open(at);
+  client.socket.pause();
+  const count = 1_000;
+  const body = Buffer.alloc(MESSAGE_MAX, 'x');
+  for (let sent = 0; sent < count; sent++)
+    client.publish(1, { routingKey: 'nowhere', mandatory: true }, {}, body);
+  // Until so many looks one after the other see the same.
+  let before = -1;
+  for (let same = 0; same < 50; ) {
+    const now = client.socket.writableLength;
+    same = now === before ? same + 1 : 0;
+    before = now;
+    for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate);
+  }
+  expect(before).toBeGreaterThan(MESSAGE_MAX);
+  client.socket.resume();
+  await client.until(() => client.events.length >= count, 'all messages');
+  expect(new Set(client.events.map(({ method }) => method))).toEqual(new Set(['BasicReturn']));
+  await client.close();
+});
+
 test('nothing of that was an error of the broker', () => {
   expect(logger.lines.filter(({ level }) => level === 'error')).toEqual([]);
 });

@@ -107,7 +107,7 @@ export function settleAll(
 ): void {
   const [first] = deliveries;
   if (first === undefined) return;
-  if (deliveries.every(({ queue }) => queue === first.queue)) {
+  if (deliveries.length === 1 || deliveries.every(({ queue }) => queue === first.queue)) {
     first.queue.settle(deliveries, how, options);
     return;
   }

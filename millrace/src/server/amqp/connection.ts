@@ -5,8 +5,8 @@
  *
  * Invariants
  * - Everything that a client gets wrong ends its channel or its connection with a code and the ids of the method, never anything else.
- * - It reads no more while too much is on its way to the disk, waits behind slow methods, or the disk is full and it publishes; its
- *   consumers go on meanwhile.
+ * - It reads no more while too much is on its way to the disk, waits behind slow methods, or is owed to a client that does not take it, or
+ *   the disk is full and it publishes; its consumers go on meanwhile.
  * - When it is gone its messages are back in their queues and its exclusive queues are deleted.
  *
  * @hot data
@@ -88,6 +88,7 @@ export class AmqpConnection implements FrameHandler {
       connection,
       timers,
       onFlush: () => this.publisher?.tellConfirms(),
+      onSent: () => this.updatePause(),
       onRoom: () => this.resumeConsumers(),
       onUntold: (error) => this.closeWith(new AmqpFault('FRAME_ERROR', messageOf(error))),
     });
@@ -210,6 +211,7 @@ export class AmqpConnection implements FrameHandler {
       this.finish();
     }
     this.chunk = undefined;
+    this.updatePause();
   }
 
   private receiveHeader(chunk: Buffer): void {
@@ -361,6 +363,7 @@ export class AmqpConnection implements FrameHandler {
   private updatePause(): void {
     const wants =
       this.isBlocked ||
+      this.output.isOverfull ||
       this.waitingBytes > AMQP_WAITING_BYTES_MAX ||
       this.publisher?.isFull === true;
     const isPaused = wants && this.phase === 'running';

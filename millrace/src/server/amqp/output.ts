@@ -3,12 +3,13 @@
  *
  * Invariants
  * - Frames leave in the order in which they were put in; the frames of one content are not mixed with others of its channel.
- * - What the client has not taken stays within AMQP_UNSENT_BYTES_MAX and one message, as long as those who deliver ask `hasRoom`.
+ * - What the client has not taken stays within AMQP_UNSENT_BYTES_MAX and one message, as long as those who deliver ask `hasRoom`; with what is
+ *   owed to it anyhow within AMQP_OWED_BYTES_MAX and a chunk's worth, as long as it is not read while that is so.
  *
  * @hot
  */
 import type { Connection, Timers } from '../../core/env.ts';
-import { AMQP_UNCONFIRMED_BYTES_MAX, AMQP_UNSENT_BYTES_MAX } from '../../core/queue-limits.ts';
+import { AMQP_OWED_BYTES_MAX, AMQP_UNSENT_BYTES_MAX } from '../../core/queue-limits.ts';
 import type { QueueMessage } from '../../broker/queues/message.ts';
 import { FrameWriter } from '../../wire/amqp/frame-writer.ts';
 import type { ContentMethodName, MethodInput } from '../../wire/amqp/methods.ts';
@@ -18,6 +19,8 @@ export interface OutputOptions {
   readonly timers: Timers;
   /** Before what was collected is written: who has something to tell that is told once per turn. */
   readonly onFlush: () => void;
+  /** Something was sent: `isOverfull` may have changed. */
+  readonly onSent: () => void;
   /** There is room again, after somebody was told that there is none. */
   readonly onRoom: () => void;
   /** A message cannot be told to this client: its properties do not fit into a frame. Later, in a turn of its own. */
@@ -55,9 +58,9 @@ export class Output {
     return false;
   }
 
-  /** Answers without a queue are dropped rather than collected without end. */
-  get hasRoomForReplies(): boolean {
-    return this.unsentBytes < AMQP_UNCONFIRMED_BYTES_MAX;
+  /** More is owed to the client than may be: it is to be asked for nothing, and told nothing that it can do without. */
+  get isOverfull(): boolean {
+    return this.unsentBytes >= AMQP_OWED_BYTES_MAX;
   }
 
   private get unsentBytes(): number {
@@ -138,6 +141,7 @@ export class Output {
   }
 
   private tellRoom(): void {
+    this.options.onSent();
     if (!this.wasFull || this.unsentBytes >= AMQP_UNSENT_BYTES_MAX) return;
     this.wasFull = false;
     this.options.onRoom();
