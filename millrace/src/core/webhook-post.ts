@@ -12,7 +12,8 @@ import type { LookupFunction } from 'node:net';
 import { WEBHOOK_ANSWER_BYTES_MAX } from './direct-limits.ts';
 import type { Timers } from './env.ts';
 import { MillraceError } from './errors.ts';
-import { isAddress, isPublicAddress } from './ip-address.ts';
+import { isPublicAddress } from './ip-address.ts';
+import { checkPostUrl, notPublic } from './webhook-url.ts';
 
 export interface PostRequest {
   readonly url: URL;
@@ -41,24 +42,6 @@ export interface PosterOptions {
   readonly connectionsMax: number;
   /** Default: as the system does it. */
   readonly resolve?: ((host: string) => Promise<readonly Address[]>) | undefined;
-}
-
-/** @throws {MillraceError} ML_WEBHOOK_ADDRESS for what cannot be asked, whatever its host leads to */
-export function checkPostUrl(text: string, allowPrivate: boolean): URL {
-  const url = URL.parse(text);
-  if (url === null || (url.protocol !== 'https:' && url.protocol !== 'http:'))
-    throw refused(`'${text.slice(0, 200)}' is no URL of an endpoint`, 'Write https://host/path');
-  if (url.username !== '' || url.password !== '')
-    throw refused(`the URL for ${url.host} has a name and a password in it`, 'Use headers instead');
-  if (allowPrivate) return url;
-  if (url.protocol === 'http:')
-    throw refused(
-      `${url.origin} is asked without encryption`,
-      'Write https://, or allow it with allowPrivate',
-    );
-  const host = url.hostname.replace(/^\[|\]$/g, '');
-  if (isAddress(host) && !isPublicAddress(host)) throw notPublic(host, [host]);
-  return url;
 }
 
 export class Poster {
@@ -177,19 +160,6 @@ function resolveBySystem(host: string): Promise<readonly Address[]> {
       else reject(error);
     });
   });
-}
-
-function refused(message: string, hint: string): MillraceError {
-  return new MillraceError('ML_WEBHOOK_ADDRESS', message, { hint });
-}
-
-function notPublic(host: string, addresses: readonly string[]): MillraceError {
-  const where = addresses.length === 0 ? 'nowhere' : `to ${addresses.join(', ')}`;
-  return new MillraceError(
-    'ML_WEBHOOK_ADDRESS',
-    `${host} leads ${where}, which is not a public address`,
-    { fields: { host } },
-  );
 }
 
 function timedOut({ host }: URL, timeoutMs: number): MillraceError {

@@ -452,7 +452,7 @@ class TopicDelivery implements Delivery {
       this.#logger.warn('the group of a webhook could not be left in order', { error });
     }
     await this.#producer.close();
-    this.#sender.close();
+    await this.#sender.close();
     if (this.#state !== 'disabled') this.#state = 'stopped';
   }
 }

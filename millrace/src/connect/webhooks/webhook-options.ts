@@ -6,7 +6,7 @@ import {
   WEBHOOK_TIMEOUT_MS_MAX,
 } from '../../core/direct-limits.ts';
 import { MillraceError } from '../../core/errors.ts';
-import { checkPostUrl } from '../../core/webhook-post.ts';
+import { checkPostUrl } from '../../core/webhook-url.ts';
 import { parseWebhookKey, type WebhookKey } from '../../core/webhook-signature.ts';
 import { type Duration, DURATION_FORMS, millisecondsOf } from '../../flow/durations.ts';
 

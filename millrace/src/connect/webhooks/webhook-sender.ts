@@ -6,7 +6,7 @@
 import { WEBHOOK_RETRY_AFTER_MS_MAX } from '../../core/direct-limits.ts';
 import type { Env } from '../../core/env.ts';
 import { MillraceError } from '../../core/errors.ts';
-import { type Address, type PostAnswer, Poster } from '../../core/webhook-post.ts';
+import type { Address, PostAnswer, Poster } from '../../core/webhook-post.ts';
 import { webhookSignature } from '../../core/webhook-signature.ts';
 import type { Endpoint } from './webhook-options.ts';
 
@@ -29,7 +29,9 @@ const ERROR_CHARS = 200;
 export class WebhookSender {
   readonly #env: Pick<Env, 'clock' | 'timers'>;
   readonly #endpoint: Endpoint;
-  readonly #poster: Poster;
+  readonly #resolve: ((host: string) => Promise<readonly Address[]>) | undefined;
+  /** Loaded with the first attempt: programs that send nothing need no TLS. */
+  #poster: Promise<Poster> | undefined;
 
   /** @param resolve looks up names; default: as the system does */
   constructor(
@@ -39,9 +41,7 @@ export class WebhookSender {
   ) {
     this.#env = env;
     this.#endpoint = endpoint;
-    const { allowPrivate, concurrency } = endpoint;
-    const { timers } = env;
-    this.#poster = new Poster({ timers, allowPrivate, connectionsMax: concurrency, resolve });
+    this.#resolve = resolve;
   }
 
   /** Never rejects. */
@@ -49,7 +49,9 @@ export class WebhookSender {
     const { url, keys, headers, timeoutMs } = this.#endpoint;
     const timestamp = String(Math.floor(this.#env.clock.nowMs() / 1000));
     try {
-      const answer = await this.#poster.post({
+      this.#poster ??= this.#open();
+      const poster = await this.#poster;
+      const answer = await poster.post({
         url,
         body,
         timeoutMs,
@@ -68,8 +70,16 @@ export class WebhookSender {
     }
   }
 
-  close(): void {
-    this.#poster.close();
+  async close(): Promise<void> {
+    (await this.#poster)?.close();
+  }
+
+  async #open(): Promise<Poster> {
+    const { Poster: Opened } = await import('../../core/webhook-post.ts');
+    const { allowPrivate, concurrency } = this.#endpoint;
+    const { timers } = this.#env;
+    const resolve = this.#resolve;
+    return new Opened({ timers, allowPrivate, connectionsMax: concurrency, resolve });
   }
 
   #outcomeOf({ status, retryAfter, text }: PostAnswer): Outcome {
