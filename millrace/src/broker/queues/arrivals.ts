@@ -5,6 +5,7 @@
  * Invariant: everything below `seenTo` was noted, in the order of the log; holes below it are settled.
  */
 import type { Background } from '../../core/background.ts';
+import type { Logger } from '../../core/log.ts';
 import { QUEUE_READ_BYTES } from '../../core/queue-limits.ts';
 import type { PartitionLog } from '../../log/types.ts';
 import type { LogRuns } from './log-runs.ts';
@@ -29,6 +30,7 @@ export interface ArrivalsOptions {
   readonly tally: Tally;
   readonly decoder: MessageDecoder;
   readonly background: Background;
+  readonly logger: Logger;
   /** Of what others have written, copies of it that come later are known. */
   readonly remember: (facts: MessageFacts) => void;
   readonly onSeen: () => void;
@@ -87,8 +89,9 @@ export class Arrivals {
   }
 
   private noteRun(run: Run): void {
-    const { state } = this.options;
+    const { state, log, logger } = this.options;
     const { reader } = this;
+    const { malformed } = reader;
     reader.open(run);
     while (reader.next(this.seenTo, Infinity)) {
       const { offset } = reader.record;
@@ -99,6 +102,11 @@ export class Arrivals {
     if (run.end > this.seenTo) state.settleRange(this.seenTo, run.end);
     this.seenTo = Math.max(this.seenTo, run.end);
     reader.close();
+    if (reader.malformed > malformed) {
+      const { topicId, partition } = log.id;
+      const where = { topicId, partition, from: run.first, to: run.end };
+      logger.warn('Records of a queue cannot be read as records and are left out', where);
+    }
   }
 
   private noteRecord(): void {

@@ -84,6 +84,7 @@ export class PartitionContents {
         tally: this.tally,
         decoder: this.decoder,
         background: context.background,
+        logger: context.logger,
         remember: (facts) => this.remember(facts),
         onSeen: () => owner.wantTurn(),
       },

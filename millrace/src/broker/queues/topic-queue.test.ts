@@ -5,6 +5,7 @@ import type { DiskLog } from '../../log/partition-log.ts';
 import type { AppendOptions } from '../../log/types.ts';
 import { encodeEndTransactionMarker } from '../../wire/kafka/records/control-records.ts';
 import { type BatchOptions, encodeBatch } from '../../wire/kafka/records/record-batch-builder.ts';
+import { setCrc } from '../../wire/kafka/records/record-batch.ts';
 import { TestConsumer } from '../../../test/queues/queue-fixture.ts';
 
 async function write(
@@ -102,6 +103,20 @@ test('compressed batches of others are read', async () => {
   const consumer = fixture.consume();
   await fixture.idle();
   expect(consumer.take()).toEqual(texts(50));
+});
+
+test('a batch that is none inside is left out, and what follows comes', async () => {
+  const fixture = await new QueueFixture().open();
+  const { log } = fixture;
+  const batch = encodeBatch([{ timestamp: 1, key: null, value: 'x'.repeat(20) }]);
+  // The length of the record, which a CRC does not know to be wrong.
+  batch[61] = 0x7e;
+  setCrc(batch, 0);
+  await append(fixture, log, batch, 'client');
+  await write(fixture, log, ['good']);
+  expect(fixture.queue.counts.ready).toBe(1);
+  expect(await fixture.getText()).toBe('good');
+  expect(fixture.states.state(fixture.queue.id)?.floor).toBe(2);
 });
 
 const over = (sourceOffset: 'first' | 'next'): QueueFixture =>

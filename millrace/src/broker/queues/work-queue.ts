@@ -222,7 +222,10 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
     if (!this.isOpen || this.isClosed) return false;
     const nowMs = this.context.env.clock.nowMs();
     this.budget = QUEUE_TURN_MESSAGES;
-    for (const partition of this.parts.all) partition.wakeDue(nowMs);
+    for (const partition of this.parts.all) {
+      partition.advanced();
+      partition.wakeDue(nowMs);
+    }
     this.budget -= this.exit.again(this.budget);
     let nextMs = Infinity;
     let isCut = this.dispatch(nowMs);
