@@ -62,7 +62,7 @@ export interface TakenMessage<Value> {
  *
  * A flow that reads it takes its messages: they are in the queue until the transaction of the flow that has read them is committed, and
  * gone then. It gets all of them in the order in which they came, whatever their delay and priority, and those that somebody else has at that
- * moment, too: a queue that a flow reads should have no other consumers.
+ * moment, too: a queue that a flow reads should have no other consumers, and no other flow should read it.
  *
  * When it runs: what `topic` says of topics.
  * @param name 1 to 255 bytes, not `amq.…`
