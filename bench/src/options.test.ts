@@ -28,8 +28,21 @@ test('without a peer only our own sides run', () => {
   });
 });
 
+test('queues are measured beside both types of RabbitMQ, with both clients', () => {
+  expect(parseOptions(['queues', '--seconds', '2', '--backlog', '1000'])).toMatchObject({
+    sides: ['millrace', 'rabbitmq-classic', 'rabbitmq-quorum'],
+    clients: ['raw', 'amqplib'],
+    scenarios: ['throughput', 'latency', 'backlog'],
+    bodyBytes: 1024,
+    seconds: 2,
+    backlog: 1000,
+  });
+});
+
 test.each([
   [['broker', '--only', 'speed']],
+  [['queues', '--size', '8']],
+  [['queues', '--clients', 'kcat']],
   [['broker', '--repeats', '0']],
   [['broker', '--partitions', '1,x']],
   [['broker', '--unknown']],

@@ -1,6 +1,14 @@
 /** The command line of the benchmarks. Pure: it reads arguments and says what was asked. */
 import { parseArgs } from 'node:util';
 import { BenchFailure } from './failure.ts';
+import {
+  QUEUE_CLIENTS,
+  QUEUE_SCENARIOS,
+  QUEUE_SIDES,
+  type QueueClientName,
+  type QueueScenarioName,
+  type QueueSideName,
+} from './queues/side-names.ts';
 import { QUERIES } from './streams/queries.ts';
 import { SIDES as STREAM_SIDES, type SideName as StreamSideName } from './streams/side-names.ts';
 
@@ -86,6 +94,23 @@ export interface StreamsOptions {
   readonly build: boolean;
 }
 
+export interface QueuesOptions {
+  readonly kind: 'queues';
+  readonly scenarios: readonly QueueScenarioName[];
+  readonly sides: readonly QueueSideName[];
+  readonly clients: readonly QueueClientName[];
+  readonly bodyBytes: number;
+  /** Messages a second where latencies are measured. */
+  readonly rate: number;
+  /** Messages that wait before somebody consumes. */
+  readonly backlog: number;
+  readonly repeats: number;
+  /** Length of one measured window, seconds. */
+  readonly seconds: number;
+  readonly directory: string | undefined;
+  readonly build: boolean;
+}
+
 interface DumpLogOptions {
   readonly kind: 'dump-log';
   readonly directory: string;
@@ -99,6 +124,7 @@ export type Options =
   | BrokerOptions
   | BatchOptions
   | StreamsOptions
+  | QueuesOptions
   | ProfileOptions
   | DumpLogOptions
   | HelpOptions;
@@ -141,11 +167,25 @@ export const HELP = `usage: npm run bench -- <command> [options]
     --profile DIRECTORY  for processor profiles of the sides of Millrace
     --directory PATH --no-build
 
+  queues                 queues beside RabbitMQ's, classic and quorum, over AMQP; what is delivered is checked
+    --only LIST          of ${QUEUE_SCENARIOS.join(', ')}
+    --sides LIST         of ${QUEUE_SIDES.join(', ')}
+    --clients LIST       of ${QUEUE_CLIENTS.join(', ')}
+    --size N             bytes of a message (default 1024)
+    --rate N             messages per second where latencies are measured (default 2000)
+    --backlog N          messages that wait before somebody consumes (default 200000)
+    --seconds N          length of one measurement (default 3)
+    --repeats N          (default 3)
+    --directory PATH --no-build
+
   profile produce|consume    where Millrace spends its time under a load
     --partitions N --size N --seconds N --flush commit|os --top N --no-build
 
   dump-log DIRECTORY     Kafka's DumpLogSegments over the segments below DIRECTORY: can it read them, are they sound
 `;
+
+/** What a message needs to be known again. */
+const BODY_BYTES_MIN = 16;
 
 const FULL = {
   partitionCounts: [1, 32, 256],
@@ -175,6 +215,7 @@ export function parseOptions(args: readonly string[]): Options {
   if (command === 'broker') return brokerOptions(values);
   if (command === 'batch') return batchOptions(values);
   if (command === 'streams') return streamsOptions(values);
+  if (command === 'queues') return queuesOptions(values);
   if (command === 'profile') {
     return {
       kind: 'profile',
@@ -223,6 +264,7 @@ function readArguments(args: readonly string[]) {
         directory: { type: 'string' },
         bids: { type: 'string' },
         keys: { type: 'string' },
+        backlog: { type: 'string' },
         rate: { type: 'string' },
         commit: { type: 'string' },
         state: { type: 'string' },
@@ -287,6 +329,25 @@ function streamsOptions(values: Values): StreamsOptions {
     state: oneOf('--state', values.state ?? 'disk', ['disk', 'memory']),
     directory: values.directory,
     profile: values.profile,
+    build: values['no-build'] !== true,
+  };
+}
+
+function queuesOptions(values: Values): QueuesOptions {
+  const bodyBytes = positive('--size', values.size ?? '1024');
+  if (bodyBytes < BODY_BYTES_MIN)
+    throw new BenchFailure(`--size is at least ${BODY_BYTES_MIN}, not '${values.size ?? ''}'`);
+  return {
+    kind: 'queues',
+    scenarios: listOf('--only', values.only, QUEUE_SCENARIOS, QUEUE_SCENARIOS),
+    sides: listOf('--sides', values.sides, QUEUE_SIDES, QUEUE_SIDES),
+    clients: listOf('--clients', values.clients, QUEUE_CLIENTS, QUEUE_CLIENTS),
+    bodyBytes,
+    rate: positive('--rate', values.rate ?? '2000'),
+    backlog: positive('--backlog', values.backlog ?? '200000'),
+    repeats: positive('--repeats', values.repeats ?? '3'),
+    seconds: positive('--seconds', values.seconds ?? '3'),
+    directory: values.directory,
     build: values['no-build'] !== true,
   };
 }

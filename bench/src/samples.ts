@@ -25,6 +25,32 @@ export const METRICS = {
   consumeCpu: { title: 'Consume, CPU seconds of the broker per GB', better: 'lower' },
   latencyP50Ms: { title: 'End to end at a fixed rate, p50 ms', better: 'lower' },
   latencyP99Ms: { title: 'End to end at a fixed rate, p99 ms', better: 'lower' },
+  queuePublish: {
+    title: 'Publish with confirms, while consuming, messages/s',
+    better: 'higher',
+  },
+  queueConsume: { title: 'Consume with acks, while publishing, messages/s', better: 'higher' },
+  queueCpu: {
+    title: 'Publish and consume, CPU seconds of the broker per million messages',
+    better: 'lower',
+  },
+  queueClientCores: {
+    title: 'Publish and consume, cores that the clients kept busy',
+    better: 'lower',
+  },
+  queueOthersCores: {
+    title: 'Publish and consume, cores that others kept busy',
+    better: 'lower',
+  },
+  queueConfirmP50Ms: { title: 'Publish to confirm at a fixed rate, p50 ms', better: 'lower' },
+  queueConfirmP99Ms: { title: 'Publish to confirm at a fixed rate, p99 ms', better: 'lower' },
+  queueDeliverP50Ms: { title: 'Publish to delivery at a fixed rate, p50 ms', better: 'lower' },
+  queueDeliverP99Ms: { title: 'Publish to delivery at a fixed rate, p99 ms', better: 'lower' },
+  queueOneP50Ms: { title: 'Publish to confirm, one at a time, p50 ms', better: 'lower' },
+  queueOneP99Ms: { title: 'Publish to confirm, one at a time, p99 ms', better: 'lower' },
+  queueFill: { title: 'Backlog: publish with confirms, messages/s', better: 'higher' },
+  queueDrain: { title: 'Backlog: consume with acks, messages/s', better: 'higher' },
+  backlogMB: { title: 'Memory with a backlog, resident MB', better: 'lower' },
 } as const satisfies Readonly<Record<string, Metric>>;
 
 export type MetricName = keyof typeof METRICS;

@@ -40,6 +40,7 @@ export interface StartMillraceOptions {
 export interface MillraceProgram {
   /** Holds `bin` and `dist`. */
   readonly folder: string;
+  readonly version: string;
   remove(): void;
 }
 
@@ -69,6 +70,7 @@ export async function prepareMillrace(options: {
   }
   return {
     folder,
+    version: packageVersion(),
     remove: () => rmSync(folder, { recursive: true, force: true }),
   };
 }
