@@ -25,5 +25,6 @@ export function goneSignal(ask: Ask): AbortSignal {
   outgoing.on('close', () => {
     if (!outgoing.writableFinished) gone.abort();
   });
+  if (outgoing.destroyed) gone.abort();
   return gone.signal;
 }

@@ -221,6 +221,37 @@ test('buffer: beyond the bound it ends, and says why', async () => {
   expect(receiver.offsets).toHaveLength(2);
 });
 
+test.each(['drop', 'backpressure'] as const)(
+  'what is deleted before it was read is passed over, or ends it: %s',
+  async (slow) => {
+    const topic = `feed-${count++}`;
+    await log.createTopics([{ name: topic, partitions: 1, configs: {} }]);
+    const producer = await log.producer({});
+    const append = async (records: number): Promise<void> => {
+      for (let index = 0; index < records; index++) producer.append(topic, 0, 1, null, 'x');
+      await producer.flush();
+    };
+    await append(10);
+    const start = await startOf(log, topic, { from: 'beginning', last: undefined });
+    await log.deleteRecords([{ topic, partition: 0, offset: 5 }]);
+    const receiver = new Slow(100);
+    const abort = new AbortController();
+    const parts = { log, topic, start, slow, receiver, signal: abort.signal };
+    const encodings = { key: 'text', value: 'text' } as const;
+    const feed = new TopicFeed({ ...parts, bufferBytes: BUFFER_BYTES, encodings });
+    const running = feed.run().catch((error: unknown) => error);
+    if (slow === 'drop') {
+      await receiver.until(() => receiver.drops.length === 1);
+      await append(1);
+      await receiver.until(() => receiver.offsets.length === 1);
+      abort.abort();
+      expect(await running).toBeUndefined();
+      expect([receiver.drops, receiver.offsets]).toEqual([[10], [10]]);
+    } else expect(await running).toMatchObject({ code: 'ML_OFFSET_OUT_OF_RANGE' });
+    await producer.close();
+  },
+);
+
 test.each(['events', 'socket'] as const)(
   'what waits in a socket that nobody reads is bounded: %s',
   async (kind) => {

@@ -109,7 +109,7 @@ export class TopicFeed {
     const { signal } = this.#options;
     try {
       while (!signal.aborted) {
-        const polled = await this.#reader.poll(TOPIC_WAIT_MS);
+        const polled = await this.#poll();
         if (this.#failure !== undefined) throw this.#failure;
         for (const records of polled) await this.#give(records);
         if (polled.length === 0) await this.#idle();
@@ -118,6 +118,18 @@ export class TopicFeed {
       signal.removeEventListener('abort', this.#wake);
       this.#reader.close();
       this.#held = [];
+    }
+  }
+
+  /** @throws {MillraceError} ML_OFFSET_OUT_OF_RANGE: what comes next was deleted meanwhile, and it is not to be passed over */
+  async #poll(): Promise<readonly LogRecords[]> {
+    try {
+      return await this.#reader.poll(TOPIC_WAIT_MS);
+    } catch (error) {
+      const isGone = error instanceof MillraceError && error.code === 'ML_OFFSET_OUT_OF_RANGE';
+      if (!isGone || this.#options.slow !== 'drop') throw error;
+      await this.#drop();
+      return [];
     }
   }
 

@@ -100,12 +100,12 @@ export class TopicRoutes {
     const policy = policyOf(parameters.text('slow'), parameters.integer('buffer'));
     const encodings = encodingsOf(parameters);
     const release = slots.take();
+    const signal = AbortSignal.any([closing, goneSignal(ask)]);
     try {
       const start = await startOf(log, topic, {
         from: parameters.text('from'),
         last: ask.req.header('last-event-id') || undefined,
       });
-      const signal = AbortSignal.any([closing, goneSignal(ask)]);
       await serveTopicEvents({
         env,
         log,

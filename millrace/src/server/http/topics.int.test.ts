@@ -1,13 +1,19 @@
 /** Topics over HTTP, over real sockets: records in and out, resuming, slow subscribers, bad input. */
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EventSource } from 'eventsource';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { EventReader } from '../../../test/stream/views/event-source.ts';
-import { HTTP_LINE_BYTES_MAX, HTTP_PRODUCE_BYTES_MAX } from '../../core/http-limits.ts';
+import {
+  HTTP_LINE_BYTES_MAX,
+  HTTP_PRODUCE_BYTES_MAX,
+  HTTP_SUBSCRIPTIONS_MAX,
+} from '../../core/http-limits.ts';
 import { realEnv } from '../../core/real-env.ts';
 import { type EmbeddedLog, openEmbedded } from '../../embedded-log.ts';
 import { type HttpServer, openHttp } from './open-http.ts';
@@ -347,4 +353,32 @@ test('only committed records are told', async () => {
   await append('3', 'abort');
   await append('4', 'commit');
   expect((await read(topic, 2)).map(({ value }) => value)).toEqual([2, 4]);
+});
+
+test('subscribers that go before they are answered leave nothing behind', async () => {
+  const topic = await newTopic();
+  const gone = Array.from({ length: HTTP_SUBSCRIPTIONS_MAX + 20 }, async (_, index) => {
+    const socket = connect(http.port, http.host);
+    await once(socket, 'connect');
+    socket.write(`GET /topics/${topic}/events HTTP/1.1\r\nhost: localhost\r\n\r\n`);
+    // Some before anything is done for them, some in the middle of it.
+    for (let turn = 0; turn < index % 8; turn++) await new Promise(setImmediate);
+    socket.destroy();
+  });
+  await Promise.all(gone);
+  const status = async (): Promise<number> => {
+    const abort = new AbortController();
+    const url = `http://${http.address}/topics/${topic}/events`;
+    const answer = await fetch(url, { signal: abort.signal });
+    abort.abort();
+    return answer.status;
+  };
+  while ((await status()) !== 200) await env.timers.sleep(5);
+  const all = await Promise.all(
+    Array.from({ length: HTTP_SUBSCRIPTIONS_MAX }, () =>
+      EventReader.open(`http://${http.address}/topics/${topic}/events`),
+    ),
+  );
+  for (const each of all) each.close();
+  expect(all.filter(({ response }) => response.status !== 200).length).toBeLessThanOrEqual(1);
 });

@@ -44,6 +44,7 @@ export function acceptWebSockets(server: Server, options: WebSocketsOptions): vo
     socket.on('error', onError);
     let release = (): void => {};
     try {
+      if (socket.destroyed) return;
       const topic = topicOf(request, options);
       const { log, producing } = topics;
       release = sockets.take();
