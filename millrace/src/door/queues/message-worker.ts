@@ -161,8 +161,9 @@ export class MessageWorker {
         `a message of queue ${spec.name} was not handled within ${timeoutMs} ms`,
         { fields: { queue: spec.name, timeoutMs } },
       );
-      if (!job.isSettled) this.#failed(job, error);
+      // Told before another message has its place. What it throws then comes later, and counts no more.
       job.abort.abort(error);
+      if (!job.isSettled) this.#failed(job, error);
     });
     const call: Promise<void> = this.#handle(job).finally(() => this.#calls.delete(call));
     this.#calls.add(call);
