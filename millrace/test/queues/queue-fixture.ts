@@ -109,7 +109,8 @@ export class QueueFixture {
   private current: OpenedQueue | undefined;
   private readonly settings: QueueSettings;
   private readonly config: Partial<LogConfig>;
-  readonly partitions: number;
+  /** How many the topic has at the next start. */
+  partitions: number;
   isDurable = true;
 
   constructor(

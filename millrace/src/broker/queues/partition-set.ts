@@ -9,6 +9,13 @@ import type { QueueState } from './state/queue-state.ts';
 
 const NO_OFFSETS = new Float64Array();
 
+interface Opening {
+  /** Nobody has had anything of it. */
+  readonly isNew: boolean;
+  /** Where one begins that has no state yet, of a topic that others write. */
+  readonly start: 'first' | 'next';
+}
+
 export class PartitionSet {
   /** Those that are open, by number. */
   readonly all: QueuePartition[] = [];
@@ -33,22 +40,38 @@ export class PartitionSet {
     this.isDurable = definition.durable;
   }
 
-  /** @param start where those begin that have no state yet, of a topic that others write */
-  async open(logs: readonly PartitionLog[], start: 'first' | 'next'): Promise<void> {
-    const first = this.logs.length;
-    this.logs.push(...logs);
-    await Promise.all(logs.map((log, index) => this.openOne(log, first + index, start)));
+  /** Opens the logs that the queue is over. */
+  async open(logs: readonly PartitionLog[]): Promise<void> {
+    const { queue, context } = this.owner;
+    const { sourceTopic, sourceOffset = 'next' } = queue.settings;
+    // Nobody has had anything of a queue that was declared just now, however old the topic is.
+    const isNew = sourceTopic !== undefined && !context.states.ids().includes(queue.id);
+    // Partitions that a queue does not know, though it was there before, have come while it was closed.
+    await this.openAll(logs, { isNew, start: isNew ? sourceOffset : 'first' });
   }
 
-  private async openOne(log: PartitionLog, number: number, start: 'first' | 'next'): Promise<void> {
+  /** Opens logs that have come since. */
+  async add(logs: readonly PartitionLog[]): Promise<void> {
+    await this.openAll(logs, { isNew: true, start: 'first' });
+  }
+
+  private async openAll(logs: readonly PartitionLog[], how: Opening): Promise<void> {
+    const first = this.logs.length;
+    this.logs.push(...logs);
+    await Promise.all(logs.map((log, index) => this.openOne(log, first + index, how)));
+  }
+
+  private async openOne(
+    log: PartitionLog,
+    number: number,
+    { isNew, start }: Opening,
+  ): Promise<void> {
     const { owner, isDurable } = this;
     const { queue, context } = owner;
     const isView = queue.settings.sourceTopic !== undefined;
     const startOffset = isView && start === 'next' ? log.highWatermark : log.logStartOffset;
     const end = log.logEndOffset;
     const id = { queueId: queue.id, partition: number };
-    // Nobody has had anything of a queue that was declared just now, however old the topic is.
-    const isNew = isView && !context.states.ids().includes(queue.id);
     const state = await context.states.open(id, log, { durable: isDurable, startOffset });
     if (this.isClosed) return;
     const handedOutBelow = isNew ? state.next : this.handedOutBelow(state, end);

@@ -92,7 +92,7 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
     this.space = new SpaceReclaim(context);
     this.wake = new WakeTimer(context.env, () => this.wantTurn());
     this.parts = new PartitionSet(this, definition, (partition) => this.heldOffsets(partition));
-    this.ready = this.parts.open(definition.logs, settings.sourceOffset ?? 'next').then(() => {
+    this.ready = this.parts.open(definition.logs).then(() => {
       this.isOpen = !this.isClosed;
       this.wantTurn();
     });
@@ -101,7 +101,7 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
 
   async addLogs(logs: readonly PartitionLog[]): Promise<void> {
     if (this.isClosed) return;
-    await this.parts.open(logs, 'first');
+    await this.parts.add(logs);
     this.wantTurn();
   }
 
