@@ -18,8 +18,9 @@ const READERS_DIRECTORY = '/home/you/millrace';
 const millrace = builtMillrace();
 let tools = '';
 
-/** Of the broker of a page, where its reader has 9092. */
-const READERS_PORT = '9092';
+/** Of the broker of a page, where its reader has these. */
+const READERS_KAFKA = '9092';
+const READERS_AMQP = '5672';
 
 beforeAll(async () => {
   tools = await millrace.directory();
@@ -31,9 +32,11 @@ beforeAll(async () => {
   await symlink(process.execPath, join(tools, 'node'));
 });
 
-/** What a page leaves running: it is ended by the numbers of processes that it keeps. */
+/** What a page leaves running: it is ended by the numbers of processes that it keeps; and a command that waits for ever. */
 const leftovers: string[] = [];
+const waiting = new Set<Running>();
 afterAll(() => {
+  for (const { child } of waiting) child.kill('SIGKILL');
   for (const directory of leftovers)
     for (const name of readdirSync(directory).filter((each) => each.endsWith('.pid')))
       try {
@@ -50,6 +53,7 @@ async function clone(): Promise<string> {
   await symlink(join(ROOT, 'examples'), join(cwd, 'examples'));
   await mkdir(join(cwd, 'node_modules'));
   await symlink(dirname(dirname(millrace.bin)), join(cwd, 'node_modules/millrace'));
+  await symlink(join(ROOT, 'node_modules/amqplib'), join(cwd, 'node_modules/amqplib'));
   await writeFile(join(cwd, 'package.json'), '{ "type": "module" }');
   return cwd;
 }
@@ -88,17 +92,21 @@ async function untilListening(port: number): Promise<void> {
 test.each([
   { page: 'first-program.md', commandsMin: 12 },
   { page: 'first-stream.md', commandsMin: 10 },
+  { page: 'first-queue.md', commandsMin: 8 },
 ])('every command of $page does what the page says', async ({ page: name, commandsMin }) => {
   const page = readFileSync(join(ROOT, 'docs/tutorial', name), 'utf8');
   const cwd = await clone();
-  const port = await freePort();
+  const kafka = await freePort();
+  const amqp = await freePort();
+  const ported = (code: string): string =>
+    code.replaceAll(READERS_KAFKA, String(kafka)).replaceAll(READERS_AMQP, String(amqp));
   const blocks = blocksOf(page);
   let commands = 0;
   for (const [index, { language, code }] of blocks.entries()) {
     if (language === 'ts') {
       const file = /^\/\/ (\S+\.ts)\n/.exec(code)?.[1] ?? '';
       expect(file, code).not.toBe('');
-      await writeFile(join(cwd, file), code);
+      await writeFile(join(cwd, file), ported(code));
     }
     if (language !== 'sh') continue;
     commands++;
@@ -106,12 +114,15 @@ test.each([
       ...process.env,
       PATH: `${tools}:${process.env['PATH'] ?? ''}`,
       MILLRACE_DATA: join(cwd, 'millrace-data'),
-      MILLRACE_BROKERS: `127.0.0.1:${port}`,
+      MILLRACE_BROKERS: `127.0.0.1:${kafka}`,
+      MILLRACE_AMQP: `127.0.0.1:${amqp}`,
     };
-    const typed = code.replaceAll(READERS_PORT, String(port));
-    const child = spawn('bash', ['--norc', '-uo', 'pipefail', '-c', typed], { cwd, env });
-    const { code: exit, stdout, stderr } = await new Running(child).ended;
-    if (/ start .*&$/m.test(code)) await untilListening(port);
+    const child = spawn('bash', ['--norc', '-uo', 'pipefail', '-c', ported(code)], { cwd, env });
+    const running = new Running(child);
+    waiting.add(running);
+    const { code: exit, stdout, stderr } = await running.ended;
+    waiting.delete(running);
+    if (/ start .*&$/m.test(code)) await untilListening(kafka);
     const shown = blocks[index + 1]?.language === '' ? blocks[index + 1]?.code : undefined;
     const fails = shown?.startsWith('error: ') === true;
     expect({ code, exit, stderr: exit === 0 || fails ? '' : stderr }).toEqual({
@@ -119,7 +130,7 @@ test.each([
       exit: fails ? 1 : 0,
       stderr: '',
     });
-    const printed = masked(stdout + stderr, cwd).replaceAll(String(port), READERS_PORT);
+    const printed = masked(stdout + stderr, cwd).replaceAll(String(kafka), READERS_KAFKA);
     if (shown !== undefined) expect(printed, code).toBe(masked(shown, cwd));
   }
   expect(commands).toBeGreaterThan(commandsMin);
