@@ -35,6 +35,8 @@ export class EventStream {
       'x-content-type-options': 'nosniff',
       // Proxies that collect answers do not, then.
       'x-accel-buffering': 'no',
+      // When it ends, so does the connection: a server that closes need not wait for it.
+      connection: 'close',
     });
     response.write(`retry: ${RETRY_MS}\n\n`);
   }

@@ -151,7 +151,7 @@ test('whatever is read can be written again, in every encoding', async () => {
         next += records.length;
       },
     ),
-    { numRuns: 30 },
+    { numRuns: 15 },
   );
 });
 
