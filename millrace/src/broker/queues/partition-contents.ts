@@ -106,12 +106,16 @@ export class PartitionContents {
 
   /** Messages that could be delivered now. */
   get ready(): number {
+    return Math.max(0, this.waiting - this.unstable);
+  }
+
+  /** The same, and those that will be as soon as they are durable: whoever has published a message finds it counted. */
+  get waiting(): number {
     const { tally, log, state, index, place } = this;
-    const out = this.held + index.delayed.size;
-    if (place.isView)
-      return Math.max(0, state.unsettledIn(state.floor, log.lastStableOffset) - out);
-    const unstable = Math.max(0, this.arrivals.seenTo - log.lastStableOffset);
-    return Math.max(0, tally.messages - out - unstable);
+    const messages = place.isView
+      ? state.unsettledIn(state.floor, log.lastStableOffset)
+      : tally.messages;
+    return Math.max(0, messages - this.held - index.delayed.size);
   }
 
   get readyBytes(): number {

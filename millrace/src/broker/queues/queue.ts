@@ -68,7 +68,7 @@ export interface QueueSettings {
 }
 
 export interface QueueCounts {
-  /** Messages that can be delivered now. */
+  /** Messages that can be delivered now, or as soon as they are durable. */
   readonly ready: number;
   readonly unacknowledged: number;
   /** Not yet due. */

@@ -24,6 +24,8 @@ test('what is appended while a consumer waits goes to it as soon as it is durabl
   const { durable } = fixture.queue.append(texts(5).map((text) => fixture.message(text)));
   await Promise.resolve();
   expect(consumer.texts).toEqual([]);
+  // Whoever has published them finds them counted all the same.
+  expect(fixture.queue.counts).toMatchObject({ ready: 5, readyBytes: 10 });
   await fixture.machine.run(durable as Promise<void>);
   await fixture.idle();
   expect(consumer.take()).toEqual(['m0', 'm1', 'm2']);

@@ -142,8 +142,7 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
     if (!isLimited)
       return admit(messages, { isDuplicate, messagesMax: Infinity, bytesMax: Infinity });
     // What consumers will take as soon as it is durable does not fill the queue.
-    const waiting = partition.ready + partition.unstable;
-    const left = Math.max(0, waiting - this.consumers.credit);
+    const left = Math.max(0, partition.waiting - this.consumers.credit);
     const leftBytes = left === 0 ? 0 : partition.readyBytes;
     return admit(messages, {
       isDuplicate,
@@ -434,7 +433,7 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
     let logBytes = 0;
     for (const log of this.parts.logs) logBytes += log.sizeBytes;
     return {
-      ready: this.parts.sum((each) => each.ready),
+      ready: this.parts.sum((each) => each.waiting),
       unacknowledged: this.parts.sum((each) => each.held),
       delayed: this.parts.sum((each) => each.index.delayed.size),
       consumers: this.consumers.count,
