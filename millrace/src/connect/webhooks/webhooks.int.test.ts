@@ -224,8 +224,10 @@ test.each<[string, Answer, RegExp]>([
       if (got.body === 'bad') answer(response, got, nth);
       else response.end();
     });
-    const delivery = deliver(topic, receiver.url, { timeout: 60 });
-    await until(() => delivery.stats().deadLetters === 1);
+    // Only of who does not answer: the other one may be slow on a machine that has much to do.
+    const isLate = why.source.includes('150 ms');
+    const delivery = deliver(topic, receiver.url, isLate ? { timeout: 150 } : {});
+    await until(() => delivery.stats().deadLetters === 1 && delivery.stats().delivered === 1);
     const [dead] = await deadLetters(`webhook.${topic}.dead`, 1);
     expect(dead?.value).toBe('bad');
     expect(dead?.headers).toMatchObject({
@@ -473,29 +475,30 @@ test.each([['127.0.0.1'], ['10.1.2.3'], ['::1'], ['::ffff:169.254.169.254']])(
   },
 );
 
-test('a name that leads elsewhere the next time is looked at each time it is connected to', async () => {
+test('a name is looked up once for each connection, which goes where that has led', async () => {
   const topic = await newTopic();
   await put(topic, ['a']);
-  // The first look finds a public address, at which nobody answers in time; the second leads here.
-  const answers = ['203.0.114.1', '127.0.0.1'];
+  const receiver = await Receiver.open();
+  const { port } = new URL(receiver.url);
   let looks = 0;
   const delivery = startDelivery(
     log,
     topic,
     {
       name: topic,
-      to: 'https://hooks.example.com/',
+      to: `http://hooks.example.com:${port}/`,
       secret: SECRET,
+      allowPrivate: true,
       from: 'beginning',
-      retry: [1],
-      timeout: 30,
+      retry: [],
     },
-    { resolve: async () => [{ address: answers[Math.min(looks++, 1)] ?? '', family: 4 }] },
+    // A second look, of whoever connects by the name after it was checked, would lead elsewhere.
+    { resolve: async () => [{ address: looks++ === 0 ? '127.0.0.1' : '127.255.0.1', family: 4 }] },
   );
   deliveries.push(delivery);
-  await until(() => delivery.stats().deadLetters === 1);
-  expect(looks).toBe(2);
-  expect(delivery.stats().lastError?.code).toBe('ML_WEBHOOK_ADDRESS');
+  await until(() => delivery.stats().delivered === 1);
+  expect(looks).toBe(1);
+  expect(receiver.got[0]?.headers.host).toBe(`hooks.example.com:${port}`);
 });
 
 test('what is wrong is said before anything is sent', async () => {
