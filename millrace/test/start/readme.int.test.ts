@@ -14,9 +14,12 @@ const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const README = readFileSync(join(ROOT, 'README.md'), 'utf8');
 const PACKAGE_README = readFileSync(join(ROOT, 'millrace/README.md'), 'utf8');
 const DEFAULT_ADDRESS = '127.0.0.1:9092';
+const DEFAULT_AMQP = '127.0.0.1:5672';
 
 const millrace = builtMillrace();
 let broker: Broker;
+/** Where it serves AMQP. */
+let amqp = '';
 /** Beside the built package, so that `millrace/broker` is found as it is when it is installed. */
 let directory: string;
 /** A directory with an `npx` that runs the built command. */
@@ -24,6 +27,7 @@ let tools: string;
 
 beforeAll(async () => {
   broker = await millrace.start(await millrace.directory());
+  [, amqp = ''] = await broker.shows('stderr', /^ {2}amqp +amqp:\/\/(\S+:\d+)$/m);
   directory = await mkdtemp(join(dirname(dirname(millrace.bin)), 'snippets-'));
   tools = await millrace.directory();
   const npx = join(tools, 'npx');
@@ -36,7 +40,9 @@ afterAll(() => rm(directory, { recursive: true, force: true }));
 function blocks(text: string, language: string): string[] {
   return blocksOf(text)
     .filter((block) => block.language === language)
-    .map(({ code }) => code.replaceAll(DEFAULT_ADDRESS, broker.address));
+    .map(({ code }) =>
+      code.replaceAll(DEFAULT_ADDRESS, broker.address).replaceAll(DEFAULT_AMQP, amqp),
+    );
 }
 
 /** The block that has these words, by itself: no two do. */
@@ -54,6 +60,7 @@ function shell(code: string, cwd?: string): Running {
         ...process.env,
         PATH: `${tools}:${process.env['PATH'] ?? ''}`,
         MILLRACE_BROKERS: broker.address,
+        MILLRACE_AMQP: amqp,
       },
       // A group of its own, so that what it starts can be ended with it.
       detached: true,
@@ -91,8 +98,8 @@ async function clone(): Promise<string> {
 }
 
 test('every block with commands or code is run by a test here', () => {
-  expect(blocks(README, 'sh')).toHaveLength(9);
-  expect(blocks(README, 'ts')).toHaveLength(6);
+  expect(blocks(README, 'sh')).toHaveLength(10);
+  expect(blocks(README, 'ts')).toHaveLength(8);
   expect(blocks(PACKAGE_README, 'sh')).toHaveLength(3);
   expect(blocks(PACKAGE_README, 'ts')).toHaveLength(2);
 });
@@ -253,4 +260,32 @@ test.each([
     .ended;
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(stdout).toMatch(/\d+\n$/);
+});
+
+describe('the queues of the README', () => {
+  test('for a client of RabbitMQ', async () => {
+    const program = await programOf('thumbnails', blockWith(README, 'ts', 'amqplib'));
+    const running = new Running(spawn(process.execPath, [program]));
+    await running.shows('stdout', /^made a thumbnail of cat.jpg$/m);
+    expect((await running.end('SIGKILL')).stderr).toBe('');
+  });
+
+  test('in a program', async () => {
+    const program = await programOf('emails', blockWith(README, 'ts', 'emails.work'));
+    const cwd = await millrace.directory();
+    const running = new Running(spawn(process.execPath, [program], { cwd }));
+    await running.shows('stdout', /^to ann@example.org: Welcome \(attempt 1\)$/m);
+    expect((await running.end('SIGKILL')).stderr).toBe('');
+  });
+
+  test('on the command line', async () => {
+    const code = blockWith(README, 'sh', 'npx millrace queue declare emails');
+    const { code: exit, stdout, stderr } = await shell(code).ended;
+    expect(exit, stderr).toBe(0);
+    const [shown = '', ...lines] = stdout.split('\n');
+    const body = '{"to":"ann@example.org","text":"hello"}';
+    expect(JSON.parse(shown)).toMatchObject({ body, routingKey: 'emails' });
+    expect(lines).toContainEqual(expect.stringMatching(/^emails +classic +1 +0 +0 +0 +39$/));
+    expect(lines).toContain(body);
+  });
 });
