@@ -3,9 +3,16 @@
  * none; `npm run test:rabbitmq` plays them to it again, and random programs to both. MILLRACE_RECORD=1 there writes the recording anew.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
+import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type AmqpUnderTest, startAmqpUnderTest } from '../amqp-under-test.ts';
+import { runs } from '../../runs.ts';
+import {
+  type AmqpUnderTest,
+  startAmqpUnderTest,
+  startMillraceUnderTest,
+} from '../amqp-under-test.ts';
 import { play, type Script, type Seen } from './play.ts';
+import { program } from './random-programs.ts';
 import { SCRIPTS } from './scripts.ts';
 
 const FILE = new URL('recorded.json', import.meta.url);
@@ -48,3 +55,26 @@ describe('clients see what RabbitMQ would show them', () => {
     expect(told(script, seen)).toEqual(told(script, expected));
   });
 });
+
+/** Time in which RabbitMQ does what a step asks for. */
+const QUIET_MS = 40;
+
+// Needs both.
+test.runIf(process.env['MILLRACE_TEST_AMQP'] !== undefined && !isRecording)(
+  'clients of both see the same of random programs',
+  async () => {
+    const millrace = await startMillraceUnderTest();
+    const check = fc.asyncProperty(program, async (script) => {
+      const expected = await play(broker, script, { quietMs: QUIET_MS });
+      const seen = await play(millrace, script, { expected });
+      expect(told(script, seen)).toEqual(told(script, expected));
+    });
+    const seed = Number(process.env['MILLRACE_SEED'] ?? 1);
+    try {
+      await fc.assert(check, { numRuns: runs(60), seed, endOnFailure: false });
+    } finally {
+      await millrace.stop();
+    }
+  },
+  3_600_000,
+);

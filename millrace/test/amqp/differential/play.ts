@@ -37,6 +37,8 @@ export interface PlayOptions {
   readonly quietMs?: number;
 }
 
+/** Methods that are answered by nothing, or by a close. */
+const NEVER_ANSWERED = new Set(['BasicAck', 'BasicNack', 'BasicReject', 'BasicRecoverAsync']);
 const QUIET_MS = 80;
 /** How long it waits for lines that ought to come. */
 const PATIENCE_MS = 4_000;
@@ -52,8 +54,9 @@ export async function play(
   try {
     const seen: string[][] = [];
     for (const [index, step] of script.entries()) {
-      await player.do(step);
-      seen.push(await player.lines(options.expected?.[index]?.length, options.quietMs));
+      const isAnswered = await player.do(step);
+      const expected = options.expected?.[index]?.length;
+      seen.push(await player.lines(expected, isAnswered, options.quietMs));
     }
     return seen;
   } finally {
@@ -70,21 +73,34 @@ class Player {
     this.at = at;
   }
 
-  async do(step: Step): Promise<void> {
-    if (step.kind === 'until') return this.until(step.queue, step.count);
+  /** @returns whether there is an answer, or a close, in any case */
+  async do(step: Step): Promise<boolean> {
+    if (step.kind === 'until') {
+      await this.until(step.queue, step.count);
+      return false;
+    }
     const { client, channel } = await this.place(step.on);
     if (step.kind === 'cut') {
       client.socket.destroy();
       this.connections.delete(step.on.slice(0, 1));
-    } else if (step.kind === 'say') client.send(channel, step.method, this.real(step.fields));
-    else {
-      const body = Buffer.from(step.body);
-      client.publish(channel, this.real(step.fields), this.real(step.properties), body);
+      return false;
     }
+    if (step.kind === 'say') {
+      client.send(channel, step.method, this.real(step.fields));
+      if (step.method === 'ConfirmSelect') this.confirming.add(step.on);
+      return step.fields['nowait'] !== true && !NEVER_ANSWERED.has(step.method);
+    }
+    const body = Buffer.from(step.body);
+    client.publish(channel, this.real(step.fields), this.real(step.properties), body);
+    return this.confirming.has(step.on);
   }
 
   /** What has come since the last step. */
-  async lines(expected: number | undefined, quietMs = QUIET_MS): Promise<string[]> {
+  async lines(
+    expected: number | undefined,
+    isAnswered: boolean,
+    quietMs = QUIET_MS,
+  ): Promise<string[]> {
     let lines: string[] = [];
     const deadline = performance.now() + PATIENCE_MS;
     const collect = (): boolean => {
@@ -95,7 +111,8 @@ class Player {
     if (expected === undefined) {
       for (;;) {
         await pause(quietMs);
-        if (!collect()) break;
+        const isQuiet = !collect() && (lines.length > 0 || !isAnswered);
+        if (isQuiet || performance.now() > deadline) break;
       }
     } else {
       for (collect(); lines.length < expected && performance.now() < deadline; collect())
@@ -148,6 +165,8 @@ class Player {
   }
 
   private readonly open = new Map<RawAmqp, Set<number>>();
+  /** Channels that want confirms. */
+  private readonly confirming = new Set<On>();
 
   private async ask(client: RawAmqp): Promise<void> {
     if (!client.ended) await client.call(OWN_CHANNEL, 'BasicQos', {}).catch(() => {});
@@ -178,6 +197,7 @@ class Player {
       }
       if (client.ended) {
         this.connections.delete(name);
+        for (const on of this.confirming) if (on.startsWith(name)) this.confirming.delete(on);
         lines.push(`${name} ended`);
       }
     }
@@ -187,8 +207,10 @@ class Player {
   private answerClose(client: RawAmqp, { method, channel }: AmqpEvent): void {
     if (method === 'ConnectionClose') client.send(0, 'ConnectionCloseOk');
     if (method === 'ChannelClose') client.send(channel, 'ChannelCloseOk');
-    if (method === 'ChannelClose' || method === 'ChannelCloseOk')
-      this.open.get(client)?.delete(channel);
+    if (method !== 'ChannelClose' && method !== 'ChannelCloseOk') return;
+    this.open.get(client)?.delete(channel);
+    for (const [name, each] of this.connections)
+      if (each === client) this.confirming.delete(`${name}${channel}`);
   }
 
   private line({ method, fields, properties, body }: AmqpEvent): string {
@@ -196,7 +218,8 @@ class Player {
     if (typeof shown['replyText'] === 'string')
       shown['replyText'] = shown['replyText'].split(' - ', 1)[0];
     const parts = [method, ...Object.entries(shown).map(([key, value]) => `${key}=${text(value)}`)];
-    if (properties !== undefined) parts.push(text(withoutEmptyHeaders(this.names.shown(properties))));
+    if (properties !== undefined)
+      parts.push(text(withoutEmptyHeaders(this.names.shown(properties))));
     if (body !== undefined)
       parts.push(text(body.length > 200 ? `${body.length} bytes` : body.toString()));
     return parts.join(' ');
