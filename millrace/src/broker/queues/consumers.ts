@@ -9,12 +9,16 @@ import type { QueueConsumer, QueueRefusal } from './queue.ts';
 
 interface Ring {
   readonly priority: number;
-  readonly waiting: Holder[];
+  waiting: Holder[];
   first: number;
+  /** Cancelled ones that stand in it. */
+  gone: number;
 }
 
 /** Priorities that are remembered while nobody of them wants a message. */
 const RINGS_KEPT = 16;
+/** Cancelled ones that may stand in a ring, whatever there is beside them. */
+const GONE_KEPT = 64;
 
 export class Consumers {
   private readonly isSingleActive: boolean;
@@ -48,6 +52,7 @@ export class Consumers {
     if (holder === undefined) return;
     holder.isCancelled = true;
     this.holders.delete(consumer);
+    if (holder.isInRing) this.tidy(this.ringOf(priorityOf(holder)));
     if (holder.count > 0) this.leaving.add(holder);
     if (this.active === holder) this.active = undefined;
     this.chooseActive();
@@ -87,7 +92,7 @@ export class Consumers {
   private ringOf(priority: number): Ring {
     let ring = this.rings.find((each) => each.priority === priority);
     if (ring === undefined) {
-      ring = { priority, waiting: [], first: 0 };
+      ring = { priority, waiting: [], first: 0, gone: 0 };
       this.rings.push(ring);
       this.rings.sort((a, b) => b.priority - a.priority);
     }
@@ -114,8 +119,18 @@ export class Consumers {
     this.wake(holder);
   }
 
+  /** One more in it was cancelled. Where nothing is delivered they would never have a turn, and never leave. */
+  private tidy(ring: Ring): void {
+    ring.gone++;
+    if (ring.gone <= GONE_KEPT || ring.gone * 2 <= ring.waiting.length - ring.first) return;
+    ring.waiting = ring.waiting.slice(ring.first).filter(({ isCancelled }) => !isCancelled);
+    ring.first = 0;
+    ring.gone = 0;
+  }
+
   private leave(ring: Ring, holder: Holder): void {
     holder.isInRing = false;
+    if (holder.isCancelled) ring.gone--;
     ring.first++;
     if (ring.first === ring.waiting.length) {
       ring.waiting.length = 0;

@@ -16,6 +16,8 @@ export interface DeliveryFacts {
   readonly deliveryCount: number;
   /** Milliseconds since 1970; Infinity = never. */
   readonly expiresAtMs: number;
+  /** The index of the queue knows when. */
+  readonly isTimed: boolean;
   /** Of a queue ordered by key; undefined: of none. */
   readonly key: string | undefined;
 }
@@ -27,6 +29,7 @@ export class HeldDelivery implements Delivery {
   readonly redelivered: boolean;
   readonly deliveryCount: number;
   readonly expiresAtMs: number;
+  readonly isTimed: boolean;
   readonly key: string | undefined;
   readonly bodyBytes: number;
   readonly priority: number;
@@ -53,6 +56,7 @@ export class HeldDelivery implements Delivery {
     this.redelivered = facts.redelivered;
     this.deliveryCount = facts.deliveryCount;
     this.expiresAtMs = facts.expiresAtMs;
+    this.isTimed = facts.isTimed;
     this.key = facts.key;
     this.kept = facts.message;
     this.bodyBytes = facts.message.body.length;

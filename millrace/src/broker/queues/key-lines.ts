@@ -49,11 +49,11 @@ export class KeyLines {
   }
 
   /** Messages were settled that nobody had. @returns those that follow them, and may go out now */
-  settledElsewhere(isKept: (offset: number) => boolean): number[] {
+  settledElsewhere(isSettled: (offset: number) => boolean): number[] {
     const next: number[] = [];
     for (const [key, { out }] of this.lines) {
-      if (isKept(out)) continue;
-      const following = this.left(key, out, (offset) => !isKept(offset));
+      if (!isSettled(out)) continue;
+      const following = this.left(key, out, isSettled);
       if (following >= 0) next.push(following);
     }
     return next;

@@ -133,8 +133,12 @@ export class MessageIndex {
     return entries;
   }
 
-  /** Forgets what is ready. */
-  clearReady(): void {
-    for (const level of this.levels) level.clear();
+  /** Forgets what is ready, of those messages. */
+  forgetReadyBelow(offset: number): void {
+    const isAll = this.indexedMax < offset;
+    for (const level of this.levels) {
+      if (isAll) level.clear();
+      else level.filter((each) => each >= offset);
+    }
   }
 }

@@ -23,6 +23,8 @@ export interface PartitionOwner {
   readonly keepsDeadLetters: boolean;
   /** A message leaves. @returns false: it cannot, for now */
   deadLetter(message: QueueMessage | undefined, reason: DeadLetterReason): boolean;
+  /** So many messages were settled, and so many bytes of bodies. */
+  settled(messages: number, bodyBytes: number): void;
   wantTurn(): void;
 }
 
@@ -127,6 +129,17 @@ export class PartitionContents {
     return offsets <= 0 ? 0 : Math.round((log.sizeBytes * this.ready) / offsets);
   }
 
+  /** The state knows how many bytes there are. */
+  noteBytes(): void {
+    if (this.place.isView) return;
+    const { state, tally, arrivals } = this;
+    // What was deleted was guessed.
+    if (tally.messages === 0) tally.bytes = 0;
+    const { bytes, countedTo } = state.notes;
+    if (bytes !== tally.bytes || countedTo !== arrivals.seenTo)
+      state.note({ bytes: tally.bytes, countedTo: arrivals.seenTo });
+  }
+
   /** Messages below may be delivered: they are durable and committed, and what has to be known of them is. */
   get limit(): number {
     const { lastStableOffset } = this.log;
@@ -164,6 +177,13 @@ export class PartitionContents {
     for (const { body, properties, timestampMs } of messages)
       arrivals.note({ offset: offset++, timestampMs, bodyBytes: body.length }, factsOf(properties));
     arrivals.seenTo = offset;
+  }
+
+  /** Of a topic that others write, the cursor is the first that looks at a message. */
+  protected seeInView(offset: number, message: QueueMessage, facts: MessageFacts): void {
+    const { body, timestampMs } = message;
+    this.index.add({ offset, timestampMs, bodyBytes: body.length }, facts);
+    this.arrivals.seenTo = offset + 1;
   }
 
   /** A message whose key was seen within the window; else it is remembered now. */

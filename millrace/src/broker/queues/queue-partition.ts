@@ -36,6 +36,8 @@ export class QueuePartition extends PartitionContents {
   /** The message that `peek` has found: of this level of the index, -1 = of the cursor. */
   private offset = -1;
   private expiresAtMs = Infinity;
+  /** The index knows when it expires. */
+  private isTimed = false;
   private message: QueueMessage | undefined;
   private level = -1;
   private key: string | undefined;
@@ -92,6 +94,7 @@ export class QueuePartition extends PartitionContents {
       // It was there once: the disk has lost it.
       heap.pop();
       this.settled(offset, 0);
+      this.keysLeft();
       return 'again';
     }
     const key = this.keyOf(message);
@@ -149,17 +152,11 @@ export class QueuePartition extends PartitionContents {
     this.state.settleRange(from, to);
   }
 
-  /** Of a topic that others write, the cursor is the first that looks at a message. */
-  private seeInView(offset: number, message: QueueMessage, facts: MessageFacts): void {
-    const { body, timestampMs } = message;
-    this.index.add({ offset, timestampMs, bodyBytes: body.length }, facts);
-    this.arrivals.seenTo = offset + 1;
-  }
-
   private choose(level: number, offset: number, message: QueueMessage, facts: MessageFacts): void {
     this.level = level;
     this.offset = offset;
     this.message = message;
+    this.isTimed = level >= 0 || facts.expirationMs >= 0;
     this.expiresAtMs = this.needsExpiry
       ? this.index.expiresAtMs(message.timestampMs, facts)
       : Infinity;
@@ -231,6 +228,7 @@ export class QueuePartition extends PartitionContents {
           (this.level >= 0 && this.isUncertain(offset, message)),
         deliveryCount,
         expiresAtMs: this.expiresAtMs,
+        isTimed: this.isTimed,
         key: this.key,
       },
     );
@@ -278,10 +276,11 @@ export class QueuePartition extends PartitionContents {
 
   /** Done with. */
   accept(delivery: HeldDelivery): void {
-    const { offset } = delivery;
+    const { offset, bodyBytes } = delivery;
     this.putDown(delivery);
     this.tally.messages--;
-    this.tally.bytes -= delivery.bodyBytes;
+    this.tally.bytes -= bodyBytes;
+    this.owner.settled(1, bodyBytes);
     // Neighbours are settled together.
     if (offset === this.settleTo) this.settleTo++;
     else {
@@ -304,6 +303,9 @@ export class QueuePartition extends PartitionContents {
     else this.index.push(delivery.priority, offset);
     if (expiresAtMs === Infinity) return;
     if (dueMs > 0) this.sparedOffsets.add(offset);
+    // Its entry of the first time is there until that has come.
+    const nowMs = this.owner.context.env.clock.nowMs();
+    if (delivery.isTimed && nowMs < expiresAtMs && dueMs <= expiresAtMs) return;
     this.index.expire(Math.max(expiresAtMs, dueMs), offset, bodyBytes);
   }
 
@@ -320,12 +322,18 @@ export class QueuePartition extends PartitionContents {
     this.returned.delete(offset);
     this.tally.messages--;
     this.tally.bytes -= bodyBytes;
+    this.owner.settled(1, bodyBytes);
   }
 
   private keyLeft(key: string | undefined, offset: number): void {
     if (key === undefined || this.keys === undefined) return;
     const next = this.keys.left(key, offset, this.isSettled);
     if (next >= 0) this.index.push(0, next);
+  }
+
+  /** Messages have gone that nobody can read any more: which keys they had is not known. */
+  private keysLeft(): void {
+    for (const next of this.keys?.settledElsewhere(this.isSettled) ?? []) this.index.push(0, next);
   }
 
   /** Writes down what was settled and handed out in this turn. */
@@ -395,7 +403,8 @@ export class QueuePartition extends PartitionContents {
     if (!owner.deadLetter(message, 'expired')) return false;
     if (offset === this.offset) this.forgetCurrent();
     this.settled(offset, bodyBytes);
-    this.keyLeft(key, offset);
+    if (message === undefined) this.keysLeft();
+    else this.keyLeft(key, offset);
     return true;
   }
 
@@ -403,14 +412,15 @@ export class QueuePartition extends PartitionContents {
   purge(heldOffsets: Float64Array): number {
     const { state, index } = this;
     this.flushSettled();
-    const count = this.ready;
+    const { limit, waiting, readyBytes } = this;
     const kept = inOrder(heldOffsets, index.delayed.offsets());
-    const { limit } = this;
-    settleBetween(state, kept, limit);
+    const count = settleBetween(state, kept, limit);
+    // What is not durable yet stays; nobody has read it: as large as the average.
+    const bytes = Math.round((readyBytes * count) / Math.max(count, waiting, 1));
     this.tally.messages -= count;
-    if (!this.place.isView && this.arrivals.seenTo <= limit)
-      this.tally.bytes = this.heldBytes + index.delayedBytes;
-    index.clearReady();
+    this.tally.bytes -= bytes;
+    this.owner.settled(count, bytes);
+    index.forgetReadyBelow(limit);
     const keptOffsets = new Set(kept);
     this.keys?.purge((offset) => keptOffsets.has(offset));
     this.returned.clear();
@@ -440,10 +450,10 @@ export class QueuePartition extends PartitionContents {
     }
     index.forgetDelayedBelow(start);
     settleBetween(state, heldBelow, start);
-    const isKept = (offset: number): boolean => !state.isSettled(offset);
-    for (const next of this.keys?.settledElsewhere(isKept) ?? []) index.push(0, next);
+    this.keysLeft();
     this.returned.deleteBelow(start);
-    for (const offset of this.sparedOffsets) if (!isKept(offset)) this.sparedOffsets.delete(offset);
+    for (const offset of this.sparedOffsets)
+      if (state.isSettled(offset)) this.sparedOffsets.delete(offset);
     if (this.offset < start) this.forgetCurrent();
     this.cursor.seek(start);
   }
@@ -469,16 +479,6 @@ export class QueuePartition extends PartitionContents {
     this.keys?.compact(this.isSettled);
     this.runs.passed(keepsAhead ? Math.min(cursor.position, arrivals.seenTo) : arrivals.seenTo);
     this.noteBytes();
-  }
-
-  noteBytes(): void {
-    if (this.place.isView) return;
-    const { state, tally, arrivals } = this;
-    // What was deleted was guessed.
-    if (tally.messages === 0) tally.bytes = 0;
-    const { bytes, countedTo } = state.notes;
-    if (bytes !== tally.bytes || countedTo !== arrivals.seenTo)
-      state.note({ bytes: tally.bytes, countedTo: arrivals.seenTo });
   }
 
   /** @param heldOffsets with somebody, in order: after the next start they come again */

@@ -9,13 +9,20 @@ export function inOrder(some: Float64Array, others: Float64Array): Float64Array 
   return all.sort();
 }
 
-/** Settles all offsets below `limit` that are not in `kept`, which is in order. */
-export function settleBetween(state: QueueState, kept: Float64Array, limit: number): void {
+/** Settles all offsets below `limit` that are not in `kept`, which is in order. @returns how many were not settled before */
+export function settleBetween(state: QueueState, kept: Float64Array, limit: number): number {
   let from = state.floor;
+  let count = 0;
+  const settle = (to: number): void => {
+    if (to <= from) return;
+    count += state.unsettledIn(from, to);
+    state.settleRange(from, to);
+  };
   for (const offset of kept) {
     if (offset >= limit) break;
-    if (offset > from) state.settleRange(from, offset);
+    settle(offset);
     from = Math.max(from, offset + 1);
   }
-  if (limit > from) state.settleRange(from, limit);
+  settle(limit);
+  return count;
 }

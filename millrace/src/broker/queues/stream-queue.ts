@@ -235,6 +235,7 @@ export class StreamQueue implements OpenedQueue, TurnTaker, MemoryHolder {
         redelivered: false,
         deliveryCount: 0,
         expiresAtMs: Infinity,
+        isTimed: false,
         key: undefined,
       },
     );

@@ -12,7 +12,7 @@ import { type Admission, admit, admitAll, refusedOf } from './admission.ts';
 import { appendMessages } from './append-messages.ts';
 import { Consumers } from './consumers.ts';
 import { ConsumerTimeouts } from './consumer-timeouts.ts';
-import { type Burial, DeadLetterExit } from './dead-letter-exit.ts';
+import { DeadLetterExit } from './dead-letter-exit.ts';
 import { HeldDelivery, Holder } from './held-delivery.ts';
 import { KeptMessages } from './kept-messages.ts';
 import type { QueueMessage } from './message.ts';
@@ -286,7 +286,6 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
     noAck: boolean,
   ): void {
     if (noAck) {
-      this.space.settled(1, delivery.bodyBytes);
       partition.accept(delivery);
       return;
     }
@@ -375,10 +374,9 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
   ): void {
     if (how === 'accept') {
       this.totals.acknowledged++;
-      this.space.settled(1, delivery.bodyBytes);
       partition.accept(delivery);
       delivery.kept = undefined;
-    } else if (how === 'reject') this.bury({ partition, delivery, reason: 'rejected' });
+    } else if (how === 'reject') this.exit.bury({ partition, delivery, reason: 'rejected' });
     else this.release(partition, delivery, options);
   }
 
@@ -388,7 +386,7 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
     if (counts) {
       const count = partition.state.raiseCount(delivery.offset);
       if (deliveryLimit !== undefined && count > deliveryLimit) {
-        this.bury({ partition, delivery, reason: 'delivery_limit' });
+        this.exit.bury({ partition, delivery, reason: 'delivery_limit' });
         return;
       }
     }
@@ -396,19 +394,20 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
     partition.giveBack(delivery, dueMs);
   }
 
-  private bury(burial: Burial): void {
-    this.space.settled(1, burial.delivery.bodyBytes);
-    this.exit.bury(burial);
-  }
-
   deadLetter(message: QueueMessage | undefined, reason: DeadLetterReason): boolean {
     return this.exit.leave(message, reason);
+  }
+
+  settled(messages: number, bodyBytes: number): void {
+    this.space.settled(messages, bodyBytes);
   }
 
   // ---- The rest -----------------------------------------------------------------------------------------------------
 
   async purge(): Promise<number> {
     await this.settleIn();
+    // Deleted meanwhile: of its state nothing may be written any more.
+    if (this.isClosed) return 0;
     let count = 0;
     for (const partition of this.parts.all) count += partition.purge(this.heldOffsets(partition));
     this.wantTurn();
