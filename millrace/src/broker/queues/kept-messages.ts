@@ -10,7 +10,7 @@ const OVERHEAD_BYTES = 300;
 
 export class KeptMessages {
   /** In the order in which they were delivered, from `first` on. */
-  private deliveries: HeldDelivery[] = [];
+  private readonly deliveries: (HeldDelivery | undefined)[] = [];
   private first = 0;
   private delivered = 0;
   private letGo = 0;
@@ -34,7 +34,7 @@ export class KeptMessages {
       if (isOpen && this.delivered - delivery.deliveredBytes <= bytesMax) break;
       delivery.kept = undefined;
       this.letGo = delivery.deliveredBytes + OVERHEAD_BYTES + delivery.bodyBytes;
-      this.first++;
+      deliveries[this.first++] = undefined;
     }
     if (this.first === deliveries.length) {
       deliveries.length = 0;

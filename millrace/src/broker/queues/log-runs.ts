@@ -33,7 +33,7 @@ export class LogRuns {
   damaged = 0;
   private readonly options: LogRunsOptions;
   /** Appended by us, each behind the one before; from `appendedFrom` on. */
-  private readonly appended: Run[] = [];
+  private readonly appended: (Run | undefined)[] = [];
   private appendedFrom = 0;
   /** Those used last come last. */
   private readonly read: Run[] = [];
@@ -93,7 +93,8 @@ export class LogRuns {
       const run = appended[this.appendedFrom];
       if (run === undefined || run.end > offset) break;
       this.bytes -= run.data.length;
-      this.appendedFrom++;
+      // The place stays until many can go at once; its memory must not.
+      appended[this.appendedFrom++] = undefined;
     }
     if (this.appendedFrom === appended.length) {
       appended.length = 0;
@@ -118,12 +119,12 @@ export class LogRuns {
   clear(): void {
     this.read.length = 0;
     const { highWatermark } = this.log;
-    const kept = this.appended.slice(this.appendedFrom).filter((run) => run.end > highWatermark);
+    const kept = this.appended.filter((run) => run !== undefined && run.end > highWatermark);
     this.appended.length = 0;
     this.appended.push(...kept);
     this.appendedFrom = 0;
     this.bytes = 0;
-    for (const run of kept) this.bytes += run.data.length;
+    for (const run of kept) this.bytes += run?.data.length ?? 0;
   }
 
   private shrinkRead(): void {
