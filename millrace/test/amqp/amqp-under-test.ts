@@ -32,9 +32,16 @@ export async function startAmqpUnderTest(args: readonly string[] = []): Promise<
   return given === undefined ? startMillraceUnderTest(args) : otherBroker(given);
 }
 
-/** A Millrace, whatever the environment says. */
-export async function startMillraceUnderTest(args: readonly string[] = []): Promise<AmqpUnderTest> {
+/**
+ * A Millrace, whatever the environment says.
+ * @param under a command, with its arguments, that runs the process on the directory
+ */
+export async function startMillraceUnderTest(
+  more: readonly string[] = [],
+  under: (dir: string) => readonly string[] = () => [],
+): Promise<AmqpUnderTest> {
   const dir = mkdtempSync(join(tmpdir(), 'millrace-amqp-'));
+  const args = { under: under(dir), more };
   let running = await launch(dir, { amqp: 0, kafka: 0 }, args);
   const { ports } = running;
   return {
@@ -80,10 +87,15 @@ interface Running {
   readonly ports: Ports;
 }
 
-async function launch(dir: string, ports: Ports, more: readonly string[]): Promise<Running> {
-  const args = [MAIN, 'start', '--data', dir, '--log-format', 'text'];
+async function launch(
+  dir: string,
+  ports: Ports,
+  { under, more }: { readonly under: readonly string[]; readonly more: readonly string[] },
+): Promise<Running> {
+  const args = [...under, process.execPath, MAIN, 'start', '--data', dir, '--log-format', 'text'];
   args.push('--kafka', `${HOST}:${ports.kafka}`, '--amqp', `${HOST}:${ports.amqp}`, ...more);
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  const [command = process.execPath, ...rest] = args;
+  const child = spawn(command, rest, { stdio: ['ignore', 'ignore', 'pipe'] });
   let seen = '';
   return new Promise((resolve, reject) => {
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
