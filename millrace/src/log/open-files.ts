@@ -11,10 +11,15 @@ export interface HoldsFile {
   closeFile(): void;
 }
 
+/** When all had to stay: so large a part of the limit is opened before anybody looks again. */
+const LOOK_SHARE = 16;
+
 export class OpenFiles {
   private readonly limit: number;
   /** In the order in which they were opened or last passed over. */
   private readonly holders = new Set<HoldsFile>();
+  /** When there are more than this it is worth looking again: last time too many had to stay. */
+  private worthAbove = 0;
 
   constructor(limit: number) {
     this.limit = limit;
@@ -28,7 +33,8 @@ export class OpenFiles {
   add(holder: HoldsFile): void {
     holder.wasUsed = true;
     this.holders.add(holder);
-    if (this.holders.size > this.limit) this.evict(holder);
+    const { size } = this.holders;
+    if (size > this.limit && size > this.worthAbove) this.evict(holder);
   }
 
   /** Closes what is over the limit and has become idle meanwhile. */
@@ -43,16 +49,19 @@ export class OpenFiles {
 
   /** Second chance: who was used since the last pass goes to the end of the line, once. `opened` is about to be used. */
   private evict(opened: HoldsFile | undefined): void {
-    for (let tries = this.holders.size * 2; tries > 0; tries--) {
-      const [holder] = this.holders;
-      if (holder === undefined || this.holders.size <= this.limit) return;
-      this.holders.delete(holder);
+    const { holders, limit } = this;
+    let tries = holders.size * 2;
+    // One walk: whoever goes to the end is met again. Where a set begins is found only by passing all that has left it there.
+    for (const holder of holders) {
+      if (holders.size <= limit || tries-- <= 0) break;
+      holders.delete(holder);
       if (holder === opened || holder.wasUsed || holder.isBusy) {
         holder.wasUsed = false;
-        this.holders.add(holder);
+        holders.add(holder);
       } else {
         holder.closeFile();
       }
     }
+    this.worthAbove = holders.size <= limit ? 0 : holders.size + Math.ceil(limit / LOOK_SHARE);
   }
 }

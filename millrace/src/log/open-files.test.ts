@@ -1,0 +1,52 @@
+/** Which files stay open, and what it costs to find out. */
+import { expect, test } from 'vitest';
+import { type HoldsFile, OpenFiles } from './open-files.ts';
+
+class File implements HoldsFile {
+  static looks = 0;
+  wasUsed = false;
+  isOpen = true;
+  busy: boolean;
+  private readonly files: OpenFiles;
+
+  constructor(files: OpenFiles, busy: boolean) {
+    this.files = files;
+    this.busy = busy;
+    files.add(this);
+  }
+
+  get isBusy(): boolean {
+    File.looks++;
+    return this.busy;
+  }
+
+  closeFile(): void {
+    this.isOpen = false;
+    this.files.remove(this);
+  }
+}
+
+test('those that were not used for longest are closed', () => {
+  const files = new OpenFiles(3);
+  const all = Array.from({ length: 6 }, (_, number) => {
+    const file = new File(files, number === 1);
+    file.wasUsed = false;
+    return file;
+  });
+  expect(all.map(({ isOpen }) => isOpen)).toEqual([false, true, false, false, true, true]);
+  expect(files.count).toBe(3);
+});
+
+test('files that all have to stay open are not looked through for each that comes', () => {
+  const limit = 1_000;
+  const files = new OpenFiles(limit);
+  File.looks = 0;
+  const all = Array.from({ length: 4 * limit }, () => new File(files, true));
+  expect(files.count).toBe(4 * limit);
+  expect(File.looks).toBeLessThan(300 * limit);
+  for (const file of all) file.busy = false;
+  files.trim();
+  expect(files.count).toBe(limit);
+  const next = new File(files, false);
+  expect([files.count, next.isOpen]).toEqual([limit, true]);
+});
