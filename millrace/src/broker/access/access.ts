@@ -25,8 +25,11 @@ export interface Grant {
 }
 
 export interface Access {
-  /** undefined: no such user, or another password; both take the same time. */
-  authenticate(name: string, password: string): Promise<User | undefined>;
+  /**
+   * undefined: no such user, or another password; both take the same time.
+   * @param isWanted asked when it is its turn: whether anybody still waits for the answer. Default: yes
+   */
+  authenticate(name: string, password: string, isWanted?: () => boolean): Promise<User | undefined>;
   /** undefined: this user has nothing to do in that virtual host. A grant follows later changes of the permissions. */
   grant(user: User, vhost: string): Grant | undefined;
   users(): readonly User[];

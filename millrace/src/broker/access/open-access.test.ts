@@ -114,3 +114,18 @@ test('whoever asks for the same password at the same time is checked once, and r
   );
   expect(answers.filter((user) => user !== undefined)).toHaveLength(25);
 });
+
+test('passwords are checked one at a time, and not for whom nobody waits', async () => {
+  const access = await open();
+  await access.setUser('ann', { password: 'a' });
+  const steps: string[] = [];
+  const guess = async (password: string): Promise<void> => {
+    await access.authenticate('ann', password, () => steps.push(`begin ${password}`) > 0);
+    steps.push(`end ${password}`);
+  };
+  const gone = access.authenticate('ann', 'a', () => false);
+  await Promise.all(['1', '2', '3'].map(guess));
+  expect(steps.indexOf('begin 3')).toBeGreaterThan(steps.indexOf('end 1'));
+  expect(await gone).toBeUndefined();
+  expect(await access.authenticate('ann', 'a')).toBeDefined();
+});

@@ -58,12 +58,16 @@ export class LiveAccess implements Access {
       this.addPermissions(readPermissions(key, text));
   }
 
-  async authenticate(name: string, password: string): Promise<User | undefined> {
+  async authenticate(
+    name: string,
+    password: string,
+    isWanted?: () => boolean,
+  ): Promise<User | undefined> {
     const user = this.byName.get(name);
     const isRight =
       user?.password === GUEST
         ? password === GUEST
-        : await this.passwords.isRight(password, user?.password);
+        : await this.passwords.isRight(password, user?.password, isWanted);
     // Deleted, or given another password, meanwhile.
     if (!isRight || this.byName.get(name)?.password !== user?.password) return undefined;
     return this.byName.get(name);

@@ -13,7 +13,12 @@ import type { LogConfig } from '../../log/types.ts';
 import { logConfig, TOPIC_CONFIG_DEFAULTS } from '../topic-config.ts';
 import type { Topic, Topics } from '../topics.ts';
 import type { Definitions } from './definitions.ts';
-import { definedSettings, formatQueueDefinition, type QueueRecord } from './queue-definition.ts';
+import {
+  definedSettings,
+  formatQueueDefinition,
+  parseQueueDefinition,
+  type QueueRecord,
+} from './queue-definition.ts';
 import { QUEUE_CONFIG, queueTopicNames, withQueueDefaults } from './queue-topic.ts';
 import { called, refusal } from './refusals.ts';
 
@@ -133,9 +138,12 @@ export class QueueStorage {
         'NOT_FOUND',
         `no topic '${settings.sourceTopic}' for ${called('queue', name, vhost)}`,
       );
-    return topic.internal
-      ? refusal('ACCESS_REFUSED', `topic '${topic.name}' holds the state of the broker`)
-      : { ok: true, value: topic };
+    if (topic.internal)
+      return refusal('ACCESS_REFUSED', `topic '${topic.name}' holds the state of the broker`);
+    const other = parseQueueDefinition(topic.config.millraceQueue)?.vhost ?? vhost;
+    return other === vhost
+      ? { ok: true, value: topic }
+      : refusal('ACCESS_REFUSED', `topic '${topic.name}' is of a queue of another vhost`);
   }
 
   /** Nobody opens such a log after a restart, and so it is dropped then. */

@@ -83,7 +83,7 @@ export async function changeBinding(
   change: 'bind' | 'unbind',
   binding: {
     readonly source: string;
-    readonly kind: ResourceKind;
+    readonly kind: Exclude<ResourceKind, 'topic'>;
     readonly destination: string;
     readonly routingKey: string;
     readonly arguments: FieldTable;

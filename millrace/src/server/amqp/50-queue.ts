@@ -4,7 +4,7 @@
  * As RabbitMQ 4: a queue is declared again with what it has, or PRECONDITION_FAILED (406); another connection's exclusive queue is
  * RESOURCE_LOCKED (405); names that begin with `amq.` are ACCESS_REFUSED (403); looking (`passive`) takes no permission; an empty name
  * means the queue that the channel declared last; deleting a queue that is not there succeeds with 0 messages. Declaring with a dead
- * letter exchange takes reading the queue and writing the exchange.
+ * letter exchange takes reading the queue and writing the exchange; over a topic, reading that.
  *
  * Deviations: queues that are neither durable nor exclusive may be declared. `messageCount` counts what is ready and not yet delivered,
  * of a stream too.
@@ -59,10 +59,18 @@ function mayDeclare(channel: ChannelState, name: string, table: FieldTable): voi
   const { session } = channel;
   const known = name === '' ? CHOSEN_NAME : name;
   demand(session, 'configure', 'queue', known);
+  const topic = table['x-source-topic'];
+  if (typeof topic === 'string') mayReadTopic(channel, topic);
   const exchange = table['x-dead-letter-exchange'];
   if (typeof exchange !== 'string') return;
   demand(session, 'read', 'queue', known);
   demand(session, 'write', 'exchange', exchange);
+}
+
+function mayReadTopic({ session }: ChannelState, topic: string): void {
+  const found = session.vhost.queues().find(({ queue }) => queue.topic === topic);
+  if (found === undefined) demand(session, 'read', 'topic', topic);
+  else demand(session, 'read', 'queue', found.queue.name);
 }
 
 /** Somebody's place for answers exists as long as it is consumed from; nobody can make one. */

@@ -32,7 +32,7 @@ export function publish(
   channel: ChannelState,
   method: MethodOf<'basic.publish'>,
   content: Content,
-): void {
+): Promise<void> | void {
   const { session } = channel;
   const { exchange, routingKey, mandatory } = method;
   if (method.immediate) throw new AmqpFault('NOT_IMPLEMENTED', 'immediate=true');
@@ -52,8 +52,7 @@ export function publish(
   if (exchange === MANAGEMENT_EXCHANGE) {
     if (channel.mode === 'confirm') channel.publishTag++;
     session.publisher.confirmNothing(channel);
-    manage(session, owned(message));
-    return;
+    return manage(session, owned(message));
   }
   if (channel.transaction === undefined) session.publisher.add(channel, message, mandatory);
   else stage(channel, message, mandatory);

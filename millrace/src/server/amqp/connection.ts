@@ -12,11 +12,7 @@
  * @hot data
  */
 import type { Connection, Timer } from '../../core/env.ts';
-import {
-  AMQP_CLOSE_MS,
-  AMQP_REFUSAL_DELAY_MS,
-  AMQP_WAITING_BYTES_MAX,
-} from '../../core/queue-limits.ts';
+import { AMQP_CLOSE_MS, AMQP_WAITING_BYTES_MAX } from '../../core/queue-limits.ts';
 import { FrameAssembler } from '../../wire/amqp/frame-assembler.ts';
 import type { Content, FrameHandler } from '../../wire/amqp/frames.ts';
 import type { ConnectionInfo } from '../../wire/amqp/management.ts';
@@ -95,6 +91,8 @@ export class AmqpConnection implements FrameHandler {
     this.assembler = new FrameAssembler(this, {
       bodyBytesMax: shared.settings.amqpMessageMaxBytes,
     });
+    // Nobody who has not logged in fills memory.
+    this.assembler.takesContents = false;
     this.handshake = new Handshake({
       shared,
       origin: options.origin,
@@ -105,7 +103,7 @@ export class AmqpConnection implements FrameHandler {
       },
       onOpen: (opened) => this.onOpen(opened),
       onFault: (fault) => this.closeWith(fault),
-      onSilentRefusal: () => this.endLater(AMQP_REFUSAL_DELAY_MS),
+      onSilentRefusal: () => this.connection.destroy(),
     });
   }
 
@@ -157,6 +155,7 @@ export class AmqpConnection implements FrameHandler {
   sweep(nowMs: number): void {
     const { phase, opened, options } = this;
     if (phase === 'header' || phase === 'handshake') {
+      if (this.handshake.isRefused) return;
       if (nowMs - this.startedMs > options.shared.settings.handshakeTimeoutMs)
         this.destroyWith('the handshake was not completed in time');
       return;
@@ -355,6 +354,7 @@ export class AmqpConnection implements FrameHandler {
       wantsCancels,
       fault: (number, fault) => this.fault(number, fault),
     };
+    this.assembler.takesContents = true;
     this.phase = 'running';
   }
 
@@ -443,6 +443,7 @@ export class AmqpConnection implements FrameHandler {
     if (this.phase === 'closed') return;
     this.phase = 'closed';
     this.closeTimer?.cancel();
+    this.handshake.stop();
     this.output.stop();
     this.tearDown();
     const settled = this.forget().finally(() => this.options.onClosed());

@@ -4,10 +4,11 @@
  *   start → start-ok → tune → tune-ok, open → open-ok
  *
  * As RabbitMQ 4: what the client wants of frame_max and channel_max must lie within what was offered; frames of 4,096 bytes are enough
- * (RabbitMQ since 4.1: 8,192, which older clients do not offer). A login that fails is told (ACCESS_REFUSED, 403) to clients with the
- * capability `authentication_failure_close`, others are closed after a while without a word. `guest` comes from this machine alone.
+ * (RabbitMQ since 4.1: 8,192, which older clients do not offer). A login that fails is told (ACCESS_REFUSED, 403) after a while to clients
+ * with the capability `authentication_failure_close`, others are closed then without a word. `guest` comes from this machine alone.
  */
-import { AMQP_FRAME_BYTES_MIN } from '../../core/queue-limits.ts';
+import type { Timer } from '../../core/env.ts';
+import { AMQP_FRAME_BYTES_MIN, AMQP_REFUSAL_DELAY_MS } from '../../core/queue-limits.ts';
 import type { Grant, User } from '../../broker/access/access.ts';
 import type { VirtualHost } from '../../broker/exchanges/virtual-host.ts';
 import type { FieldTable } from '../../wire/amqp/field-table.ts';
@@ -42,13 +43,15 @@ export interface HandshakeOptions {
   readonly onOpen: (opened: OpenedConnection) => void;
   /** Of what takes time, or is told without a method. */
   readonly onFault: (fault: AmqpFault) => void;
-  /** The client may not log in, and is not told so. */
+  /** The client may not log in, and is not told so. A while after that is known. */
   readonly onSilentRefusal: () => void;
 }
 
 type Phase = 'starting' | 'securing' | 'tuning' | 'opening' | 'running';
 
 const GUEST = 'guest';
+/** Of a name that somebody claims, in the log. */
+const LOGGED_CHARACTERS = 100;
 
 export class Handshake {
   private readonly options: HandshakeOptions;
@@ -58,6 +61,8 @@ export class Handshake {
   private user: User | undefined;
   private channelMax = 0;
   private heartbeatMs = 0;
+  private refusal: Timer | undefined;
+  private isGone = false;
 
   constructor(options: HandshakeOptions) {
     this.options = options;
@@ -84,6 +89,17 @@ export class Handshake {
     else throw new AmqpFault('CHANNEL_ERROR', `unexpected method in connection state ${phase}`);
   }
 
+  /** It is about to end: the client may not log in. */
+  get isRefused(): boolean {
+    return this.refusal !== undefined;
+  }
+
+  /** The client has gone. */
+  stop(): void {
+    this.isGone = true;
+    this.refusal?.cancel();
+  }
+
   private startOk(method: MethodOf<'connection.start-ok'>): void {
     const { clientProperties, mechanism, response } = method;
     const { capabilities, connection_name: name } = clientProperties;
@@ -96,6 +112,7 @@ export class Handshake {
 
   private async logIn(mechanism: string, credentials: Credentials | undefined): Promise<void> {
     const user = credentials === undefined ? undefined : await this.userOf(credentials);
+    if (this.isGone) return;
     if (user === undefined) this.refuse(mechanism, credentials?.user ?? '');
     else this.tune(user);
   }
@@ -105,7 +122,7 @@ export class Handshake {
     const { access } = shared;
     if (origin === 'process') return access.users().find(({ name }) => name === user);
     if (origin === 'elsewhere' && user === GUEST) return undefined;
-    return access.authenticate(user, password);
+    return access.authenticate(user, password, () => !this.isGone);
   }
 
   private tune(user: User): void {
@@ -122,16 +139,19 @@ export class Handshake {
 
   private refuse(mechanism: string, user: string): void {
     const { shared, onFault, onSilentRefusal } = this.options;
-    shared.logger.warn('a login was refused', { user, mechanism });
-    if (this.can('authentication_failure_close'))
-      onFault(
-        new AmqpFault(
-          'ACCESS_REFUSED',
-          `Login was refused using authentication mechanism ${mechanism}. For details see the broker logfile.`,
-          { isHard: true },
-        ),
-      );
-    else onSilentRefusal();
+    shared.faults.log('a login was refused', { user: user.slice(0, LOGGED_CHARACTERS), mechanism });
+    // Guessing takes time.
+    this.refusal = shared.env.timers.after(AMQP_REFUSAL_DELAY_MS, () => {
+      if (this.can('authentication_failure_close'))
+        onFault(
+          new AmqpFault(
+            'ACCESS_REFUSED',
+            `Login was refused using authentication mechanism ${mechanism}. For details see the broker logfile.`,
+            { isHard: true },
+          ),
+        );
+      else onSilentRefusal();
+    });
   }
 
   private tuneOk(method: MethodOf<'connection.tune-ok'>): void {

@@ -28,14 +28,16 @@ import type { AmqpSession, AmqpShared } from './session.ts';
 
 const ADMINISTRATOR = 'administrator';
 
-/** @param message with memory of its own */
-export function manage(session: AmqpSession, message: QueueMessage): void {
-  const { background } = session.shared;
-  background.run('management', answer(session, message));
-}
-
-async function answer(session: AmqpSession, message: QueueMessage): Promise<void> {
+/**
+ * What follows on the channel waits for the answer: so no more requests are under way than a connection has channels.
+ * @param message with memory of its own
+ */
+export async function manage(session: AmqpSession, message: QueueMessage): Promise<void> {
   const { replyTo, correlationId } = decodeProperties(message.properties);
+  // Others have their turn, however many requests came at once.
+  await new Promise<void>((resolve) => {
+    session.shared.env.timers.immediate(resolve);
+  });
   const reply = await replyOf(session, message);
   if (replyTo === undefined || replyTo === '') return;
   // An answer may not go where its user may not publish.

@@ -66,6 +66,7 @@ class Server implements AmqpServer {
     this.shared = {
       env,
       logger,
+      faults: this.faults,
       settings: broker.settings,
       vhosts: broker.virtualHosts,
       access: broker.access,

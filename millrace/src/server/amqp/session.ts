@@ -2,6 +2,7 @@
 import type { Background } from '../../core/background.ts';
 import type { Env } from '../../core/env.ts';
 import type { Logger } from '../../core/log.ts';
+import type { FaultLog } from '../fault-log.ts';
 import type { AmqpFault } from '../../wire/amqp/reply-codes.ts';
 import type { Access, Grant, User } from '../../broker/access/access.ts';
 import type { QueueOwner, VirtualHost, VirtualHosts } from '../../broker/exchanges/virtual-host.ts';
@@ -15,6 +16,8 @@ import type { Publisher } from './publisher.ts';
 export interface AmqpShared {
   readonly env: Env;
   readonly logger: Logger;
+  /** For what clients do wrong. */
+  readonly faults: FaultLog;
   readonly settings: BrokerSettings;
   readonly vhosts: VirtualHosts;
   readonly access: Access;

@@ -87,6 +87,8 @@ class HandedOver implements Content {
 export class FrameAssembler {
   /** Largest frame; set it when it has been negotiated. As RabbitMQ, 8 bytes more are let pass. */
   frameBytesMax: number;
+  /** Whether contents may come. Without, whatever begins one is refused. */
+  takesContents = true;
   private readonly bodyBytesMax: number;
   private readonly incompleteBytesMax: number;
   private readonly handler: FrameHandler;
@@ -232,6 +234,8 @@ export class FrameAssembler {
     if (this.current !== undefined || this.waiting.size > 0) this.expectMethod(channel);
     if (hasContent(method)) {
       if (channel === 0) throw new AmqpFault('UNEXPECTED_FRAME', 'a content on channel 0');
+      if (!this.takesContents)
+        throw new AmqpFault('UNEXPECTED_FRAME', 'a content before the connection is open');
       this.current = new Incomplete(channel, method);
       return;
     }
