@@ -108,6 +108,11 @@ export class Channel {
     return this.running;
   }
 
+  /** Resolves when all that has come is done. */
+  async whenDone(): Promise<void> {
+    while (this.running !== undefined) await this.running;
+  }
+
   /** @throws {AmqpFault} */
   method(method: AmqpMethod): void {
     if (!this.state.isOpen) this.whileClosing(method);

@@ -40,8 +40,11 @@ export interface AmqpConnectionOptions {
   readonly onClosed: () => void;
 }
 
-/** `closing`: connection.close was sent, its answer has not come. `ending`: nothing that comes is looked at. */
-type Phase = 'header' | 'handshake' | 'running' | 'closing' | 'ending' | 'closed';
+/**
+ * `leaving`: the client closes it, and what it has said before is not done yet. `closing`: connection.close was sent, its answer has not
+ * come. `ending`: nothing that comes is looked at.
+ */
+type Phase = 'header' | 'handshake' | 'running' | 'leaving' | 'closing' | 'ending' | 'closed';
 
 const DISK_FULL = 'low on disk';
 /** What is logged as the reason of an end that is none of the client's faults. */
@@ -267,6 +270,11 @@ export class AmqpConnection implements FrameHandler {
   fault(number: number, fault: AmqpFault): void {
     if (this.phase === 'ending' || this.phase === 'closed' || this.phase === 'closing') return;
     const channel = this.channels.get(number);
+    if (this.phase === 'leaving') {
+      // Nobody waits to be told.
+      channel?.tearDown();
+      return;
+    }
     if (fault.isHard || channel === undefined) {
       this.closeWith(fault);
       // An answer to that could not be read.
@@ -404,6 +412,21 @@ export class AmqpConnection implements FrameHandler {
       this.output.method(0, { name: 'connection.close-ok' });
       return;
     }
+    if (this.phase === 'leaving') return;
+    const busy = [...this.channels.values()].filter(({ settled }) => settled !== undefined);
+    if (busy.length === 0) {
+      this.leave();
+      return;
+    }
+    this.phase = 'leaving';
+    const done = Promise.all(busy.map((channel) => channel.whenDone())).then(() => {
+      if (this.phase === 'leaving') this.leave();
+    });
+    shared.background.run('end of a connection', done);
+  }
+
+  private leave(): void {
+    const { shared } = this.options;
     this.tearDown();
     this.phase = 'ending';
     // Exclusive queues are gone when the client hears that the connection is.

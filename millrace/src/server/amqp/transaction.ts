@@ -36,10 +36,10 @@ export class Transaction {
     this.messages.push({ message, mandatory });
   }
 
-  /** @throws {AmqpFault} PRECONDITION_FAILED when it would get too large */
+  /** @throws {AmqpFault} PRECONDITION_FAILED when it gets too large; what was staged then comes back with the end of the channel */
   settle(settlement: StagedSettlement): void {
-    this.count(settlement.deliveries.length);
     this.settlements.push(settlement);
+    this.count(settlement.deliveries.length);
   }
 
   clear(): void {
