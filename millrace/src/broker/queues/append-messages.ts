@@ -34,6 +34,16 @@ export function appendMessages(
   return taken;
 }
 
+/** Why the log has refused this message: it will never fit, and others may; or nothing can be appended for now. */
+export function whyRefused(
+  log: PartitionLog,
+  message: QueueMessage | undefined,
+): 'full' | 'disk-full' {
+  const isTooLarge =
+    message !== undefined && encodeMessages([message]).length > log.config.segmentBytes;
+  return isTooLarge ? 'full' : 'disk-full';
+}
+
 /** How many messages from `first` on go into one batch. */
 function batchCount(messages: readonly QueueMessage[], first: number, bytesMax: number): number {
   let bytes = 0;

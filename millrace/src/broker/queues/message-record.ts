@@ -6,6 +6,7 @@
  *
  * @hot
  */
+import { AMQP_FRAME_BYTES_MAX } from '../../core/queue-limits.ts';
 import { encodeProperties } from '../../wire/amqp/properties.ts';
 import {
   type BatchOptions,
@@ -48,8 +49,10 @@ const RECORD_OVERHEAD_BYTES = 96;
 const TAIL_LENGTHS = 4;
 /** Memory for tails that is kept. */
 const TAIL_BYTES = 64 * 1024;
-/** Longest name of a header that AMQP can write. */
-const HEADER_NAME_BYTES_MAX = 255;
+/** Longest exchange, routing key and name of a header that AMQP can write. */
+const SHORT_STRING_BYTES_MAX = 255;
+/** No client can have published more, nor could it be told to one. */
+const PROPERTIES_BYTES_MAX = AMQP_FRAME_BYTES_MAX;
 /** Headers of others that are shown: all of them have to fit into one frame. */
 const FOREIGN_HEADERS_BYTES_MAX = 32 * 1024;
 /** Properties up to this size are remembered. */
@@ -195,7 +198,7 @@ export class MessageDecoder {
   private areGood(properties: Buffer): boolean {
     const { good } = this;
     if (properties.length === good.length && isAt(properties, 0, good)) return true;
-    if (!areProperties(properties)) return false;
+    if (properties.length > PROPERTIES_BYTES_MAX || !areProperties(properties)) return false;
     if (properties.length <= GOOD_BYTES_MAX) this.good = Buffer.from(properties);
     return true;
   }
@@ -219,14 +222,14 @@ export class MessageDecoder {
       cursor.position = end;
       if (nameBytes === ROUTING_KEY_NAME.length) {
         if (isAt(data, name, ROUTING_KEY_NAME))
-          this.routingKey = this.routingKeys.read(data, start, end);
+          this.routingKey = this.routingKeys.read(data, start, end) ?? this.defaultRoutingKey;
       } else if (nameBytes === PROPERTIES_NAME.length) {
         if (valueBytes >= 2 && isAt(data, name, PROPERTIES_NAME)) {
           this.propertiesStart = start;
           this.propertiesEnd = end;
         }
       } else if (nameBytes === EXCHANGE_NAME.length && isAt(data, name, EXCHANGE_NAME))
-        this.exchange = this.exchanges.read(data, start, end);
+        this.exchange = this.exchanges.read(data, start, end) ?? '';
     }
   }
 }
@@ -249,7 +252,7 @@ function foreignProperties(record: RecordView): Buffer {
     // Bytes that are no UTF-8 become longer as text.
     if (text === EXCHANGE_HEADER || text === ROUTING_KEY_HEADER || text === PROPERTIES_HEADER)
       continue;
-    if (Buffer.byteLength(text) > HEADER_NAME_BYTES_MAX || text === '__proto__') continue;
+    if (Buffer.byteLength(text) > SHORT_STRING_BYTES_MAX || text === '__proto__') continue;
     bytes += nameBytes + Math.max(0, valueBytes);
     if (bytes > FOREIGN_HEADERS_BYTES_MAX) break;
     headers[text] = foreignValue(
@@ -275,12 +278,16 @@ function isAt(data: Buffer, position: number, wanted: Buffer): boolean {
 /** The string that was read last, so that the same bytes give the same string without being decoded. */
 class LastString {
   private bytes: Buffer = NO_BODY;
-  private text = '';
+  private text: string | undefined = '';
 
-  read(data: Buffer, start: number, end: number): string {
+  /** undefined when it is none of AMQP's short strings: it could not be told to a client. */
+  read(data: Buffer, start: number, end: number): string | undefined {
+    if (end - start > SHORT_STRING_BYTES_MAX) return undefined;
     if (end - start === this.bytes.length && isAt(data, start, this.bytes)) return this.text;
     this.bytes = Buffer.from(data.subarray(start, end));
-    this.text = this.bytes.toString('utf8');
+    const text = this.bytes.toString('utf8');
+    // Bytes that are no UTF-8 become longer as text.
+    this.text = Buffer.byteLength(text) > SHORT_STRING_BYTES_MAX ? undefined : text;
     return this.text;
   }
 }

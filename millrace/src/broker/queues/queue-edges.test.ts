@@ -3,7 +3,7 @@ import { expect, test, vi } from 'vitest';
 import { QueueFixture, TestConsumer, texts } from '../../../test/queues/queue-fixture.ts';
 import { type BasicProperties, encodeProperties } from '../../wire/amqp/properties.ts';
 import { Consumers } from './consumers.ts';
-import type { QueueMessage } from './message.ts';
+import { NO_PROPERTIES, type QueueMessage } from './message.ts';
 import { MessageIndex } from './message-index.ts';
 import type { QueueSettings } from './queue.ts';
 
@@ -121,4 +121,25 @@ test('a purge that comes late finds nothing', async () => {
   const purge = fixture.queue.purge();
   await fixture.machine.run(fixture.queue.close());
   expect(await fixture.machine.run(purge)).toBe(0);
+});
+
+test('names that no client of AMQP could be told are none', async () => {
+  const fixture = await new QueueFixture({}, { config: { segmentBytes: 1024 * 1024 } }).open();
+  const long = 'x'.repeat(256);
+  await fixture.publish(['a'], { exchange: long, routingKey: long });
+  await fixture.publish(['b'], { exchange: 'e', routingKey: 'x'.repeat(255) });
+  const headers = Object.fromEntries(texts(10).map((name) => [name, 'y'.repeat(20_000)]));
+  await fixture.publish(['c'], properties({ headers }));
+  const [a, b, c] = [await fixture.get(), await fixture.get(), await fixture.get()];
+  expect(a?.message).toMatchObject({ exchange: '', routingKey: 'work' });
+  expect(b?.message).toMatchObject({ exchange: 'e', routingKey: 'x'.repeat(255) });
+  expect(c?.message.properties).toEqual(NO_PROPERTIES);
+});
+
+test('a message that is too large for the log is refused for good, not until the disk has room', async () => {
+  for (const type of ['classic', 'stream'] as const) {
+    const fixture = await new QueueFixture({ type }, { config: { segmentBytes: SEGMENT } }).open();
+    const large = fixture.message('x'.repeat(SEGMENT));
+    expect(fixture.queue.append([large])).toMatchObject({ refused: [0], reason: 'full' });
+  }
 });

@@ -5,7 +5,7 @@
  * @hot `turn`
  */
 import type { PartitionLog } from '../../log/types.ts';
-import { appendMessages } from './append-messages.ts';
+import { appendMessages, whyRefused } from './append-messages.ts';
 import { exclusiveUse } from './consumers.ts';
 import { ConsumerTimeouts } from './consumer-timeouts.ts';
 import { HeldDelivery, Holder } from './held-delivery.ts';
@@ -104,7 +104,8 @@ export class StreamQueue implements OpenedQueue, TurnTaker, MemoryHolder {
         });
     const durable = this.isDurable ? log.whenDurable(log.logEndOffset) : undefined;
     const refused = messages.map((_, index) => index).slice(taken);
-    return { refused, reason: refused.length > 0 ? 'disk-full' : undefined, durable };
+    const reason = refused.length > 0 ? whyRefused(log, messages[taken]) : undefined;
+    return { refused, reason, durable };
   }
 
   // ---- Consuming ----------------------------------------------------------------------------------------------------
