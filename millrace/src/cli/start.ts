@@ -10,11 +10,13 @@ import { createLogger } from './logger.ts';
 import type { StartedDirect } from './start-direct.ts';
 import { configFileOf, resolveStart, type StartFlags, type StartOptions } from './start-options.ts';
 import { VERSION } from './version.ts';
+import { boundYoungMemory } from './young-memory.ts';
 
 /** @throws {MillraceError} before the broker answers anybody: what is wrong with the command line, the directory or the address */
 export async function start(flags: StartFlags): Promise<void> {
   const options = readOptions(flags);
   const env = realEnv();
+  boundYoungMemory(env.timers);
   const logger = createLogger({
     level: options.logLevel,
     format: options.logFormat,
