@@ -152,7 +152,7 @@ export class StateCrash {
     const life = { env, store, log, states, state };
     if (lost.some(({ id }) => [...this.known.settled].some((message) => batchOf(message) === id)))
       this.report.truncations++;
-    this.check(life);
+    this.check(life, lost.length > 0);
     for (let count = 0; count < OPERATIONS; count++) await this.act(life);
     await this.flushAll(life);
     if (isLast) {
@@ -162,7 +162,7 @@ export class StateCrash {
   }
 
   /** What the state says must be right; and it is all that is left. */
-  private check({ state, log, env }: Life): void {
+  private check({ state, log, env }: Life, isCut: boolean): void {
     this.report.checks++;
     assert(state.floor <= state.next && state.next <= log.logEndOffset);
     const left = nothing();
@@ -180,8 +180,17 @@ export class StateCrash {
         this.checkUnsettled(state, { offset, message }, left);
       }
     assert.equal(state.unsettledIn(0, log.logEndOffset), unsettled);
-    for (const key of this.flushed.keys) assert(state.remembers(key, env.clock.nowMs()));
-    for (const key of this.known.keys) if (state.remembers(key, 0)) left.keys.add(key);
+    const nowMs = env.clock.nowMs();
+    // The keys of messages that are lost are not known, and so all are forgotten.
+    if (!isCut) for (const key of this.flushed.keys) assert(state.remembers(key, nowMs));
+    for (const key of this.known.keys) {
+      if (!state.remembers(key, nowMs)) continue;
+      assert(
+        this.batches.some(({ id }) => key.startsWith(`${id}/`)),
+        `${key} is of a message that is lost`,
+      );
+      left.keys.add(key);
+    }
     this.known = left;
     this.flushed = copyOf(left);
   }
@@ -213,7 +222,7 @@ export class StateCrash {
     } else if (dice < 0.5) {
       await store.runCompaction();
     } else if (dice < 0.55) {
-      const key = `key ${this.nextKey++}`;
+      const key = `${this.batches.at(-1)?.id}/${this.nextKey++}`;
       state.remember(key, env.clock.nowMs() + 86_400_000);
       this.known.keys.add(key);
     } else if (log.highWatermark > 0) {

@@ -53,7 +53,7 @@ function append(
   let fate: DeadLetterFate = 'nowhere';
   for (const target of targets) {
     if (isCircle(target.name, deaths)) continue;
-    const { refused, reason, durable } = target.append([letter]);
+    const { refused, reason, durable } = target.append([letter], { areMoved: true });
     // A device that fails ends the process, and nobody waits here to be told.
     durable?.catch(() => {});
     if (reason === 'disk-full') return 'refused';

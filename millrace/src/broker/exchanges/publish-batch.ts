@@ -5,7 +5,7 @@
  * its queues that are durable have it.
  */
 import type { QueueMessage } from '../queues/message.ts';
-import type { Queue, QueueAppended, QueueOutcome } from '../queues/queue.ts';
+import type { AppendOptions, Queue, QueueAppended, QueueOutcome } from '../queues/queue.ts';
 import { mayHaveCopies, withoutBlindCopies } from './routing-keys.ts';
 import type { VirtualHost } from './virtual-host.ts';
 
@@ -39,13 +39,16 @@ class Share {
 
 export class PublishBatch {
   private readonly vhost: VirtualHost;
+  private readonly options: AppendOptions;
   private readonly shares = new Map<Queue, Share>();
   /** Most messages go where the one before went. */
   private last: Share | undefined = undefined;
   private added = 0;
 
-  constructor(vhost: VirtualHost) {
+  /** @param options for all that is added */
+  constructor(vhost: VirtualHost, options: AppendOptions = {}) {
     this.vhost = vhost;
+    this.options = options;
   }
 
   /** Calls of `add` since the last `commit`. */
@@ -80,7 +83,7 @@ export class PublishBatch {
     let durable: Promise<void> | undefined;
     let others: Promise<void>[] | undefined;
     for (const share of shares.values()) {
-      const appended = share.queue.append(share.messages);
+      const appended = share.queue.append(share.messages, this.options);
       for (const position of appended.refused) (refused ??= []).push(share.calls[position] ?? -1);
       if (appended.refused.length > 0 && reason !== 'disk-full') reason = appended.reason;
       if (appended.durable === undefined) continue;

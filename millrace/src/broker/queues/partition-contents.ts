@@ -171,12 +171,15 @@ export class PartitionContents {
     const { arrivals, runs } = this;
     const isNext = baseOffset === arrivals.seenTo;
     if (isWanted || !isNext) runs.add(baseOffset, baseOffset + messages.length, data);
-    // Others have appended before: it is looked at after what they have, when that is stable.
-    if (!isNext) return;
     let offset = baseOffset;
-    for (const { body, properties, timestampMs } of messages)
-      arrivals.note({ offset: offset++, timestampMs, bodyBytes: body.length }, factsOf(properties));
-    arrivals.seenTo = offset;
+    for (const { body, properties, timestampMs } of messages) {
+      const facts = factsOf(properties);
+      this.remember(facts);
+      // Others have appended before: it is looked at after what they have, when that is stable.
+      if (isNext) arrivals.note({ offset, timestampMs, bodyBytes: body.length }, facts);
+      offset++;
+    }
+    if (isNext) arrivals.seenTo = offset;
   }
 
   /** Of a topic that others write, the cursor is the first that looks at a message. */
@@ -186,16 +189,12 @@ export class PartitionContents {
     this.arrivals.seenTo = offset + 1;
   }
 
-  /** A message whose key was seen within the window; else it is remembered now. */
-  isDuplicate(facts: MessageFacts): boolean {
-    const { dedupeKey } = facts;
-    if (this.owner.queue.settings.dedupeWindowMs === undefined || dedupeKey === undefined)
-      return false;
-    if (this.state.remembers(dedupeKey, this.owner.context.env.clock.nowMs())) return true;
-    this.remember(facts);
-    return false;
+  /** A message with this key was seen within the window. */
+  isRemembered(dedupeKey: string): boolean {
+    return this.state.remembers(dedupeKey, this.owner.context.env.clock.nowMs());
   }
 
+  /** Only of what is in the log: whoever is told that a message was not taken publishes it again. */
   private remember({ dedupeKey }: MessageFacts): void {
     const { dedupeWindowMs } = this.owner.queue.settings;
     if (dedupeWindowMs === undefined || dedupeKey === undefined) return;

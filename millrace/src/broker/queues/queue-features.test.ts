@@ -353,6 +353,47 @@ test('a message that was seen within the window is taken and not kept', async ()
   expect(await drain(fixture)).toEqual(['a', 'd']);
 });
 
+test('only what the log has taken is remembered', async () => {
+  const fixture = await new QueueFixture({ dedupeWindowMs: 10_000 }).open();
+  const key = properties({ headers: { 'x-dedupe-key': 'k' } });
+  const { log } = fixture;
+  const append = log.append.bind(log);
+  log.append = () => ({ ok: false, error: 'KAFKA_STORAGE_ERROR', message: 'the disk is full' });
+  // Whoever published the copy must not be told that it is in the queue.
+  expect(await fixture.publish(['a', 'copy'], key)).toEqual([0, 1]);
+  expect(fixture.queue.append([fixture.message('b', key)]).reason).toBe('disk-full');
+  log.append = append;
+  expect(await fixture.publish(['c', 'copy'], key)).toEqual([]);
+  expect(await fixture.publish(['copy'], key)).toEqual([]);
+  expect(await drain(fixture)).toEqual(['c']);
+});
+
+test('what the queue has no room for is not remembered, and a copy needs none', async () => {
+  const fixture = await new QueueFixture({
+    dedupeWindowMs: 10_000,
+    maxLength: 1,
+    overflow: 'reject-publish',
+  }).open();
+  const key = (name: string) => properties({ headers: { 'x-dedupe-key': name } });
+  expect(await fixture.publish(['a'], key('a'))).toEqual([]);
+  expect(await fixture.publish(['b', 'b'], key('b'))).toEqual([0, 1]);
+  expect(await fixture.publish(['copy'], key('a'))).toEqual([]);
+  expect(await drain(fixture)).toEqual(['a']);
+  expect(await fixture.publish(['b', 'copy'], key('b'))).toEqual([]);
+  expect(await drain(fixture)).toEqual(['b']);
+});
+
+test('what is moved is no copy, but one that comes after it is', async () => {
+  const fixture = await new QueueFixture({ dedupeWindowMs: 10_000 }).open();
+  const key = properties({ headers: { 'x-dedupe-key': 'k' } });
+  await fixture.publish(['a'], key);
+  await fixture.idle(5000);
+  fixture.queue.append([fixture.message('b', key), fixture.message('c', key)], { areMoved: true });
+  await fixture.idle(6000);
+  await fixture.publish(['copy'], key);
+  expect(await drain(fixture)).toEqual(['a', 'b', 'c']);
+});
+
 test('a consumer can settle while it is given a message', async () => {
   const fixture = await new QueueFixture().open();
   const consumer = fixture.consume({

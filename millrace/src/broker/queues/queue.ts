@@ -142,6 +142,11 @@ export interface QueueAppended {
   readonly durable: Promise<void> | undefined;
 }
 
+export interface AppendOptions {
+  /** The broker has taken them from another queue: whatever key they have, they are no copies. Default false. */
+  readonly areMoved?: boolean;
+}
+
 /** How a holder settles: done; back to the queue; not wanted (a dead letter). */
 export type Settlement = 'accept' | 'release' | 'reject';
 
@@ -167,7 +172,7 @@ export interface Queue {
    * Appends the messages as one batch. Synchronous, as `PartitionLog.append` is; the bytes of the messages are copied.
    * A queue over a topic refuses (its topic is written by others): callers look at `settings.sourceTopic` before.
    */
-  append(messages: readonly QueueMessage[]): QueueAppended;
+  append(messages: readonly QueueMessage[], options?: AppendOptions): QueueAppended;
   /** Adds a consumer. @returns why not: ACCESS_REFUSED (exclusive use) */
   consume(consumer: QueueConsumer): QueueRefusal | undefined;
   /** Removes it; what it has stays with it until it is settled. Nothing is delivered to it after this call. */

@@ -9,7 +9,7 @@
 import { QUEUE_GOT_BYTES_MAX, QUEUE_TURN_MESSAGES } from '../../core/queue-limits.ts';
 import type { PartitionLog } from '../../log/types.ts';
 import { type Admission, admit, admitAll, refusedOf } from './admission.ts';
-import { appendMessages } from './append-messages.ts';
+import { appendMessages, whyRefused } from './append-messages.ts';
 import { Consumers } from './consumers.ts';
 import { ConsumerTimeouts } from './consumer-timeouts.ts';
 import { DeadLetterExit } from './dead-letter-exit.ts';
@@ -18,6 +18,7 @@ import { KeptMessages } from './kept-messages.ts';
 import type { QueueMessage } from './message.ts';
 import type { OpenedQueue } from './opened-queue.ts';
 import type {
+  AppendOptions,
   DeadLetterReason,
   Delivery,
   QueueAppended,
@@ -107,12 +108,12 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
 
   // ---- Appending ----------------------------------------------------------------------------------------------------
 
-  append(messages: readonly QueueMessage[]): QueueAppended {
+  append(messages: readonly QueueMessage[], options: AppendOptions = {}): QueueAppended {
     const [log] = this.parts.logs;
     if (this.isView || this.isClosed || log === undefined)
       return { refused: messages.map((_, index) => index), reason: 'full', durable: undefined };
     const [partition] = this.parts.all;
-    const admission = this.admit(messages, partition);
+    const admission = this.admit(messages, partition, options);
     const taken = appendMessages(log, admission.wanted, (batch) => {
       this.totals.published += batch.messages.length;
       partition?.appended(batch, this.consumers.count > 0 || this.gets.length > 0);
@@ -121,7 +122,11 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
     this.deadLetterRefused(messages, admission);
     const durable = this.isDurable ? log.whenDurable(log.logEndOffset) : undefined;
     if (taken < admission.wanted.length)
-      return { refused: refusedOf(admission, taken), reason: 'disk-full', durable };
+      return {
+        refused: refusedOf(admission, taken),
+        reason: whyRefused(log, admission.wanted[taken]),
+        durable,
+      };
     const { refused } = admission;
     return { refused, reason: refused.length > 0 ? 'full' : undefined, durable };
   }
@@ -129,23 +134,21 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
   private admit(
     messages: readonly QueueMessage[],
     partition: QueuePartition | undefined,
+    { areMoved = false }: AppendOptions,
   ): Admission {
     const { maxLength, maxLengthBytes, overflow, dedupeWindowMs } = this.settings;
     const isLimited =
       overflow !== 'drop-head' && (maxLength !== undefined || maxLengthBytes !== undefined);
-    if (partition === undefined || (!isLimited && dedupeWindowMs === undefined))
-      return admitAll(messages);
-    const isDuplicate =
-      dedupeWindowMs === undefined
-        ? undefined
-        : (facts: Parameters<QueuePartition['isDuplicate']>[0]) => partition.isDuplicate(facts);
+    const isDeduping = dedupeWindowMs !== undefined && !areMoved;
+    if (partition === undefined || (!isLimited && !isDeduping)) return admitAll(messages);
+    const isRemembered = isDeduping ? (key: string) => partition.isRemembered(key) : undefined;
     if (!isLimited)
-      return admit(messages, { isDuplicate, messagesMax: Infinity, bytesMax: Infinity });
+      return admit(messages, { isRemembered, messagesMax: Infinity, bytesMax: Infinity });
     // What consumers will take as soon as it is durable does not fill the queue.
     const left = Math.max(0, partition.waiting - this.consumers.credit);
     const leftBytes = left === 0 ? 0 : partition.readyBytes;
     return admit(messages, {
-      isDuplicate,
+      isRemembered,
       messagesMax: (maxLength ?? Infinity) - left,
       bytesMax: (maxLengthBytes ?? Infinity) - leftBytes,
     });

@@ -127,6 +127,30 @@ test('redriving brings dead letters back to the queue in which they died, as the
   });
 });
 
+test('what is moved or redriven is no copy of itself', async () => {
+  await onSimAmqp({}, async ({ connect }) => {
+    const client = await connect();
+    const channel = await client.channel();
+    await channel.declareQueue({ queue: 'dead', durable: true });
+    const dead = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'dead' };
+    const once = { 'x-dedupe-window': 60_000 };
+    await channel.declareQueue({ queue: 'work', durable: true, arguments: { ...dead, ...once } });
+    const headers = { 'x-dedupe-key': 'k' };
+    const message = { routingKey: 'work', properties: { ...PERSISTENT, headers } };
+    await channel.publish({ ...message, body: Buffer.from('task') });
+    for (const how of ['redrive', 'move'] as const) {
+      (await channel.get('work'))?.reject();
+      const result =
+        how === 'redrive'
+          ? await client.request({ op: 'redrive', from: 'dead' })
+          : await client.request({ op: 'move', from: 'dead', to: 'work' });
+      expect(result).toEqual({ moved: 1, skipped: 0, remaining: 0 });
+    }
+    await channel.publish({ ...message, body: Buffer.from('copy') });
+    expect(await bodies(channel, 'work')).toEqual(['task']);
+  });
+});
+
 test('peeking shows messages and leaves them where, and as, they are', async () => {
   await onSimAmqp({}, async ({ connect }) => {
     const client = await connect();

@@ -22,6 +22,8 @@ import { accepted } from './faults.ts';
 import { DEFAULT_EXCHANGE, demand } from './permissions.ts';
 import type { AmqpSession } from './session.ts';
 
+const MOVED = { areMoved: true };
+
 /** @throws {AmqpFault} NOT_FOUND, RESOURCE_LOCKED, ACCESS_REFUSED, PRECONDITION_FAILED */
 export async function moveMessages(
   session: AmqpSession,
@@ -40,7 +42,10 @@ export async function moveMessages(
       `queue '${to}' reads a topic: what it is to get is written there`,
     );
   return moveUpTo(source, limit ?? MANAGEMENT_MOVE_MAX, async (deliveries) => {
-    const { refused, durable } = target.append(deliveries.map(({ message }) => message));
+    const { refused, durable } = target.append(
+      deliveries.map(({ message }) => message),
+      MOVED,
+    );
     await durable;
     return new Set(refused);
   });
@@ -79,7 +84,7 @@ class Redrive {
     this.session = session;
     this.vhost = vhost;
     this.source = source;
-    this.batch = new PublishBatch(vhost);
+    this.batch = new PublishBatch(vhost, MOVED);
   }
 
   add(position: number, message: QueueMessage): void {
@@ -98,7 +103,7 @@ class Redrive {
     const { refused } = this;
     const durable: Promise<void>[] = [];
     for (const [queue, { messages, positions }] of this.shares) {
-      const appended = queue.append(messages);
+      const appended = queue.append(messages, MOVED);
       for (const at of appended.refused) refused.add(positions[at] ?? -1);
       if (appended.durable !== undefined) durable.push(appended.durable);
     }

@@ -43,6 +43,13 @@ export class DedupeKeys {
     return this.until.get(key);
   }
 
+  /** Forgets all. @returns whether there were any */
+  forget(): boolean {
+    for (const key of this.until.keys()) this.changed.add(key);
+    this.until.clear();
+    return this.changed.size > 0;
+  }
+
   /** Forgets keys whose time is over. @returns whether there were any */
   expire(nowMs: number): boolean {
     let isChanged = false;

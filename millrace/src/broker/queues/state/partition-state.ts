@@ -146,6 +146,8 @@ export class PartitionState implements QueueState {
       this.handedOutTo = end;
       isChanged = true;
     }
+    // Which keys came with what the log has lost is not known; a key without its message would keep out the one that is published again.
+    if (end < (this.storedHead?.logEndOffset ?? 0) && this.dedupe.forget()) isChanged = true;
     const isNew = this.storedHead === undefined;
     const start = Math.max(log.logStartOffset, isNew ? (startOffset ?? 0) : 0);
     if (start > offsets.floor) {

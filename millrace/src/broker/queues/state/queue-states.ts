@@ -11,7 +11,7 @@
  * Invariants
  * - Flushes, openings and removals write one after the other.
  * - Of one state chunks come before the head that tells of the same changes, and tombstones of chunks behind it: whichever prefix of them is
- *   durable, nothing is settled that was not, and what the head says is settled stays so.
+ *   durable, nothing is settled that was not, and what the head says is settled stays so. Keys come behind the head that knows of their messages.
  * - A state is not written before it was brought in line with its log (`attach`), nor after it was removed.
  *
  * Why an opening writes before it resolves, and how a log that was cut is recognized: docs/formats/queue-state.md.

@@ -17,22 +17,21 @@ export class StateWriter {
     this.log = log;
   }
 
-  /** Chunks, then the head, then tombstones of chunks below its floor, then keys. */
+  /** Chunks and keys that are forgotten, then the head, then tombstones of chunks below its floor, then keys that are remembered. */
   async changes(state: PartitionState, changes: StateChanges): Promise<void> {
     const { head, chunks, dedupeKeys } = changes;
     const floorChunk = chunkOf(head.floor);
     for (const [from, to] of rangesOf(chunks))
       for (let number = Math.max(from, floorChunk); number < to; number++)
         if (this.chunk(state, number)) await this.send();
+    for (const key of dedupeKeys)
+      if (state.dedupe.untilOf(key) === undefined && this.dedupe(state, key)) await this.send();
     this.add(encodeKey({ kind: 'head', id: state.id }), encodeHead(head));
     for (const [from, to] of rangesOf(state.written))
       for (let number = from; number < Math.min(to, floorChunk); number++)
         if (this.chunkTombstone(state, number)) await this.send();
-    for (const key of dedupeKeys) {
-      const untilMs = state.dedupe.untilOf(key);
-      const value = untilMs === undefined ? null : encodeDedupe(untilMs);
-      if (this.add(encodeKey({ kind: 'dedupe', id: state.id, key }), value)) await this.send();
-    }
+    for (const key of dedupeKeys)
+      if (state.dedupe.untilOf(key) !== undefined && this.dedupe(state, key)) await this.send();
   }
 
   /** Tombstones of everything that was written of a state; the head last, so that a removal that was cut short is begun again. */
@@ -65,6 +64,12 @@ export class StateWriter {
       state.written.add(number, number + 1);
     });
     return this.add(encodeKey({ kind: 'chunk', id: state.id, number }), encodeChunk(chunk));
+  }
+
+  private dedupe(state: PartitionState, key: string): boolean {
+    const untilMs = state.dedupe.untilOf(key);
+    const value = untilMs === undefined ? null : encodeDedupe(untilMs);
+    return this.add(encodeKey({ kind: 'dedupe', id: state.id, key }), value);
   }
 
   private chunkTombstone(state: PartitionState, number: number): boolean {
