@@ -174,7 +174,7 @@ export const HELP = `usage: npm run bench -- <command> [options]
     --size N             bytes of a message (default 1024)
     --rate N             messages per second where latencies are measured (default 2000)
     --backlog N          messages that wait before somebody consumes (default 200000)
-    --seconds N          length of one measurement (default 3)
+    --seconds N          length of one measurement (default 2)
     --repeats N          (default 3)
     --directory PATH --no-build
 
@@ -346,7 +346,7 @@ function queuesOptions(values: Values): QueuesOptions {
     rate: positive('--rate', values.rate ?? '2000'),
     backlog: positive('--backlog', values.backlog ?? '200000'),
     repeats: positive('--repeats', values.repeats ?? '3'),
-    seconds: positive('--seconds', values.seconds ?? '3'),
+    seconds: positive('--seconds', values.seconds ?? '2'),
     directory: values.directory,
     build: values['no-build'] !== true,
   };

@@ -20,8 +20,8 @@ import type { QueueSide } from './sides.ts';
 const OPEN = 1_000;
 const PREFETCH = 1_000;
 /** Processes start, connections open, compilers compile: until then nothing counts. */
-const WARM_UP_MS = 1_500;
-const ONE_AT_A_TIME_MS = 1_500;
+const WARM_UP_MS = 1_000;
+const ONE_AT_A_TIME_MS = 1_000;
 const MEMORY_EVERY_MS = 50;
 const REST_MS = 1_000;
 

@@ -60,7 +60,8 @@ test.runIf(canMount && process.env['MILLRACE_TEST_AMQP'] === undefined)(
         inbox.messages.splice(0);
       });
       // Whatever was confirmed is there.
-      await expect.poll(() => [...confirmed].filter((number) => !seen.has(number))).toEqual([]);
+      const missing = (): number[] => [...confirmed].filter((number) => !seen.has(number));
+      await expect.poll(missing, { timeout: 30_000 }).toEqual([]);
       expect(confirmed.size).toBeGreaterThan(50);
       await consumer.close();
       await model.close();

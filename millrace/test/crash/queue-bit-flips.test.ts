@@ -106,12 +106,12 @@ test('a broker that believes whatever it reads is caught', async () => {
 test('a bit that rots is refused, reported, or harmless', async () => {
   const outcomes: Record<Outcome, number> = { refused: 0, reported: 0, untouched: 0, silent: 0 };
   const silent: Flip[] = [];
-  for (let seed = 1; seed <= runs(60); seed++) {
+  for (let seed = 1; seed <= runs(40); seed++) {
     const result = await flip(seed);
     outcomes[result.outcome]++;
     if (result.outcome === 'silent') silent.push(result);
   }
   process.stdout.write(`bits that rot under queues: ${JSON.stringify(outcomes)}\n`);
   expect(silent).toEqual([]);
-  expect(outcomes.reported + outcomes.refused).toBeGreaterThan(5);
+  expect(outcomes.reported + outcomes.refused).toBeGreaterThan(3);
 });

@@ -9,7 +9,7 @@ import { runs } from '../runs.ts';
 import { queueCrashRun, queueFailureOf } from './sim-queues.ts';
 
 /** How long the run goes on beginning new seeds. */
-const BUDGET_MS = runs(8_000);
+const BUDGET_MS = runs(5_000);
 const only = process.env['MILLRACE_SEED'];
 
 test.runIf(only !== undefined)('the seed that was asked for', async () => {

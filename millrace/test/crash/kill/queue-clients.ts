@@ -191,7 +191,7 @@ export class QueueWorker extends QueueClient {
     await channel.prefetch(this.habits.prefetch);
     if (recorder.life !== life) return;
     for (const { id } of held.splice(0)) this.say('release', id, consumer);
-    if (this.random.chance(0.5)) await channel.close();
+    if (this.random.chance(0.5)) await Promise.race([channel.close(), over]);
     else {
       destroySocket(model);
       await over;
