@@ -1,5 +1,5 @@
 /** Which broker of queues a command talks to, as whom, and for how long. */
-import { DEFAULT_AMQP, parseAmqpAddress } from '../client/amqp/amqp-address.ts';
+import { type AmqpAddress, DEFAULT_AMQP, parseAmqpAddress } from '../client/amqp/amqp-address.ts';
 import { type AmqpClient, connectAmqp } from '../client/amqp/client.ts';
 import { amqpReply } from '../client/amqp/refusal.ts';
 import type { Env } from '../core/env.ts';
@@ -27,7 +27,7 @@ export async function withAmqp<Result>(
   const address = parseAmqpAddress(text, options);
   const client = await connectAmqp(env, { ...address, label: 'millrace command' }).catch(
     (error: unknown) => {
-      throw ofLogin(error, address.user);
+      throw ofLogin(error, address);
     },
   );
   try {
@@ -39,19 +39,37 @@ export async function withAmqp<Result>(
   }
 }
 
-function ofLogin(error: unknown, user: string): unknown {
-  if (!(error instanceof MillraceError) || amqpReply(error) !== 'ACCESS_REFUSED') return error;
+function ofLogin(error: unknown, { user, vhost }: AmqpAddress): unknown {
+  if (!(error instanceof MillraceError)) return error;
+  if (error.code === 'ML_CONNECTION_LOST')
+    return withHint(
+      error,
+      'Something else may listen there: name the address that `millrace start` has told (amqp) with --amqp',
+    );
+  if (amqpReply(error) === 'NOT_ALLOWED')
+    return withHint(
+      error,
+      `\`millrace vhost list\` shows which there are, \`millrace vhost create '${vhost}'\` makes it, \`millrace user permit ${user} --on '${vhost}'\` lets ${user} use it`,
+    );
+  if (amqpReply(error) !== 'ACCESS_REFUSED') return error;
   return withHint(
     error,
     user === 'guest'
-      ? 'guest may come from the machine of the broker only: log in with --user and --password, or with --amqp amqp://user:password@host'
+      ? 'guest may come from the machine of the broker only, and has the password guest unless it was given another: log in with --user and --password, or with --amqp amqp://user:password@host'
       : `Check --user and --password; \`millrace user set ${user} --new-password -\` gives ${user} another password`,
   );
 }
 
 function ofRights(error: unknown, user: string): unknown {
   if (!(error instanceof MillraceError) || error.code !== 'ML_AMQP_REFUSED') return error;
+  if (error.fields['reply'] === 'NOT_FOUND')
+    return withHint(
+      error,
+      '`millrace user list`, `millrace vhost list` and `millrace queue list` show which there are',
+    );
   if (error.fields['reply'] !== 'ACCESS_REFUSED') return error;
+  if (error.message.includes('reserved prefix'))
+    return withHint(error, "Choose a name that does not begin with 'amq.'");
   return withHint(
     error,
     `\`millrace user permit ${user}\` lets ${user} use a virtual host; what is of others needs the tag administrator: \`millrace user set ${user} --tag administrator\``,

@@ -95,7 +95,18 @@ export async function writeJson(value: unknown): Promise<void> {
 
 /** A line for the person at the terminal. */
 export function say(message: string): void {
-  process.stderr.write(`${message}\n`);
+  process.stderr.write(`${printable(message)}\n`);
+}
+
+/**
+ * Text that others have chosen, as names of queues, must not control the terminal, nor turn around what stands beside it: it is shown by
+ * its numbers. Line ends and tabs stay.
+ */
+export function printable(text: string): string {
+  return text.replaceAll(
+    /(?![\n\t])[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu,
+    (each) => `\\u{${(each.codePointAt(0) ?? 0).toString(16)}}`,
+  );
 }
 
 /** Columns aligned on the widest cell, two spaces apart; numbers to the right. */
@@ -103,8 +114,11 @@ export function formatTable(
   header: readonly string[],
   rows: readonly (readonly (string | number)[])[],
 ): string {
+  const shown = rows.map((row) =>
+    row.map((cell) => (typeof cell === 'number' ? cell : cellText(cell))),
+  );
   const widths = header.map((title, column) =>
-    Math.max(title.length, ...rows.map((row) => String(row[column] ?? '').length)),
+    shown.reduce((most, row) => Math.max(most, String(row[column] ?? '').length), title.length),
   );
   const line = (cells: readonly (string | number)[]): string =>
     cells
@@ -114,7 +128,11 @@ export function formatTable(
       })
       .join('  ')
       .trimEnd();
-  return `${[line(header), ...rows.map((row) => line(row))].join('\n')}\n`;
+  return `${[line(header), ...shown.map((row) => line(row))].join('\n')}\n`;
+}
+
+function cellText(text: string): string {
+  return printable(text).replaceAll('\n', '\\n').replaceAll('\t', '\\t');
 }
 
 /** Prints an error as a person wants it: what failed, and what to do. Returns the exit code. */

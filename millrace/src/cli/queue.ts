@@ -6,7 +6,7 @@ import { MillraceError } from '../core/errors.ts';
 import type { FieldValue } from '../wire/amqp/field-table.ts';
 import { MANAGEMENT_MOVE_MAX } from '../wire/amqp/management.ts';
 import { type AmqpOptions, withAmqp } from './amqp.ts';
-import { formatTable, say, writeData, writeJson } from './io.ts';
+import { formatTable, printable, say, writeData, writeJson } from './io.ts';
 import { formatBytes, formatCount, wholeNumber } from './numbers.ts';
 
 export interface CountOptions extends AmqpOptions {
@@ -78,7 +78,9 @@ export async function showQueue(name: string, options: AmqpOptions): Promise<voi
       ['consumers', String(queue.consumers)],
       ['on disk', formatBytes(queue.logBytes)],
     ];
-    await writeData(lines.map(([what, text]) => `${what.padEnd(10)} ${text}\n`).join(''));
+    await writeData(
+      lines.map(([what, text]) => `${what.padEnd(10)} ${printable(text)}\n`).join(''),
+    );
     await writeData('\n');
     const dead = Object.entries(queue.deadLettered).map(
       ([reason, count]) => [`dead letters: ${reason}`, count] as const,
@@ -110,6 +112,10 @@ async function infoOf(client: AmqpClient, name: string): Promise<QueueInfo> {
 
 export async function declareQueue(name: string, options: DeclareOptions): Promise<void> {
   const { type, deadLetters, keyOrdered, over } = options;
+  if (name === '')
+    throw new MillraceError('ML_USAGE', 'a queue has a name', {
+      hint: 'Write for example millrace queue declare jobs',
+    });
   const table: Record<string, FieldValue> = {
     ...(type === undefined ? {} : { 'x-queue-type': type }),
     ...(deadLetters === undefined
