@@ -59,6 +59,7 @@ export class Cleaner {
     log: DiskLog,
     group: readonly Segment[],
     filter: CleaningFilter,
+    mayReplace?: () => Promise<void> | undefined,
   ): Promise<Segment | undefined> {
     const first = group[0] as Segment;
     const last = group[group.length - 1] as Segment;
@@ -81,6 +82,7 @@ export class Cleaner {
         return undefined;
       }
       await output.finish();
+      await mayReplace?.();
       this.stats.bytesWritten += output.segment.sizeBytes;
       output.segment.moveLog(swapPath(log.directory, range));
     } catch (error) {

@@ -58,6 +58,20 @@ const bases = (log: DiskLog): number[] => log.segments.map(({ baseOffset }) => b
 const from = (start: number, end: number): number[] =>
   Array.from({ length: end - start }, (_, index) => start + index);
 
+test('nothing is replaced before it is known why', async () => {
+  const { machine, log } = await open();
+  const before = bases(log);
+  const seen: number[][] = [];
+  const known = (): Promise<void> => {
+    seen.push(bases(log));
+    return Promise.reject(new Error('not now'));
+  };
+  const nothing = { segmentsReplaced: 0, bytesFreed: 0 };
+  expect(await machine.run(log.reclaim({ ...only(5), known }, ALL))).toEqual(nothing);
+  expect([seen, bases(log)]).toEqual([[before], before]);
+  expect(await machine.run(log.reclaim(only(5), ALL))).not.toEqual(nothing);
+});
+
 test('what is live stays, in its place; what is at least half live is not touched', async () => {
   const opened = await open();
   const { log, machine } = opened;

@@ -147,7 +147,7 @@ export class Reclaimer {
     const old = group.map(({ segment }) => segment);
     let output: Segment | undefined;
     try {
-      output = await this.cleaner.rewrite(log, old, filter);
+      output = await this.cleaner.rewrite(log, old, filter, () => live.known?.());
     } catch (error) {
       if (error instanceof Abandoned) throw error;
       this.failed(log, error, ...old);

@@ -126,6 +126,11 @@ export interface LiveRecords {
   /** How many offsets of [from, to) are live. */
   in(from: number, to: number): number;
   has(offset: number): boolean;
+  /**
+   * Asked before what is not live is given up for good: resolves when the reason is durable, for each that `has` has denied until then.
+   * It may be a record of another log that is still on its way to the disk.
+   */
+  known?(): Promise<void>;
 }
 
 export interface ReclaimOptions {
