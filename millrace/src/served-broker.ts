@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import type { Broker } from './broker/broker.ts';
 import { openBroker } from './broker/open-broker.ts';
 import { type BrokerSettings, parseSettings } from './broker/settings.ts';
+import { addressText } from './core/address-text.ts';
 import { describeKafka } from './core/directory-lock.ts';
 import type { Connection, Env } from './core/env.ts';
 import { type Logger, silentLogger } from './core/log.ts';
@@ -139,9 +140,8 @@ function tellAddress(
   logger: Logger,
 ): void {
   if (address === undefined) return;
-  const { host, port } = address;
   try {
-    describeKafka(env.fs, directory, `${host.includes(':') ? `[${host}]` : host}:${port}`);
+    describeKafka(env.fs, directory, addressText(address));
   } catch (error) {
     // As where there is no space: others have to be told by somebody.
     logger.warn('where it listens could not be noted for others', { error });

@@ -1,5 +1,6 @@
 /** `millrace start`: a broker on a directory, until it is told to stop. */
 import { openServedBroker, type ServedBroker } from '../served-broker.ts';
+import { addressText } from '../core/address-text.ts';
 import type { Clock, Env } from '../core/env.ts';
 import { MillraceError } from '../core/errors.ts';
 import { readWholeFile } from '../core/files.ts';
@@ -125,10 +126,6 @@ function announce(
 /** Why AMQP clients cannot connect. */
 function noAmqp({ amqp }: StartOptions): string {
   return amqp === undefined ? 'off' : `none: ${addressText(amqp)} is taken; see --amqp`;
-}
-
-function addressText({ host, port }: { readonly host: string; readonly port: number }): string {
-  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 /**

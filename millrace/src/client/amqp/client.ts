@@ -2,6 +2,7 @@
  * A client of AMQP 0-9-1: of Millrace, in this process or elsewhere, and of RabbitMQ. It does not connect again by itself: whoever uses it
  * knows what has to be done then.
  */
+import { addressText } from '../../core/address-text.ts';
 import type { Connection, Env } from '../../core/env.ts';
 import type { MillraceError } from '../../core/errors.ts';
 import { AMQP_HANDSHAKE_MS, AMQP_HEARTBEAT_SECONDS, AMQP_PORT } from '../../core/queue-limits.ts';
@@ -54,10 +55,7 @@ export async function connectAmqp(env: Env, options: AmqpOptions = {}): Promise<
   const { user = 'guest', password = 'guest', vhost = '/', label } = options;
   const { heartbeatSeconds = AMQP_HEARTBEAT_SECONDS } = options;
   const connection = await (connect?.() ?? env.net.connect({ host, port }));
-  const name =
-    connect === undefined
-      ? `${host.includes(':') ? `[${host}]` : host}:${port}`
-      : connection.remoteAddress;
+  const name = connect === undefined ? addressText({ host, port }) : connection.remoteAddress;
   const link = new AmqpLink(env, connection, name);
   const timer = env.timers.after(AMQP_HANDSHAKE_MS, () => {
     link.fail(`was not opened within ${AMQP_HANDSHAKE_MS} ms`);

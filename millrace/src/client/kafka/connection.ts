@@ -4,6 +4,7 @@
  *
  * Invariant: every call settles: with its answer, or with the first thing that went wrong with the connection.
  */
+import { addressText } from '../../core/address-text.ts';
 import type { Connection, Env, Net, Timer } from '../../core/env.ts';
 import { MillraceError } from '../../core/errors.ts';
 import { LOG_ANSWER_BYTES_MAX, LOG_REQUEST_MS } from '../../core/limits.ts';
@@ -258,7 +259,6 @@ export class BrokerConnection {
   }
 
   get #name(): string {
-    const { host, port } = this.address;
-    return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+    return addressText(this.address);
   }
 }

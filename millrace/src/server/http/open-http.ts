@@ -2,6 +2,7 @@
 import { createAdaptorServer } from '@hono/node-server';
 import type { Server } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { addressText } from '../../core/address-text.ts';
 import type { Env } from '../../core/env.ts';
 import { assert } from '../../core/errors.ts';
 import {
@@ -107,7 +108,7 @@ export async function openHttp(options: HttpOptions): Promise<HttpServer> {
   assert(typeof bound === 'object' && bound !== null, 'a TCP server has an address');
   const reached = options.advertised ?? { host: bound.address, port: bound.port };
   let closed: Promise<void> | undefined;
-  const address = `${reached.host.includes(':') ? `[${reached.host}]` : reached.host}:${reached.port}`;
+  const address = addressText(reached);
   return {
     host: bound.address,
     port: bound.port,
