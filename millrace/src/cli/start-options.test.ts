@@ -7,6 +7,14 @@ function resolve(flags: StartFlags = {}, environment: Record<string, string> = {
   return resolveStart({ flags, environment, file, terminal: false });
 }
 
+function faultOf(act: () => unknown): unknown {
+  try {
+    return act();
+  } catch (error) {
+    return error;
+  }
+}
+
 test('without anything said, a broker listens on loopback and keeps its data here', () => {
   expect(resolve()).toMatchObject({
     data: './millrace-data',
@@ -42,6 +50,24 @@ test('AMQP clients connect where it is said, or nowhere', () => {
   expect(resolve({ amqp: 'off' }).amqp).toBeUndefined();
   expect(resolve({}, { MILLRACE_AMQP: 'off' }).amqp).toBeUndefined();
   expect(resolve({}, {}, 'amqp = 127.0.0.1:7').amqp?.port).toBe(7);
+});
+
+test('AMQP is listened to where commands find it by the same address', () => {
+  expect(resolve({}, { MILLRACE_AMQP: 'amqp://[::1]:5673/' }).amqp).toEqual({
+    host: '::1',
+    port: 5_673,
+    isDefault: false,
+  });
+  expect(resolve({ amqp: 'amqp://localhost' }).amqp).toMatchObject({ port: 5_672 });
+  for (const said of ['amqp://shop:secret@h:5673/shop', 'amqp://shop@h:5673', 'amqp://h:5673/shop'])
+    expect(faultOf(() => resolve({}, { MILLRACE_AMQP: said }))).toMatchObject({
+      code: 'ML_CONFIG_INVALID',
+      message: expect.not.stringContaining('secret'),
+      hint: expect.stringContaining('Say --amqp h:5673'),
+    });
+  // What is said on the command line is all that counts.
+  const both = resolve({ amqp: 'h:5673' }, { MILLRACE_AMQP: 'amqp://shop:secret@h:5673/shop' });
+  expect(both.amqp?.host).toBe('h');
 });
 
 test('HTTP and StatsD are off, or where it is said', () => {

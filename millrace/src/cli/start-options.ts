@@ -2,8 +2,16 @@
  * What `millrace start` was asked: the command line over the environment over the file, each name in one table. Pure: the caller
  * reads the file and hands over the environment.
  */
+import {
+  AMQP_OFF,
+  DEFAULT_AMQP,
+  splitAmqpAddress,
+  withoutPassword,
+} from '../client/amqp/amqp-address.ts';
+import { addressText } from '../core/address-text.ts';
 import { isSetting, parseSettings, type BrokerSettings } from '../broker/settings.ts';
 import { MillraceError } from '../core/errors.ts';
+import { AMQP_PORT } from '../core/queue-limits.ts';
 import type { LogLevel } from '../core/log.ts';
 
 /** What commander made of the command line. */
@@ -55,7 +63,6 @@ interface Sources {
 
 export const DEFAULT_DATA = './millrace-data';
 export const DEFAULT_KAFKA = '127.0.0.1:9092';
-export const DEFAULT_AMQP = '127.0.0.1:5672';
 const OFF = 'off';
 const PREFIX = 'MILLRACE_';
 const OPTION_NAMES: ReadonlySet<string> = new Set([
@@ -178,23 +185,33 @@ function fromEnvironment(environment: Sources['environment']): {
   return { values, unknown };
 }
 
+/**
+ * As the commands are told where the broker is, in the same variable: `host:port` or `amqp://host:port`. Not who connects, and to which
+ * virtual host: a broker that took that would seem to let in nobody else.
+ */
 function amqpAddress(text: string | undefined): StartOptions['amqp'] {
-  if (text === OFF) return undefined;
-  return { ...parseAddress(text ?? DEFAULT_AMQP, 'amqp'), isDefault: text === undefined };
+  if (text === AMQP_OFF) return undefined;
+  const said = text ?? DEFAULT_AMQP;
+  const parts = splitAmqpAddress(said);
+  const { host, port = said.startsWith('amqp:') ? AMQP_PORT : undefined } = parts ?? {};
+  if (host === undefined || port === undefined)
+    throw invalid(
+      `'${withoutPassword(said)}' is not host:port`,
+      `Write for example --amqp ${DEFAULT_AMQP}, or --amqp off`,
+    );
+  if ((parts?.user ?? parts?.password ?? parts?.vhost) !== undefined)
+    throw invalid(
+      `the AMQP address '${withoutPassword(said)}' says who connects, and not only where a broker listens`,
+      `Say --amqp ${addressText({ host, port })}: it counts more than MILLRACE_AMQP, which commands may go on using; \`millrace user set\` makes users`,
+    );
+  return { host, port, isDefault: text === undefined };
 }
 
 /** `host:port`, `[::1]:port`, or `:port` for loopback. */
-export function parseAddress(
-  text: string,
-  option: 'kafka' | 'amqp' = 'kafka',
-): { readonly host: string; readonly port: number } {
+export function parseAddress(text: string): { readonly host: string; readonly port: number } {
   const address = addressOf(text);
   if (address !== undefined) return address;
-  const hint =
-    option === 'kafka'
-      ? `Write for example --kafka ${DEFAULT_KAFKA}`
-      : `Write for example --amqp ${DEFAULT_AMQP}, or --amqp off`;
-  throw invalid(`'${text}' is not host:port`, hint);
+  throw invalid(`'${text}' is not host:port`, `Write for example --kafka ${DEFAULT_KAFKA}`);
 }
 
 /** undefined: it is none. */

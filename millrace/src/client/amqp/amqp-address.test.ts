@@ -7,6 +7,8 @@ const GUEST = { user: 'guest', password: 'guest', vhost: '/' };
 test.each([
   ['localhost:5673', { host: 'localhost', port: 5673, ...GUEST }],
   ['localhost', { host: 'localhost', port: 5672, ...GUEST }],
+  [':5673', { host: '127.0.0.1', port: 5673, ...GUEST }],
+  ['amqp://:5673', { host: '127.0.0.1', port: 5673, ...GUEST }],
   ['[::1]:5673', { host: '::1', port: 5673, ...GUEST }],
   ['amqp://h', { host: 'h', port: 5672, ...GUEST }],
   ['amqp://h/', { host: 'h', port: 5672, ...GUEST }],
@@ -29,7 +31,8 @@ test('what is said beside it counts more than a URL', () => {
 
 test.each([
   '',
-  ':5672',
+  ':',
+  'off',
   'h:0',
   'h:99999',
   'amqp://',
@@ -37,6 +40,8 @@ test.each([
   'amqp://h/a/b',
   'amqp://%zz@h',
   'amqps://u:secret@h',
+  'amqp://u:a/secret@h',
+  'amqp://u:a:secret@b@h',
 ])('%j is refused, without telling a password', (text) => {
   let message = '';
   try {
