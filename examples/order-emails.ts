@@ -12,11 +12,10 @@ export interface Email {
   readonly text: string;
 }
 
-/** Mails of a customer go out one after the other; one that is enqueued twice within a day is sent once. */
+/** Mails of a customer go out one after the other. The id of an order is the id of its mail, by which a mailer knows one that it has sent. */
 export const emails = queue('emails', {
   value: json<Email>(),
   keyOrdered: true,
-  dedupe: '1 day',
   message: ({ to }, orderId) => ({ key: to, id: String(orderId) }),
 });
 

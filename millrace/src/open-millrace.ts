@@ -1,5 +1,6 @@
 /** The front door of the library: a Millrace in this process, on a directory; or a connection to brokers. What is behind is loaded when it is called. */
 import { resolve } from 'node:path';
+import { addressText, hostText } from './core/address-text.ts';
 import type { Connection, Env } from './core/env.ts';
 import { type Logger, silentLogger } from './core/log.ts';
 import { realEnv } from './core/real-env.ts';
@@ -22,10 +23,15 @@ export interface OpenMillraceOptions extends DirectOptions {
 }
 
 export interface ConnectMillraceOptions extends DirectOptions {
-  /** `host:port`, several of them with commas between: a Millrace, or Apache Kafka. Default 127.0.0.1:9092. */
+  /**
+   * `host:port`, several of them with commas between: a Millrace, or Apache Kafka. Default: port 9092 where `amqp` is, which is connected to
+   * only when topics are used; 127.0.0.1:9092 when that is not said either.
+   */
   readonly brokers?: string;
-  /** Where its queues are: `host:port`, or `amqp://user:password@host:port/vhost`. Connected to when a queue is used. Default: port 5672 where
-   * the first of the brokers is. */
+  /**
+   * Where its queues are: `host:port`, or `amqp://user:password@host:port/vhost`. Connected to when a queue is used. Default: port 5672 where
+   * the first of the brokers is.
+   */
   readonly amqp?: string;
   /** Who uses its queues, unless `amqp` says that. Default guest, with the password guest, who may come from the broker's own machine only. */
   readonly user?: string;
@@ -90,31 +96,35 @@ export async function openMillrace(options: OpenMillraceOptions): Promise<Millra
 }
 
 /**
- * Connects to brokers, of Millrace or of Apache Kafka (2.4 or newer): the same as `openMillrace`, with the log elsewhere.
+ * Connects to brokers, of Millrace or of Apache Kafka (2.4 or newer): the same as `openMillrace`, with the log elsewhere. Where only `amqp` is
+ * said it connects to nothing until it is used, and a program that uses queues alone needs no other port.
  * @throws {MillraceError} ML_CONNECT_FAILED, ML_USAGE for addresses that are none
  * @example
  * await using millrace = await connectMillrace({ brokers: '127.0.0.1:9092' });
  * const names = await millrace.admin.topics();
  */
 export async function connectMillrace(options: ConnectMillraceOptions = {}): Promise<Millrace> {
-  const { brokers = '127.0.0.1:9092', dir = './millrace-data', clientId } = options;
+  const { dir = './millrace-data', clientId } = options;
   const { logger = silentLogger } = options;
-  const [{ connectKafka }, { parseAddresses }, { parseAmqpAddress }, { makeMillrace }] =
-    await Promise.all([
-      import('./client/kafka/kafka-log.ts'),
-      import('./client/kafka/addresses.ts'),
-      import('./client/amqp/amqp-address.ts'),
-      import('./door/millrace.ts'),
-    ]);
-  const [first] = parseAddresses(brokers);
-  const host = first?.host ?? '127.0.0.1';
-  const queues = parseAmqpAddress(
-    options.amqp ?? (host.includes(':') ? `[${host}]` : host),
-    options,
-  );
+  const [
+    { connectKafka },
+    { DEFAULT_BROKERS, parseAddresses },
+    { parseAmqpAddress },
+    { makeMillrace },
+  ] = await Promise.all([
+    import('./client/kafka/kafka-log.ts'),
+    import('./client/kafka/addresses.ts'),
+    import('./client/amqp/amqp-address.ts'),
+    import('./door/millrace.ts'),
+  ]);
+  // Of two that are not both said, one is where the other is.
+  const [first] = parseAddresses(options.brokers ?? DEFAULT_BROKERS);
+  const queues = parseAmqpAddress(options.amqp ?? hostText(first?.host ?? '127.0.0.1'), options);
+  const brokers = options.brokers ?? `${hostText(queues.host)}:9092`;
   const env = realEnv();
   const log = await connectKafka(env, {
     brokers,
+    whenAsked: options.brokers === undefined && options.amqp !== undefined,
     ...(clientId === undefined ? {} : { clientId }),
   });
   return makeMillrace({
@@ -144,8 +154,4 @@ function withoutSockets(env: Env, connect: () => Connection): Env {
       datagrams: (options, onDatagram) => net.datagrams(options, onDatagram),
     },
   };
-}
-
-function addressText({ host, port }: { readonly host: string; readonly port: number }): string {
-  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

@@ -52,11 +52,11 @@ export class Cluster {
   ): Promise<Cluster> {
     const cluster = new Cluster(env, bootstrap, options);
     await cluster.#any();
-    cluster.#wasThere = true;
     return cluster;
   }
 
-  private constructor(env: Env, bootstrap: readonly Address[], options: ConnectionOptions) {
+  /** Connects when something is asked of it: ML_CONNECT_FAILED is of that, then. */
+  constructor(env: Env, bootstrap: readonly Address[], options: ConnectionOptions) {
     this.env = env;
     this.#bootstrap = bootstrap;
     this.#options = options;
@@ -65,7 +65,7 @@ export class Cluster {
   /** The same brokers over connections of its own: requests of one connection wait for one another. */
   another(): Cluster {
     const cluster = new Cluster(this.env, this.#bootstrap, this.#options);
-    cluster.#wasThere = true;
+    cluster.#wasThere = this.#wasThere;
     for (const [node, address] of this.#addresses) cluster.#addresses.set(node, address);
     return cluster;
   }
@@ -189,7 +189,9 @@ export class Cluster {
     const failures: unknown[] = [];
     for (const address of [...this.#bootstrap, ...this.#addresses.values()]) {
       try {
-        return await this.#connect(address);
+        const connection = await this.#connect(address);
+        this.#wasThere = true;
+        return connection;
       } catch (error) {
         failures.push(error);
       }

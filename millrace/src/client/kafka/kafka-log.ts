@@ -25,6 +25,8 @@ export interface ConnectKafkaOptions {
   readonly brokers?: string;
   /** What the brokers call this client in their logs. Default `millrace`. */
   readonly clientId?: string;
+  /** Connects when something is asked of the log, which fails then when no broker answers. Default: connects at once. */
+  readonly whenAsked?: boolean;
 }
 
 /**
@@ -36,8 +38,13 @@ export interface ConnectKafkaOptions {
  * await log.close();
  */
 export async function connectKafka(env: Env, options: ConnectKafkaOptions = {}): Promise<Log> {
-  const { brokers = DEFAULT_BROKERS, clientId = CLIENT_ID } = options;
-  return connectLog(env, { label: brokers, bootstrap: parseAddresses(brokers), clientId });
+  const { brokers = DEFAULT_BROKERS, clientId = CLIENT_ID, whenAsked = false } = options;
+  return connectLog(env, {
+    label: brokers,
+    bootstrap: parseAddresses(brokers),
+    clientId,
+    whenAsked,
+  });
 }
 
 /** A log behind brokers that are reached in whichever way `connect` takes. */
@@ -46,12 +53,17 @@ export async function connectLog(
   options: ConnectionOptions & {
     readonly label: string;
     readonly bootstrap: readonly Address[];
+    readonly whenAsked?: boolean;
     /** Runs after everything of the log is closed. */
     readonly onClosed?: () => Promise<void> | void;
   },
 ): Promise<Log> {
-  const { label, bootstrap, onClosed, ...connection } = options;
-  const cluster = await Cluster.connect(env, bootstrap, { clientId: CLIENT_ID, ...connection });
+  const { label, bootstrap, whenAsked, onClosed, ...rest } = options;
+  const connection = { clientId: CLIENT_ID, ...rest };
+  const cluster =
+    whenAsked === true
+      ? new Cluster(env, bootstrap, connection)
+      : await Cluster.connect(env, bootstrap, connection);
   return new KafkaLog(cluster, label, onClosed ?? (() => {}));
 }
 
