@@ -66,6 +66,10 @@ export const HTTP_LINES_RECORDS = 10_000;
 export const HTTP_BODIES_BYTES_MAX = 64 * 1024 * 1024;
 /** A body that stops coming for HTTP_REQUEST_MS is given up; and this is how long one may take in all. */
 export const HTTP_BODY_MS_MAX = 3_600_000;
+/** Who sends a body that is taken whole more slowly than that, beyond HTTP_REQUEST_MS, keeps memory from others, and is refused. */
+export const HTTP_BODY_BYTES_PER_SECOND_MIN = 8 * 1024;
+/** Memory that a stream of NDJSON is counted with beside what it has collected. */
+export const HTTP_STREAM_BYTES = 64 * 1024;
 /** What one answer of the log to a subscriber of a topic may have, of all partitions and of each. */
 export const TOPIC_READ_BYTES = 512 * 1024;
 export const TOPIC_READ_PARTITION_BYTES = 128 * 1024;

@@ -15,6 +15,8 @@ export class LineWriter<Item> {
   readonly #options: LineWriterOptions<Item>;
   #items: Item[] = [];
   #bytes = 0;
+  /** Of the group that is on its way. */
+  #writingBytes = 0;
   #taken = 0;
   #written = 0;
   #working: Promise<void> | undefined;
@@ -33,6 +35,11 @@ export class LineWriter<Item> {
   /** Those and what is to follow them. */
   get taken(): number {
     return this.#taken;
+  }
+
+  /** Of items that are not on the disk. */
+  get bytes(): number {
+    return this.#bytes + this.#writingBytes;
   }
 
   /** @returns a wait before the next one, when there is much. @throws what a group before has failed with */
@@ -60,6 +67,7 @@ export class LineWriter<Item> {
         await Promise.resolve();
         const items = this.#items;
         this.#items = [];
+        this.#writingBytes = this.#bytes;
         this.#bytes = 0;
         await this.#options.write(items, this.#written);
         this.#written += items.length;
@@ -68,6 +76,7 @@ export class LineWriter<Item> {
       this.#failure = error;
       this.#hasFailed = true;
     } finally {
+      this.#writingBytes = 0;
       this.#working = undefined;
     }
   }

@@ -17,6 +17,7 @@ import {
   HTTP_LINES_RECORDS,
   HTTP_PRODUCE_BYTES_MAX,
   HTTP_PRODUCE_RECORDS_MAX,
+  HTTP_STREAM_BYTES,
 } from '../../core/http-limits.ts';
 import { parseExactJson } from './exact-json.ts';
 import { badRequest } from './http-errors.ts';
@@ -96,8 +97,13 @@ export class ProduceRequests {
 
   async #lines(topic: string, incoming: IncomingMessage, encodings: Encodings): Promise<Produced> {
     refuseCoded(incoming);
-    const reserved = HTTP_LINE_BYTES_MAX;
-    this.#budget.take(reserved);
+    let held = 0;
+    const hold = (bytes: number): void => {
+      if (bytes > held) this.#budget.take(bytes - held);
+      else this.#budget.give(held - bytes);
+      held = bytes;
+    };
+    hold(HTTP_STREAM_BYTES);
     const next = new Map<number, number>();
     const writer = new LineWriter<GivenRecord>({
       write: async (given, first) => reach(next, await this.#append(topic, given, first)),
@@ -105,7 +111,9 @@ export class ProduceRequests {
       itemsMax: HTTP_LINES_RECORDS,
     });
     try {
-      for await (const lines of linesOf(bodyChunks(incoming, this.#env)))
+      const chunks = bodyChunks(incoming, this.#env);
+      const onRest = (bytes: number): void => hold(HTTP_STREAM_BYTES + bytes + writer.bytes);
+      for await (const lines of linesOf(chunks, onRest))
         for (const line of lines) {
           const { taken } = writer;
           const json = parseExactJson(line, `line ${taken + 1}`);
@@ -118,7 +126,7 @@ export class ProduceRequests {
       await writer.end().catch(() => {});
       throw partial(error, writer.written, next);
     } finally {
-      this.#budget.give(reserved);
+      hold(0);
     }
     return { records: writer.written, offsets: undefined, next: vectorText(next) };
   }
@@ -226,9 +234,13 @@ function reach(next: Map<number, number>, places: readonly PlacedAt[]): void {
     if (offset >= (next.get(partition) ?? 0)) next.set(partition, offset + 1);
 }
 
-/** The lines of each chunk. An empty line is none. */
+/**
+ * The lines of each chunk. An empty line is none.
+ * @param onRest told how much there is of a line that is not complete
+ */
 async function* linesOf(
   chunks: AsyncGenerator<Buffer, undefined>,
+  onRest: (bytes: number) => void,
 ): AsyncGenerator<readonly string[], undefined> {
   let rest: Buffer[] = [];
   let restBytes = 0;
@@ -249,6 +261,7 @@ async function* linesOf(
     if (lines.length > 0) yield lines;
     if (restBytes > HTTP_LINE_BYTES_MAX)
       throw badRequest(413, `line ${count + 1} has more than ${HTTP_LINE_BYTES_MAX} bytes`);
+    onRest(restBytes);
   }
   const last = Buffer.concat(rest).toString('utf8');
   if (last.trim() !== '') yield [last];

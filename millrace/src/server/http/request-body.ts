@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Env, Timer } from '../../core/env.ts';
 import { MillraceError } from '../../core/errors.ts';
-import { HTTP_REQUEST_MS } from '../../core/http-limits.ts';
+import { HTTP_BODY_BYTES_PER_SECOND_MIN, HTTP_REQUEST_MS } from '../../core/http-limits.ts';
 import { badRequest } from './http-errors.ts';
 
 /** Memory that requests share. */
@@ -85,12 +85,13 @@ async function nextChunk(
 }
 
 /**
- * A whole body. The caller gives its bytes back to the budget.
+ * A whole body. The caller gives its bytes back to the budget. They are taken of it as they come, and not because somebody announces them:
+ * who sends nothing keeps nothing from others.
  * @throws {MillraceError} ML_HTTP_REQUEST (413, 408, 415), ML_HTTP_BUSY, ML_ABORTED: nothing is left taken of the budget then
  */
 export async function wholeBody(
   incoming: IncomingMessage,
-  env: Pick<Env, 'timers'>,
+  env: Pick<Env, 'timers' | 'clock'>,
   { budget, bytesMax, hint }: BodyOptions,
 ): Promise<Buffer> {
   refuseCoded(incoming);
@@ -98,27 +99,31 @@ export async function wholeBody(
   const tooLarge = (): MillraceError =>
     badRequest(413, `a body has at most ${bytesMax} bytes here`, hint);
   if (Number.isFinite(announced) && announced > bytesMax) throw tooLarge();
-  let taken = 0;
-  const take = (bytes: number): void => {
-    budget.take(bytes);
-    taken += bytes;
-  };
+  const startedMs = env.clock.monotonicMs();
+  let bytes = 0;
   try {
-    if (Number.isFinite(announced)) take(announced);
     const chunks: Buffer[] = [];
-    let bytes = 0;
     for await (const chunk of bodyChunks(incoming, env)) {
+      if (bytes + chunk.length > bytesMax) throw tooLarge();
+      budget.take(chunk.length);
       bytes += chunk.length;
-      if (bytes > bytesMax) throw tooLarge();
-      if (bytes > taken) take(bytes - taken);
+      refuseSlow(bytes, env.clock.monotonicMs() - startedMs);
       chunks.push(chunk);
     }
     const [only] = chunks;
     return chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, bytes);
   } catch (error) {
-    budget.give(taken);
+    budget.give(bytes);
     throw error;
   }
+}
+
+function refuseSlow(bytes: number, ms: number): void {
+  if (ms <= HTTP_REQUEST_MS + (bytes * 1000) / HTTP_BODY_BYTES_PER_SECOND_MIN) return;
+  throw badRequest(
+    408,
+    `the body comes with less than ${HTTP_BODY_BYTES_PER_SECOND_MIN} bytes a second`,
+  );
 }
 
 export interface BodyOptions {
