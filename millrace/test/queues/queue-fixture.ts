@@ -18,10 +18,8 @@ import { silentLogger } from '../../src/core/log.ts';
 import { SimMachine } from '../../src/core/sim/sim-machine.ts';
 import type { DiskLog } from '../../src/log/partition-log.ts';
 import type { LogConfig } from '../../src/log/types.ts';
-import { DIRECTORY, logId, openStore, SMALL, type TestStore } from '../log/fixture.ts';
+import { logId, openStore, SMALL, type TestStore } from '../log/fixture.ts';
 import { PlainStates } from './plain-states.ts';
-
-export { DIRECTORY };
 
 const STORE = {
   journalFileBytes: 512 * 1024,
