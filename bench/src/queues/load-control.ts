@@ -46,7 +46,11 @@ class LoadProcess {
   private ending: string | undefined;
 
   constructor(task: LoadTask) {
-    this.child = track(fork(PROGRAM, [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }));
+    // As JSON a latency of which there is none would be 0.
+    const options = { serialization: 'advanced' } as const;
+    this.child = track(
+      fork(PROGRAM, [], { ...options, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }),
+    );
     this.child.on('message', (report) => {
       this.reports.push(report as LoadReport);
       this.wake?.();

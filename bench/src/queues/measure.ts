@@ -20,8 +20,8 @@ import type { QueueSide } from './sides.ts';
 const OPEN = 1_000;
 const PREFETCH = 1_000;
 /** Processes start, connections open, compilers compile: until then nothing counts. */
-const WARM_UP_MS = 1_000;
-const ONE_AT_A_TIME_MS = 1_000;
+const WARM_UP_MS = 1_500;
+const ONE_AT_A_TIME_MS = 1_500;
 const MEMORY_EVERY_MS = 50;
 const REST_MS = 1_000;
 
@@ -213,6 +213,9 @@ function title({ bodyBytes }: QueuesOptions): string {
 }
 
 export function add({ side, samples }: Measuring, cell: string, values: Values): void {
-  for (const [metric, value] of Object.entries(values))
+  // Where nothing came within the window there is no latency.
+  for (const [metric, value] of Object.entries(values).filter(
+    ([, number]) => !Number.isNaN(number),
+  ))
     samples.push({ metric: metric as MetricName, cell, side: side.name, value });
 }
