@@ -20,6 +20,7 @@ import {
   batchBytes,
   batchCheckText,
   checkBatch,
+  checkOwnBatch,
   checkProducedBatch,
   isAppendTime,
   isControl,
@@ -37,6 +38,12 @@ import type { AppendOptions, Refused } from './types.ts';
 
 type Origin = AppendOptions['origin'];
 
+const CHECKS = {
+  client: checkProducedBatch,
+  internal: checkOwnBatch,
+  control: checkBatch,
+} as const satisfies Record<Origin, typeof checkBatch>;
+
 export interface IntakeLimits {
   /** Of one batch: what the journal can take. */
   readonly batchBytesMax: number;
@@ -48,7 +55,7 @@ export class BatchIntake {
   private readonly facts = new BatchFacts();
   private batches: Buffer = Buffer.alloc(0);
 
-  /** Structure and CRC of every batch, and the rules of its origin. */
+  /** Structure of every batch, its CRC unless it is `internal` and was summed when it was built, and the rules of its origin. */
   check(batches: Buffer, origin: Origin, limits: IntakeLimits): Refused | undefined {
     this.batches = batches;
     const end = batches.length;
@@ -56,8 +63,7 @@ export class BatchIntake {
     if (end > limits.totalBytesMax)
       return refuse('RECORD_LIST_TOO_LARGE', `${end} bytes do not fit into a segment`);
     for (let at = 0; at < end; at += batchBytes(batches, at)) {
-      const check =
-        origin === 'client' ? checkProducedBatch(batches, at, end) : checkBatch(batches, at, end);
+      const check = CHECKS[origin](batches, at, end);
       if (check !== BATCH_OK) return refuse(errorOf(check), batchCheckText(check));
       const bytes = batchBytes(batches, at);
       if (bytes > limits.batchBytesMax)

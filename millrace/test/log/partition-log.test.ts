@@ -3,7 +3,12 @@ import { expect, test } from 'vitest';
 import { SimMachine } from '../../src/core/sim/sim-machine.ts';
 import type { DiskLog } from '../../src/log/partition-log.ts';
 import { encodeEndTransactionMarker } from '../../src/wire/kafka/records/control-records.ts';
-import { leaderEpoch, maxTimestamp, MAGIC_AT } from '../../src/wire/kafka/records/record-batch.ts';
+import {
+  leaderEpoch,
+  maxTimestamp,
+  MAGIC_AT,
+  RECORD_COUNT_AT,
+} from '../../src/wire/kafka/records/record-batch.ts';
 import type { BatchOptions } from '../../src/wire/kafka/records/record-batch-builder.ts';
 import {
   append,
@@ -86,6 +91,21 @@ test('append time is stamped on the batch and never goes back, also over a resta
   const again = await reopenOne(machine, machine.reboot(), { appendTime: true });
   const third = again.log.append(batchOf(['c']), { origin: 'client' });
   expect(third).toMatchObject({ appendTimeMs: first.appendTimeMs });
+});
+
+test('a batch of our own is refused when it is none, though it is not summed again', async () => {
+  const { log } = await openOne();
+  const refusalOf = (batch: Buffer): unknown => log.append(batch, { origin: 'internal' });
+  const cut = batchOf(['a']);
+  expect(refusalOf(cut.subarray(0, cut.length - 1))).toMatchObject({ error: 'CORRUPT_MESSAGE' });
+  const unfit = batchOf(['a']);
+  unfit.writeInt32BE(2, RECORD_COUNT_AT);
+  expect(refusalOf(unfit)).toMatchObject({ error: 'INVALID_RECORD' });
+  const old = batchOf(['a']);
+  old[MAGIC_AT] = 1;
+  expect(refusalOf(old)).toMatchObject({ error: 'UNSUPPORTED_FOR_MESSAGE_FORMAT' });
+  expect(log.logEndOffset).toBe(0);
+  expect(refusalOf(batchOf(['a']))).toMatchObject({ ok: true });
 });
 
 test('what is not a good batch of a client is refused and changes nothing', async () => {
