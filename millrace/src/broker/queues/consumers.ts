@@ -168,13 +168,11 @@ export function exclusiveUse(
   consumer: QueueConsumer,
   queueName: string,
 ): QueueRefusal | undefined {
-  for (const other of others)
-    if (other.exclusive || consumer.exclusive)
-      return {
-        ok: false,
-        error: 'ACCESS_REFUSED',
-        message: `queue '${queueName}' in exclusive use`,
-      };
+  // Who is exclusive is alone: of very many the first says it.
+  for (const other of others) {
+    if (!other.exclusive && !consumer.exclusive) return undefined;
+    return { ok: false, error: 'ACCESS_REFUSED', message: `queue '${queueName}' in exclusive use` };
+  }
   return undefined;
 }
 
