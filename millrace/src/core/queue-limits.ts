@@ -16,6 +16,8 @@ export const DEDUPE_SWEEP_MS = 10_000;
 export const DEDUPE_KEY_CHARACTERS_MAX = 256;
 /** Offsets of one chunk of settled ones: 2 KiB as bits. */
 export const QUEUE_CHUNK_OFFSETS = 16_384;
+/** Messages of a queue that were given back for later and are due then also after a restart; others are ready then. */
+export const QUEUE_DUES_MAX = 1_048_576;
 /** What a consumer without a prefetch may have unsettled. */
 export const UNLIMITED_PREFETCH = 65_535;
 /** Times that a message may come back, unless the queue says otherwise; RabbitMQ's. */

@@ -14,6 +14,7 @@ interface Saved {
   readonly next: number;
   readonly settled: readonly number[];
   readonly counts: readonly (readonly [number, number])[];
+  readonly dues: readonly (readonly [number, number])[];
   readonly marked: readonly number[];
   readonly notes: QueueNotes;
   readonly keys: readonly (readonly [string, number])[];
@@ -25,6 +26,7 @@ export class PlainState implements QueueState {
   notes: QueueNotes;
   private readonly settled: Set<number>;
   private readonly counts: Map<number, number>;
+  private readonly dues: Map<number, number>;
   private readonly marked: Set<number>;
   private readonly keys: Map<string, number>;
 
@@ -34,6 +36,7 @@ export class PlainState implements QueueState {
     this.notes = saved.notes;
     this.settled = new Set(saved.settled);
     this.counts = new Map(saved.counts);
+    this.dues = new Map(saved.dues);
     this.marked = new Set(saved.marked);
     this.keys = new Map(saved.keys);
   }
@@ -50,6 +53,7 @@ export class PlainState implements QueueState {
     if (offset < this.floor) return;
     this.settled.add(offset);
     this.counts.delete(offset);
+    this.dues.delete(offset);
     this.marked.delete(offset);
     while (this.settled.delete(this.floor)) this.floor++;
     this.next = Math.max(this.next, this.floor);
@@ -86,6 +90,18 @@ export class PlainState implements QueueState {
     return count;
   }
 
+  dueOf(offset: number): number {
+    return this.dues.get(offset) ?? 0;
+  }
+
+  setDue(offset: number, dueMs: number): void {
+    this.dues.set(offset, dueMs);
+  }
+
+  dueOffsets(): Float64Array {
+    return Float64Array.from(this.dues.keys()).sort();
+  }
+
   get markedFrom(): number {
     return this.marked.size === 0 ? -1 : Math.min(...this.marked);
   }
@@ -112,6 +128,7 @@ export class PlainState implements QueueState {
       next: this.next,
       settled: [...this.settled],
       counts: [...this.counts],
+      dues: [...this.dues],
       marked: [...this.marked],
       notes: this.notes,
       keys: [...this.keys],
@@ -136,6 +153,7 @@ export class PlainStates implements QueueStates {
       next: start,
       settled: [],
       counts: [],
+      dues: [],
       marked: [],
       notes: { bytes: 0, countedTo: start },
       keys: [],
@@ -147,6 +165,7 @@ export class PlainStates implements QueueStates {
       next: Math.min(Math.max(saved.next, log.logStartOffset), end),
       settled: saved.settled.filter((offset) => offset < end),
       counts: saved.counts.filter(([offset]) => offset < end),
+      dues: saved.dues.filter(([offset]) => offset < end),
       marked: saved.marked.filter((offset) => offset < end),
       notes: { ...saved.notes, countedTo: Math.min(saved.notes.countedTo, end) },
     });

@@ -6,13 +6,13 @@
  */
 import type { Background } from '../../core/background.ts';
 import type { Logger } from '../../core/log.ts';
-import { QUEUE_READ_BYTES } from '../../core/queue-limits.ts';
+import { QUEUE_LOAD_BYTES, QUEUE_READ_BYTES } from '../../core/queue-limits.ts';
 import type { PartitionLog } from '../../log/types.ts';
 import type { LogRuns } from './log-runs.ts';
 import { type MessageFacts, factsOf } from './message-facts.ts';
 import type { Arrival, MessageIndex } from './message-index.ts';
-import type { MessageDecoder } from './message-record.ts';
-import { type Run, RunReader } from './run.ts';
+import type { MessageDecoder, RecordView } from './message-record.ts';
+import { recordAt, type Run, RunReader } from './run.ts';
 import type { QueueState } from './state/queue-state.ts';
 
 /** What is unsettled, of all that was noted. */
@@ -33,6 +33,8 @@ export interface ArrivalsOptions {
   readonly logger: Logger;
   /** Of what others have written, copies of it that come later are known. */
   readonly remember: (facts: MessageFacts) => void;
+  /** Whether a message came back before the start, and is due later: then it is taken up. */
+  readonly takeUpDue: (record: RecordView) => boolean;
   readonly onSeen: () => void;
 }
 
@@ -50,10 +52,15 @@ export class Arrivals {
 
   /** Notes the next message of the log. */
   note(arrival: Arrival, facts: MessageFacts): void {
-    const { index, state, tally } = this.options;
-    tally.messages++;
-    tally.bytes += arrival.bodyBytes;
+    const { index, state } = this.options;
+    this.count(arrival.bodyBytes);
     if (index.add(arrival, facts)) state.mark(arrival.offset);
+  }
+
+  private count(bodyBytes: number): void {
+    const { tally } = this.options;
+    tally.messages++;
+    tally.bytes += bodyBytes;
   }
 
   /** Looks at what others have appended. */
@@ -110,14 +117,15 @@ export class Arrivals {
   }
 
   private noteRecord(): void {
-    const { state, decoder, remember } = this.options;
+    const { state, decoder, remember, takeUpDue } = this.options;
     const { record } = this.reader;
     const { offset } = record;
     if (state.isSettled(offset)) return;
     const facts = factsOf(decoder.decodeProperties(record));
     // Never taken for a copy: what is durable in the log may be the one whose key is remembered.
     remember(facts);
-    this.note(arrivalOf(record), facts);
+    if (takeUpDue(record)) this.count(record.valueEnd - record.valueStart);
+    else this.note(arrivalOf(record), facts);
   }
 
   /**
@@ -125,7 +133,7 @@ export class Arrivals {
    * @param onIndexed of each message that is indexed
    */
   async rebuild(from: number, to: number): Promise<void> {
-    const { runs, state, index, decoder } = this.options;
+    const { runs, state, index, decoder, takeUpDue } = this.options;
     const { reader } = this;
     let position = from;
     while (position < to && !this.isClosed) {
@@ -134,7 +142,7 @@ export class Arrivals {
       reader.open(run);
       while (reader.next(position, to)) {
         const { record } = reader;
-        if (!state.isSettled(record.offset))
+        if (!state.isSettled(record.offset) && !takeUpDue(record))
           index.add(arrivalOf(record), factsOf(decoder.decodeProperties(record)));
       }
       position = state.unsettledFrom(Math.max(run.end, position + 1));
@@ -142,17 +150,23 @@ export class Arrivals {
     reader.close();
   }
 
+  /** Takes up those of these messages that are due later: at start. `offsets`: in order. */
+  async rebuildDue(offsets: Float64Array): Promise<void> {
+    const { runs, takeUpDue } = this.options;
+    for (const offset of offsets) {
+      const run = runs.find(offset) ?? (await runs.fetchPatiently(offset, QUEUE_LOAD_BYTES));
+      if (run === undefined || this.isClosed) return;
+      const record = recordAt(run, offset);
+      if (record !== undefined) takeUpDue(record);
+    }
+  }
+
   close(): void {
     this.isClosed = true;
   }
 }
 
-function arrivalOf(record: {
-  readonly offset: number;
-  readonly timestamp: number;
-  readonly valueStart: number;
-  readonly valueEnd: number;
-}): Arrival {
+export function arrivalOf(record: RecordView): Arrival {
   return {
     offset: record.offset,
     timestampMs: record.timestamp,

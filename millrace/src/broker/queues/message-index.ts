@@ -72,6 +72,14 @@ export class MessageIndex {
     return isIndexed || expires;
   }
 
+  /** Takes up a message that came back before the start, and is due later. */
+  addDue(arrival: Arrival, facts: MessageFacts, dueMs: number): void {
+    const { offset, timestampMs, bodyBytes } = arrival;
+    this.delay(dueMs, { offset, bodyBytes, level: this.levelOf(facts.priority) });
+    if (offset > this.indexedMax) this.indexedMax = offset;
+    this.expire(Math.max(dueMs, this.expiresAtMs(timestampMs, facts)), offset, bodyBytes);
+  }
+
   delay(
     dueMs: number,
     message: { readonly offset: number; readonly bodyBytes: number; readonly level: number },

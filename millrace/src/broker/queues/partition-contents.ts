@@ -3,11 +3,12 @@
  */
 import type { PartitionLog } from '../../log/types.ts';
 import type { AppendedBatch } from './append-messages.ts';
-import { Arrivals, type Tally } from './arrivals.ts';
+import { arrivalOf, Arrivals, type Tally } from './arrivals.ts';
+import { KeyLines } from './key-lines.ts';
 import { LogRuns } from './log-runs.ts';
 import { factsOf, type MessageFacts } from './message-facts.ts';
 import { MessageIndex } from './message-index.ts';
-import { MessageDecoder } from './message-record.ts';
+import { MessageDecoder, type RecordView } from './message-record.ts';
 import type { QueueMessage } from './message.ts';
 import type { DeadLetterReason, Queue } from './queue.ts';
 import type { QueueContext } from './queue-context.ts';
@@ -59,6 +60,8 @@ export class PartitionContents {
   protected readonly owner: PartitionOwner;
   protected readonly place: PartitionPlace;
   protected readonly decoder: MessageDecoder;
+  /** undefined: the queue is not ordered by key. */
+  protected readonly keys: KeyLines | undefined;
 
   constructor(owner: PartitionOwner, place: PartitionPlace) {
     const { queue, context } = owner;
@@ -71,6 +74,7 @@ export class PartitionContents {
     this.startOffset = log.logStartOffset;
     this.decoder = new MessageDecoder(queue.name);
     this.index = new MessageIndex(queue.settings);
+    this.keys = queue.settings.keyOrdered ? new KeyLines() : undefined;
     this.runs = new LogRuns({ ...context, log, onLoaded: () => owner.wantTurn() });
     const seenTo = place.isView ? state.floor : Math.max(state.notes.countedTo, state.floor);
     this.tally = {
@@ -88,6 +92,7 @@ export class PartitionContents {
         background: context.background,
         logger: context.logger,
         remember: (facts) => this.remember(facts),
+        takeUpDue: (record) => this.takeUpDue(record),
         onSeen: () => owner.wantTurn(),
       },
       seenTo,
@@ -99,6 +104,11 @@ export class PartitionContents {
     const { state, arrivals, place } = this;
     if (place.isView) return;
     const { markedFrom } = state;
+    // Those behind the first mark, or not noted yet, are met there.
+    const dueBelow = markedFrom < 0 ? arrivals.seenTo : Math.min(markedFrom, arrivals.seenTo);
+    await arrivals.rebuildDue(
+      state.dueOffsets().filter((offset) => offset < dueBelow && this.isDueLater(offset)),
+    );
     if (markedFrom >= 0 && markedFrom < arrivals.seenTo)
       await arrivals.rebuild(markedFrom, arrivals.seenTo);
     await arrivals.catchUp();
@@ -182,10 +192,28 @@ export class PartitionContents {
     if (isNext) arrivals.seenTo = offset;
   }
 
+  /** It came back before the start, and was not due then. */
+  protected isDueLater(offset: number): boolean {
+    return this.state.dueOf(offset) > this.place.openedAtMs;
+  }
+
+  /** A message that came back before the start waits on until it is due. @returns false: it is none of those */
+  private takeUpDue(record: RecordView): boolean {
+    const { offset } = record;
+    if (!this.isDueLater(offset)) return false;
+    const facts = factsOf(this.decoder.decodeProperties(record));
+    const { data, keyStart, keyEnd } = record;
+    const key = keyStart < 0 ? undefined : data.latin1Slice(keyStart, keyEnd);
+    // If others of its key are before it, it comes when they have left.
+    if (key === undefined || this.keys === undefined || this.keys.enter(key, offset))
+      this.index.addDue(arrivalOf(record), facts, this.state.dueOf(offset));
+    return true;
+  }
+
   /** Of a topic that others write, the cursor is the first that looks at a message. */
-  protected seeInView(offset: number, message: QueueMessage, facts: MessageFacts): void {
-    const { body, timestampMs } = message;
-    this.index.add({ offset, timestampMs, bodyBytes: body.length }, facts);
+  protected seeInView(record: RecordView, facts: MessageFacts): void {
+    const { offset } = record;
+    if (!this.takeUpDue(record)) this.index.add(arrivalOf(record), facts);
     this.arrivals.seenTo = offset + 1;
   }
 

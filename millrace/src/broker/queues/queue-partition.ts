@@ -14,7 +14,6 @@ import {
 } from '../../core/queue-limits.ts';
 import { HandOut } from './hand-out.ts';
 import { HeldDelivery } from './held-delivery.ts';
-import { KeyLines } from './key-lines.ts';
 import { LogCursor } from './log-cursor.ts';
 import type { QueueMessage } from './message.ts';
 import { factsOf, type MessageFacts, NO_FACTS } from './message-facts.ts';
@@ -42,7 +41,6 @@ export class QueuePartition extends PartitionContents {
   private level = -1;
   private key: string | undefined;
   private readonly cursor: LogCursor;
-  private readonly keys: KeyLines | undefined;
   private readonly returned = new ReturnedMessages();
   /** Due to expire some day, but not now: with somebody, or given back for later. */
   private readonly sparedOffsets = new Set<number>();
@@ -54,9 +52,7 @@ export class QueuePartition extends PartitionContents {
 
   constructor(owner: PartitionOwner, place: PartitionPlace) {
     super(owner, place);
-    const { queue, context } = owner;
-    this.keys = queue.settings.keyOrdered ? new KeyLines() : undefined;
-    this.handOut = new HandOut(context, place, () => owner.wantTurn());
+    this.handOut = new HandOut(owner.context, place, () => owner.wantTurn());
     this.cursor = new LogCursor(this.runs, place.state.floor, (from, to) =>
       this.passHole(from, to),
     );
@@ -124,8 +120,8 @@ export class QueuePartition extends PartitionContents {
     let facts: MessageFacts = NO_FACTS;
     if (this.needsExpiry || place.isView || offset <= index.indexedMax) {
       facts = factsOf(message.properties);
-      if (place.isView && offset >= this.arrivals.seenTo) this.seeInView(offset, message, facts);
-      if (index.isIndexed(facts)) {
+      if (place.isView && offset >= this.arrivals.seenTo) this.seeInView(cursor.record, facts);
+      if (index.isIndexed(facts) || this.isDueLater(offset)) {
         cursor.take();
         return 'again';
       }
@@ -299,8 +295,10 @@ export class QueuePartition extends PartitionContents {
     const { offset, kept, bodyBytes, expiresAtMs } = delivery;
     this.putDown(delivery);
     if (kept !== undefined) this.returned.add(offset, kept);
-    if (dueMs > 0) this.index.delay(dueMs, { offset, bodyBytes, level: delivery.priority });
-    else this.index.push(delivery.priority, offset);
+    if (dueMs > 0) {
+      this.index.delay(dueMs, { offset, bodyBytes, level: delivery.priority });
+      if (this.place.isDurable) this.state.setDue(offset, dueMs);
+    } else this.index.push(delivery.priority, offset);
     if (expiresAtMs === Infinity) return;
     if (dueMs > 0) this.sparedOffsets.add(offset);
     // Its entry of the first time is there until that has come.

@@ -7,7 +7,8 @@
 import { DedupeKeys } from './dedupe-keys.ts';
 import { NumberRanges } from './number-ranges.ts';
 import type { QueuedLog, QueueNotes, QueueState, QueueStateId } from './queue-state.ts';
-import { chunkOf, SettledOffsets } from './settled-offsets.ts';
+import { chunkOf } from './offset-chunk.ts';
+import { SettledOffsets } from './settled-offsets.ts';
 import type { StateHead } from './state-records.ts';
 
 /** What a flush has taken over to write. */
@@ -87,6 +88,18 @@ export class PartitionState implements QueueState {
 
   raiseCount(offset: number): number {
     return this.offsets.raiseCount(offset);
+  }
+
+  dueOf(offset: number): number {
+    return this.offsets.dueOf(offset);
+  }
+
+  setDue(offset: number, dueMs: number): void {
+    this.offsets.setDue(offset, dueMs);
+  }
+
+  dueOffsets(): Float64Array {
+    return this.offsets.dueOffsets();
   }
 
   mark(offset: number): void {

@@ -16,7 +16,7 @@ export interface QueueState {
   /** Settled offsets at or above `floor`. */
   readonly settledAbove: number;
   isSettled(offset: number): boolean;
-  /** Idempotent. Forgets the count of the offset. */
+  /** Idempotent. Forgets the count of the offset, and when it is due. */
   settle(offset: number): void;
   /** Settles [from, to). */
   settleRange(from: number, to: number): void;
@@ -30,6 +30,12 @@ export interface QueueState {
   countOf(offset: number): number;
   /** Adds one, and returns it. */
   raiseCount(offset: number): number;
+  /** When an unsettled offset is due that was given back for later: milliseconds since 1970, or 0. It stays known when that time has come. */
+  dueOf(offset: number): number;
+  /** Of more than QUEUE_DUES_MAX it is not known. */
+  setDue(offset: number, dueMs: number): void;
+  /** Offsets with such a time, in order. */
+  dueOffsets(): Float64Array;
   /** The lowest unsettled offset that is marked (below), or -1: where an index over such messages has to be rebuilt from. */
   readonly markedFrom: number;
   /** The owner keeps something in memory of this unsettled message that only its record tells (expiration, delay, priority). Idempotent.

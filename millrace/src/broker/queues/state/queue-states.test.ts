@@ -86,6 +86,7 @@ test('what was settled is written after a while by itself, and comes back with c
   for (const offset of [0, 1, 2, 5, 900]) state.settle(offset);
   state.raiseCount(7);
   state.raiseCount(7);
+  state.setDue(7, 1_800_000_000_000);
   state.mark(8);
   state.handOutTo(20);
   state.note({ bytes: 4711, countedTo: 1000 });
@@ -102,6 +103,11 @@ test('what was settled is written after a while by itself, and comes back with c
     true,
   ]);
   expect(again.countOf(7)).toBe(2);
+  expect([again.dueOf(7), again.dueOf(8), [...again.dueOffsets()]]).toEqual([
+    1_800_000_000_000,
+    0,
+    [7],
+  ]);
 });
 
 test('what was not written comes again', async () => {

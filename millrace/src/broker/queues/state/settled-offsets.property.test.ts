@@ -3,7 +3,8 @@ import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { QUEUE_CHUNK_OFFSETS as CHUNK } from '../../../core/queue-limits.ts';
 import { decodeChunk, encodeChunk } from './state-records.ts';
-import { chunkOf, SettledOffsets } from './settled-offsets.ts';
+import { chunkOf } from './offset-chunk.ts';
+import { SettledOffsets } from './settled-offsets.ts';
 
 /** Few enough that they meet, in three chunks and a bit. */
 const SPAN = 3 * CHUNK + 40;
@@ -12,12 +13,14 @@ class Model {
   floor = 0;
   readonly settled = new Set<number>();
   readonly counts = new Map<number, number>();
+  readonly dues = new Map<number, number>();
   readonly marks = new Set<number>();
 
   settle(from: number, to: number): void {
     for (let offset = Math.max(from, this.floor); offset < to; offset++) {
       this.settled.add(offset);
       this.counts.delete(offset);
+      this.dues.delete(offset);
       this.marks.delete(offset);
     }
     this.rise();
@@ -33,13 +36,13 @@ class Model {
 
   takeBack(end: number): void {
     this.floor = Math.min(this.floor, end);
-    for (const set of [this.settled, this.counts, this.marks])
+    for (const set of [this.settled, this.counts, this.dues, this.marks])
       for (const offset of set.keys()) if (offset >= end) set.delete(offset);
   }
 }
 
 type Step =
-  | { readonly kind: 'settle' | 'count' | 'mark' | 'takeBack'; readonly offset: number }
+  | { readonly kind: 'settle' | 'count' | 'due' | 'mark' | 'takeBack'; readonly offset: number }
   | { readonly kind: 'range'; readonly offset: number; readonly length: number }
   | {
       readonly kind: 'every';
@@ -59,6 +62,7 @@ const offset = fc.oneof(
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ kind: fc.constant('settle' as const), offset }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('count' as const), offset }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('due' as const), offset }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('mark' as const), offset }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('takeBack' as const), offset }) },
   {
@@ -109,6 +113,11 @@ function apply(world: World, step: Step): void {
       model.counts.set(step.offset, (model.counts.get(step.offset) ?? 0) + 1);
       expect(offsets.raiseCount(step.offset)).toBe(model.counts.get(step.offset));
       break;
+    case 'due':
+      offsets.setDue(step.offset, 2 ** 40 + step.offset + model.dues.size);
+      if (!model.isSettled(step.offset))
+        model.dues.set(step.offset, 2 ** 40 + step.offset + model.dues.size);
+      break;
     case 'mark':
       offsets.mark(step.offset);
       if (!model.isSettled(step.offset)) model.marks.add(step.offset);
@@ -138,6 +147,8 @@ function check({ offsets, model }: World, probes: readonly number[]): void {
   expect(offsets.floor).toBe(model.floor);
   expect(offsets.settledAbove).toBe(model.settled.size);
   expect(offsets.markedFrom).toBe(model.marks.size === 0 ? -1 : Math.min(...model.marks));
+  expect([...offsets.dueOffsets()]).toEqual([...model.dues.keys()].sort((a, b) => a - b));
+  for (const [at, dueMs] of model.dues) expect(offsets.dueOf(at)).toBe(dueMs);
   for (const probe of probes) {
     expect(offsets.isSettled(probe)).toBe(model.isSettled(probe));
     expect(offsets.countOf(probe)).toBe(model.counts.get(probe) ?? 0);

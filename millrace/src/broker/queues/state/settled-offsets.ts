@@ -1,5 +1,6 @@
 /**
- * Which offsets of a log are settled, how often the others came back, and which of those the owner keeps something about.
+ * Which offsets of a log are settled, how often the others came back and until when they wait, and which of those the owner keeps something
+ * about.
  *
  *   chunk      0          1          2          3          4
  *          ├──────────┼──────────┼──────────┼──────────┼──────────┤
@@ -17,32 +18,10 @@
  * @hot `settle`: no allocation, unless a set grows
  */
 import { assert } from '../../../core/errors.ts';
-import { QUEUE_CHUNK_OFFSETS } from '../../../core/queue-limits.ts';
+import { QUEUE_CHUNK_OFFSETS, QUEUE_DUES_MAX } from '../../../core/queue-limits.ts';
 import { ChunkSet } from './chunk-set.ts';
 import { NumberRanges } from './number-ranges.ts';
-
-/** What is known of the offsets of one chunk. */
-export class OffsetChunk {
-  readonly number: number;
-  settled = new ChunkSet();
-  /** By position: how often it came back. */
-  counts: Map<number, number> | undefined;
-  marks: ChunkSet | undefined;
-  /** It is in `dirty`. */
-  isDirty = false;
-
-  constructor(number: number) {
-    this.number = number;
-  }
-
-  get isEmpty(): boolean {
-    return this.settled.size === 0 && this.counts === undefined && this.marks === undefined;
-  }
-}
-
-export function chunkOf(offset: number): number {
-  return Math.floor(offset / QUEUE_CHUNK_OFFSETS);
-}
+import { chunkOf, OffsetChunk } from './offset-chunk.ts';
 
 export class SettledOffsets {
   floor: number;
@@ -60,6 +39,8 @@ export class SettledOffsets {
   private readonly markedChunks: number[] = [];
   /** No unsettled mark lies below. */
   private marksFrom = 0;
+  /** Offsets that are due at a time. */
+  private dueCount = 0;
   private readonly onChange: () => void;
 
   /** @param onChange called after each change */
@@ -89,7 +70,7 @@ export class SettledOffsets {
     if (!chunk.settled.add(position)) return;
     this.settledAbove++;
     if (offset >= this.top) this.top = offset + 1;
-    if (chunk.counts !== undefined) forgetCounts(chunk, position, position + 1);
+    this.forgetReturns(chunk, position, position + 1);
     if (chunk.settled.size === QUEUE_CHUNK_OFFSETS) this.fill(number, number + 1);
     else this.touch(chunk);
     this.onChange();
@@ -109,8 +90,8 @@ export class SettledOffsets {
     this.removeChunks(chunkOf(this.floor), chunkOf(floor));
     this.floor = floor;
     const chunk = this.chunkAt(chunkOf(floor));
-    if (chunk?.counts !== undefined)
-      forgetCounts(chunk, 0, floor - chunk.number * QUEUE_CHUNK_OFFSETS);
+    if (chunk !== undefined)
+      this.forgetReturns(chunk, 0, floor - chunk.number * QUEUE_CHUNK_OFFSETS);
     this.advance();
   }
 
@@ -159,6 +140,39 @@ export class SettledOffsets {
     this.touch(chunk);
     this.onChange();
     return count;
+  }
+
+  /** When it is due; 0: nobody has said. */
+  dueOf(offset: number): number {
+    if (offset < this.floor) return 0;
+    const number = chunkOf(offset);
+    return this.chunkAt(number)?.dues?.get(offset - number * QUEUE_CHUNK_OFFSETS) ?? 0;
+  }
+
+  /** Of too many it is not known. */
+  setDue(offset: number, dueMs: number): void {
+    if (this.isSettled(offset)) return;
+    const number = chunkOf(offset);
+    const chunk = this.unsettledChunk(number);
+    const position = offset - number * QUEUE_CHUNK_OFFSETS;
+    if (chunk.dues?.has(position) !== true) {
+      if (this.dueCount >= QUEUE_DUES_MAX) return;
+      this.dueCount++;
+    }
+    chunk.dues ??= new Map();
+    chunk.dues.set(position, dueMs);
+    this.touch(chunk);
+    this.onChange();
+  }
+
+  /** Offsets that are due at a time, in order. */
+  dueOffsets(): Float64Array {
+    const offsets = new Float64Array(this.dueCount);
+    let at = 0;
+    for (const { number, dues } of this.chunks.values())
+      for (const position of dues?.keys() ?? [])
+        offsets[at++] = number * QUEUE_CHUNK_OFFSETS + position;
+    return offsets.sort();
   }
 
   mark(offset: number): void {
@@ -255,6 +269,8 @@ export class SettledOffsets {
         this.full.add(chunk.number, chunk.number + 1);
       }
     this.removeChunks(0, chunkOf(floor));
+    // The floor may have risen since the chunk was written.
+    this.chunks.get(chunkOf(floor))?.forgetReturns(0, floor % QUEUE_CHUNK_OFFSETS);
     this.recount();
     this.advance();
   }
@@ -279,9 +295,9 @@ export class SettledOffsets {
     const [...chunks] = this.chunks.values();
     for (const chunk of chunks) {
       if (chunk.number < number) continue;
-      const before = sizeOf(chunk);
-      cut(chunk, chunk.number === number ? position : 0);
-      if (sizeOf(chunk) === before) continue;
+      const before = chunk.size;
+      chunk.cut(chunk.number === number ? position : 0);
+      if (chunk.size === before) continue;
       isChanged = true;
       this.touch(chunk);
       if (chunk.isEmpty) this.remove(chunk.number);
@@ -298,9 +314,7 @@ export class SettledOffsets {
   /** Bytes that the sets take, roughly. */
   get memoryBytes(): number {
     let bytes = this.full.count * 16;
-    for (const chunk of this.chunks.values())
-      bytes +=
-        200 + chunk.settled.bytes + (chunk.marks?.bytes ?? 0) + (chunk.counts?.size ?? 0) * 40;
+    for (const chunk of this.chunks.values()) bytes += chunk.memoryBytes;
     return bytes;
   }
 
@@ -331,8 +345,14 @@ export class SettledOffsets {
   }
 
   private remove(number: number): void {
+    this.dueCount -= this.chunks.get(number)?.dues?.size ?? 0;
     this.chunks.delete(number);
     if (this.current?.number === number) this.current = undefined;
+  }
+
+  private forgetReturns(chunk: OffsetChunk, from: number, to: number): void {
+    if (chunk.counts !== undefined || chunk.dues !== undefined)
+      this.dueCount -= chunk.forgetReturns(from, to);
   }
 
   private touch(chunk: OffsetChunk): void {
@@ -350,7 +370,7 @@ export class SettledOffsets {
     let next = floor + 1;
     if (chunk !== undefined) {
       const position = floor - base;
-      if (chunk.counts !== undefined) forgetCounts(chunk, position, position + 1);
+      this.forgetReturns(chunk, position, position + 1);
       next = base + chunk.settled.firstMissing(position + 1);
       this.settledAbove -= next - floor - 1;
     }
@@ -408,7 +428,7 @@ export class SettledOffsets {
   private settleInChunk(number: number, from: number, to: number): void {
     const chunk = this.chunkAt(number) ?? this.newChunk(number);
     if (chunk === undefined || chunk.settled.addRange(from, to) === 0) return;
-    forgetCounts(chunk, from, to);
+    this.forgetReturns(chunk, from, to);
     if (chunk.settled.size === QUEUE_CHUNK_OFFSETS) this.fill(number, number + 1);
     else this.touch(chunk);
   }
@@ -430,9 +450,9 @@ export class SettledOffsets {
     if (this.full.has(last)) count -= (last + 1) * QUEUE_CHUNK_OFFSETS - to;
     if (last - first < this.chunks.size) {
       for (let number = first; number <= last; number++)
-        count += settledOf(this.chunks.get(number), from, to);
+        count += this.chunks.get(number)?.settledIn(from, to) ?? 0;
     } else {
-      for (const chunk of this.chunks.values()) count += settledOf(chunk, from, to);
+      for (const chunk of this.chunks.values()) count += chunk.settledIn(from, to);
     }
     return count;
   }
@@ -443,6 +463,7 @@ export class SettledOffsets {
     this.top = this.floor;
     this.markedChunks.length = 0;
     this.marksFrom = 0;
+    this.dueCount = 0;
     this.full.forEachRange((from, to) => {
       this.settledAbove +=
         to * QUEUE_CHUNK_OFFSETS - Math.max(this.floor, from * QUEUE_CHUNK_OFFSETS);
@@ -451,39 +472,11 @@ export class SettledOffsets {
     for (const chunk of this.chunks.values()) {
       const base = chunk.number * QUEUE_CHUNK_OFFSETS;
       const from = Math.max(this.floor, base);
-      this.settledAbove += settledOf(chunk, from, base + QUEUE_CHUNK_OFFSETS);
+      this.settledAbove += chunk.settledIn(from, base + QUEUE_CHUNK_OFFSETS);
+      this.dueCount += chunk.dues?.size ?? 0;
       if (chunk.settled.size > 0) this.top = Math.max(this.top, base + QUEUE_CHUNK_OFFSETS);
       if (chunk.marks !== undefined) this.markedChunks.push(chunk.number);
     }
     this.markedChunks.sort((a, b) => a - b);
   }
-}
-
-function settledOf(chunk: OffsetChunk | undefined, from: number, to: number): number {
-  if (chunk === undefined) return 0;
-  const base = chunk.number * QUEUE_CHUNK_OFFSETS;
-  return chunk.settled.countIn(Math.max(0, from - base), Math.min(QUEUE_CHUNK_OFFSETS, to - base));
-}
-
-function forgetCounts(chunk: OffsetChunk, from: number, to: number): void {
-  const { counts } = chunk;
-  if (counts === undefined) return;
-  if (to - from < counts.size) {
-    for (let position = from; position < to; position++) counts.delete(position);
-  } else {
-    for (const position of counts.keys())
-      if (position >= from && position < to) counts.delete(position);
-  }
-  if (counts.size === 0) chunk.counts = undefined;
-}
-
-function sizeOf(chunk: OffsetChunk): number {
-  return chunk.settled.size + (chunk.counts?.size ?? 0) + (chunk.marks?.size ?? 0);
-}
-
-function cut(chunk: OffsetChunk, position: number): void {
-  chunk.settled.removeFrom(position);
-  forgetCounts(chunk, position, QUEUE_CHUNK_OFFSETS);
-  chunk.marks?.removeFrom(position);
-  if (chunk.marks?.size === 0) chunk.marks = undefined;
 }

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { MillraceError } from '../../../core/errors.ts';
 import { QUEUE_CHUNK_OFFSETS as CHUNK } from '../../../core/queue-limits.ts';
 import { ChunkSet } from './chunk-set.ts';
-import { OffsetChunk } from './settled-offsets.ts';
+import { OffsetChunk } from './offset-chunk.ts';
 import {
   decodeChunk,
   decodeDedupe,
@@ -66,12 +66,22 @@ const chunk = fc
     settled: positions.filter((list) => new Set(list).size < CHUNK),
     marks: positions,
     counts: fc.array(fc.tuple(fc.nat(CHUNK - 1), fc.nat(2 ** 28 - 1)), { maxLength: 20 }),
+    dues: fc.array(
+      fc.tuple(
+        fc.nat(CHUNK - 1),
+        fc.maxSafeNat().map((due) => due % 2 ** 48),
+      ),
+      {
+        maxLength: 20,
+      },
+    ),
   })
-  .map(({ settled, marks, counts }) => {
+  .map(({ settled, marks, counts, dues }) => {
     const made = new OffsetChunk(7);
     made.settled = setOf(settled);
     if (marks.length > 0) made.marks = setOf(marks);
     if (counts.length > 0) made.counts = new Map(counts);
+    if (dues.length > 0) made.dues = new Map(dues);
     return made;
   });
 
@@ -95,12 +105,13 @@ test('chunks are read back as they were written, and no set takes more than its 
   fc.assert(
     fc.property(chunk, (made) => {
       const bytes = encodeChunk(made);
-      expect(bytes.length).toBeLessThan(2 * (CHUNK / 8 + 1) + 2 + 200);
+      expect(bytes.length).toBeLessThan(2 * (CHUNK / 8 + 1) + 3 + 400);
       const read = decodeChunk(7, bytes) as OffsetChunk;
       expect(runsOf(read.settled)).toBe(runsOf(made.settled));
       expect(read.settled.size).toBe(made.settled.size);
       expect(runsOf(read.marks)).toBe(runsOf(made.marks));
       expect(new Map(read.counts)).toEqual(new Map(made.counts));
+      expect(new Map(read.dues)).toEqual(new Map(made.dues));
     }),
   );
   expect(decodeChunk(7, encodeChunk('full'))).toBe('full');
@@ -121,7 +132,9 @@ const decoders = [decodeKey, decodeHead, decodeDedupe, (bytes: Buffer) => decode
 test('garbage is refused, or is a record', () => {
   const garbage = fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes));
   // With a version and a form that are known it gets further.
-  const nearly = garbage.map((bytes) => Buffer.concat([Buffer.of(0, (bytes[0] ?? 0) % 4), bytes]));
+  const nearly = garbage.map((bytes) =>
+    Buffer.concat([Buffer.of((bytes[1] ?? 0) % 2, (bytes[0] ?? 0) % 4), bytes]),
+  );
   fc.assert(
     fc.property(fc.oneof(garbage, nearly), (bytes) => {
       for (const decode of decoders) refusesOrReads(decode, bytes);

@@ -10,10 +10,14 @@ import { MillraceError } from '../../../core/errors.ts';
 import { QUEUE_CHUNK_OFFSETS } from '../../../core/queue-limits.ts';
 import { ChunkSet } from './chunk-set.ts';
 import type { QueueStateId } from './queue-state.ts';
-import { OffsetChunk } from './settled-offsets.ts';
+import { OffsetChunk } from './offset-chunk.ts';
 
 const KEY_VERSION = 0;
 const VALUE_VERSION = 0;
+/** Of chunks in which messages are due at a time. */
+const DUES_VERSION = 1;
+const DUE_BYTES = 6;
+const DUE_MS_MAX = 2 ** 48 - 1;
 const KIND_HEAD = 0;
 const KIND_CHUNK = 1;
 const KIND_DEDUPE = 2;
@@ -117,7 +121,8 @@ export function decodeDedupe(bytes: Buffer): number {
 
 export function encodeChunk(chunk: OffsetChunk | 'full'): Buffer {
   const writer = new ByteWriter(64);
-  writer.byte(VALUE_VERSION);
+  const dues = chunk === 'full' ? undefined : chunk.dues;
+  writer.byte(dues === undefined ? VALUE_VERSION : DUES_VERSION);
   if (chunk === 'full') {
     writer.byte(SET_FULL);
     writer.byte(SET_EMPTY);
@@ -126,6 +131,7 @@ export function encodeChunk(chunk: OffsetChunk | 'full'): Buffer {
     writeSet(writer, chunk.settled);
     writeSet(writer, chunk.marks);
     writeCounts(writer, chunk.counts);
+    if (dues !== undefined) writeDues(writer, dues);
   }
   return Buffer.from(writer.buffer.subarray(0, writer.length));
 }
@@ -133,16 +139,18 @@ export function encodeChunk(chunk: OffsetChunk | 'full'): Buffer {
 /** @throws {MillraceError} ML_WIRE_MALFORMED, ML_DATA_NEWER */
 export function decodeChunk(number: number, bytes: Buffer): OffsetChunk | 'full' {
   const reader = new StateReader(bytes);
-  reader.version(VALUE_VERSION);
+  const version = reader.version(DUES_VERSION);
   const settled = readSet(reader);
   const marks = readSet(reader);
   const counts = readCounts(reader);
+  const dues = version < DUES_VERSION ? undefined : readDues(reader);
   reader.end();
   if (settled.size === QUEUE_CHUNK_OFFSETS) return 'full';
   const chunk = new OffsetChunk(number);
   chunk.settled = settled;
   if (marks.size > 0) chunk.marks = marks;
   if (counts.size > 0) chunk.counts = counts;
+  if (dues !== undefined && dues.size > 0) chunk.dues = dues;
   return chunk;
 }
 
@@ -221,28 +229,53 @@ function readBits(reader: StateReader): ChunkSet {
   return set;
 }
 
-function writeCounts(writer: ByteWriter, counts: ReadonlyMap<number, number> | undefined): void {
-  writeVarint(writer, counts?.size ?? 0);
-  if (counts === undefined) return;
-  let next = 0;
-  for (const [position, count] of [...counts].sort(([a], [b]) => a - b)) {
-    writeVarint(writer, position - next);
+function writeCounts(writer: ByteWriter, counts: ReadonlyMap<number, number> = new Map()): void {
+  writeByPosition(writer, counts, (count) => {
     writeVarint(writer, count);
+  });
+}
+
+function readCounts(reader: StateReader): Map<number, number> {
+  return readByPosition(reader, () => reader.varint());
+}
+
+function writeDues(writer: ByteWriter, dues: ReadonlyMap<number, number>): void {
+  writeByPosition(writer, dues, (dueMs) => {
+    writer.reserve(DUE_BYTES);
+    writer.buffer.writeUIntBE(Math.min(Math.ceil(dueMs), DUE_MS_MAX), writer.length, DUE_BYTES);
+    writer.length += DUE_BYTES;
+  });
+}
+
+function readDues(reader: StateReader): Map<number, number> {
+  return readByPosition(reader, () => reader.number(DUE_BYTES));
+}
+
+function writeByPosition(
+  writer: ByteWriter,
+  values: ReadonlyMap<number, number>,
+  write: (value: number) => void,
+): void {
+  writeVarint(writer, values.size);
+  let next = 0;
+  for (const [position, value] of [...values].sort(([a], [b]) => a - b)) {
+    writeVarint(writer, position - next);
+    write(value);
     next = position + 1;
   }
 }
 
-function readCounts(reader: StateReader): Map<number, number> {
-  const counts = new Map<number, number>();
+function readByPosition(reader: StateReader, read: () => number): Map<number, number> {
+  const values = new Map<number, number>();
   const size = reader.varint();
   let next = 0;
   for (let index = 0; index < size; index++) {
     const position = next + reader.varint();
-    if (position >= QUEUE_CHUNK_OFFSETS) throw malformed('a count beyond the end of its chunk');
-    counts.set(position, reader.varint());
+    if (position >= QUEUE_CHUNK_OFFSETS) throw malformed('a message beyond the end of its chunk');
+    values.set(position, read());
     next = position + 1;
   }
-  return counts;
+  return values;
 }
 
 // ---- Bytes ----------------------------------------------------------------------------------------------------------
@@ -277,7 +310,7 @@ class StateReader {
     return this.number(1);
   }
 
-  /** @param size 1 to 4 */
+  /** @param size 1 to 6 */
   number(size: number): number {
     const at = this.take(size);
     return this.bytes.readUIntBE(at, size);
@@ -311,7 +344,7 @@ class StateReader {
     return this.bytes.toString('utf8', at, at + length);
   }
 
-  version(known: number): void {
+  version(known: number): number {
     const version = this.byte();
     if (version > known)
       throw new MillraceError(
@@ -319,6 +352,7 @@ class StateReader {
         `the state of a queue has version ${version}; this Millrace reads ${known}`,
         { fields: { version } },
       );
+    return version;
   }
 
   end(): void {

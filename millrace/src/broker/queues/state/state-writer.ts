@@ -2,7 +2,7 @@
 import { QUEUE_STATE_BATCH_BYTES_MAX } from '../../../core/queue-limits.ts';
 import type { InternalLog, InternalRecord } from '../../internal-log.ts';
 import type { PartitionState, StateChanges } from './partition-state.ts';
-import { chunkOf } from './settled-offsets.ts';
+import { chunkOf } from './offset-chunk.ts';
 import { encodeChunk, encodeDedupe, encodeHead, encodeKey } from './state-records.ts';
 
 export class StateWriter {
