@@ -1,7 +1,7 @@
 /**
  * How messages leave a queue that were not accepted: to where dead letters go, and if that is not possible for now, later; or nowhere.
  */
-import { QUEUE_RETRY_MS } from '../../core/queue-limits.ts';
+import { QUEUE_RETRY_MS, QUEUE_TURN_MESSAGES } from '../../core/queue-limits.ts';
 import type { HeldDelivery } from './held-delivery.ts';
 import type { QueueMessage } from './message.ts';
 import type { PartitionOwner } from './partition-contents.ts';
@@ -23,6 +23,8 @@ export class DeadLetterExit {
   readonly waiting: Burial[] = [];
   private readonly owner: Pick<PartitionOwner, 'queue' | 'context' | 'wantTurn'>;
   private readonly totals: QueueTotals;
+  /** How many were tried at once since the last turn. */
+  private tried = 0;
   /** Nothing is tried before this time; monotonic. */
   private blockedUntilMs = 0;
 
@@ -65,13 +67,15 @@ export class DeadLetterExit {
     return waitMs > 0 ? clock.nowMs() + waitMs : Infinity;
   }
 
-  /** Now, or as soon as it is possible. */
+  /** Now, or as soon as it is possible; not more at once than in a turn. */
   bury(burial: Burial): void {
-    if (this.waiting.length > 0 || !this.tryNow(burial)) this.waiting.push(burial);
+    const isLate = this.waiting.length > 0 || this.tried++ >= QUEUE_TURN_MESSAGES;
+    if (isLate || !this.tryNow(burial)) this.waiting.push(burial);
   }
 
   /** Tries those that wait, at most `count`. @returns how many it has looked at */
   again(count: number): number {
+    this.tried = 0;
     let done = 0;
     for (const burial of this.waiting) {
       if (done >= count || !this.tryNow(burial)) break;

@@ -1,6 +1,7 @@
 /** What queues do where two things happen at once, or something goes on for very long. */
 import { expect, test, vi } from 'vitest';
 import { QueueFixture, TestConsumer, texts } from '../../../test/queues/queue-fixture.ts';
+import { QUEUE_TURN_MESSAGES } from '../../core/queue-limits.ts';
 import { type BasicProperties, encodeProperties } from '../../wire/amqp/properties.ts';
 import { Consumers } from './consumers.ts';
 import { NO_PROPERTIES, type QueueMessage } from './message.ts';
@@ -142,4 +143,17 @@ test('a message that is too large for the log is refused for good, not until the
     const large = fixture.message('x'.repeat(SEGMENT));
     expect(fixture.queue.append([large])).toMatchObject({ refused: [0], reason: 'full' });
   }
+});
+
+test('messages that are rejected together become dead letters turn by turn, in their order', async () => {
+  const fixture = await new QueueFixture({ deadLetterExchange: 'dead' }).open();
+  const consumer = fixture.consume();
+  const all = texts(3 * QUEUE_TURN_MESSAGES);
+  await fixture.publish(all);
+  fixture.queue.settle(consumer.deliveries, 'reject');
+  expect(fixture.deadLetters.length).toBe(QUEUE_TURN_MESSAGES);
+  expect(fixture.queue.counts).toMatchObject({ ready: 0, unacknowledged: 2 * QUEUE_TURN_MESSAGES });
+  await fixture.idle();
+  expect(fixture.deadLetters.map(({ text }) => text)).toEqual(all);
+  expect(fixture.queue.counts).toMatchObject({ ready: 0, unacknowledged: 0 });
 });
