@@ -33,11 +33,15 @@ class World {
         return { refused: refuse, reason: refuse.length > 0 ? this.reason : undefined, durable };
       },
     } as unknown as Queue;
+    const many = Array.from({ length: 100 }, () => ({ ...queue }));
     const vhost = {
       route: ({ routingKey }: QueueMessage) =>
         routingKey === 'closed'
           ? { ok: false, error: 'NOT_FOUND', message: 'no exchange' }
-          : { ok: true, value: routingKey === 'nowhere' ? [] : [queue] },
+          : {
+              ok: true,
+              value: routingKey === 'nowhere' ? [] : routingKey === 'many' ? many : [queue],
+            },
     } as unknown as VirtualHost;
     const output = {
       content: (_: number, { name }: { readonly name: string }) => this.told.push(name),
@@ -173,4 +177,13 @@ test('a transaction is published at once, after what was published before', asyn
   expect(published.refused).toBe(1);
   await world.sync();
   await published.durable;
+});
+
+test('what goes to many queues counts as often', async () => {
+  const world = new World();
+  world.publisher.add(world.channel(), message('many', AMQP_UNCONFIRMED_BYTES_MAX / 64), false);
+  world.publisher.commit();
+  expect(world.publisher.isFull).toBe(true);
+  await world.sync();
+  expect(world.publisher.isFull).toBe(false);
 });

@@ -5,8 +5,8 @@
  * Invariants
  * - Messages of a chunk are appended before the memory of the chunk is given back.
  * - A returned message is told of before its confirm; a confirm comes after the message is durable in all queues that keep it.
- * - Bytes appended and not durable stay within AMQP_UNCONFIRMED_BYTES_MAX and one chunk: beyond, the connection reads no more. So a
- *   publisher is as fast as the disk, and not faster.
+ * - Bytes appended and not durable, in all queues together, stay within AMQP_UNCONFIRMED_BYTES_MAX and one chunk: beyond, the connection
+ *   reads no more. So a publisher is as fast as the disk, and not faster.
  *
  * @hot
  */
@@ -156,7 +156,8 @@ export class Publisher {
     this.tags.push(channel.publishTag);
     const routed = this.batch.add(message);
     if (routed.ok && routed.value > 0)
-      this.batchBytes += message.body.length + message.properties.length;
+      // Each queue has it for itself.
+      this.batchBytes += routed.value * (message.body.length + message.properties.length);
     return routed;
   }
 
