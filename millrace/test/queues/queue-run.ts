@@ -247,7 +247,10 @@ export class QueueRun {
     this.held = [];
     this.consumers = [];
     if (state === undefined) return;
-    this.model.restarted(state, isCrash, (message) => this.delays.get(message) ?? 0);
+    // What was given back for later waits on.
+    this.model.restarted(state, isCrash, (message) =>
+      Math.max(this.delays.get(message) ?? 0, state.dueOf(message.offset)),
+    );
   }
 
   private async check(): Promise<void> {
