@@ -42,6 +42,8 @@ export const HTTP_CONNECTIONS_MAX = 1_024;
 export const HTTP_SUBSCRIPTIONS_MAX = 128;
 /** A request must have come within this. */
 export const HTTP_REQUEST_MS = 10_000;
+/** How often connections are looked through for requests whose head does not come. */
+export const HTTP_SWEEP_MS = 2_000;
 /** A connection without a request is kept so long. */
 export const HTTP_IDLE_MS = 30_000;
 /** A comment is sent to subscribers when there was nothing for so long, so that everything between knows that both are alive. */

@@ -13,6 +13,7 @@ import {
   HTTP_IDLE_MS,
   HTTP_REQUEST_MS,
   HTTP_SUBSCRIPTIONS_MAX,
+  HTTP_SWEEP_MS,
 } from '../../core/http-limits.ts';
 import { isLoopback, refuseOpenBind } from '../../core/open-bind.ts';
 import { systemError } from '../../core/system-error.ts';
@@ -91,6 +92,8 @@ export async function openHttp(options: HttpOptions): Promise<HttpServer> {
     // A body may go on: whoever takes it watches that it does.
     requestTimeout: HTTP_BODY_MS_MAX,
     headersTimeout: HTTP_REQUEST_MS,
+    // Node's default lets heads that never end take connections four times as long.
+    connectionsCheckingInterval: HTTP_SWEEP_MS,
     keepAliveTimeout: HTTP_IDLE_MS,
     shouldUpgradeCallback: isWebSocket,
   };
