@@ -47,6 +47,8 @@ export class FakeQueue implements OpenedQueue {
   /** Sizes of what was appended at once. */
   readonly batches: number[] = [];
   consumers = 0;
+  /** What `hasRoomFor` answers. */
+  hasRoom = true;
   isClosed = false;
   /** What the next calls of `append` answer. */
   answer: (messages: readonly QueueMessage[]) => QueueAppended = () => ({
@@ -100,6 +102,9 @@ export class FakeQueue implements OpenedQueue {
     return fate;
   }
 
+  hasRoomFor(): boolean {
+    return this.hasRoom;
+  }
   consume(): undefined {}
   cancel(): void {}
   resume(): void {}

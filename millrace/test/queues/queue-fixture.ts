@@ -36,6 +36,7 @@ export const SETTINGS: QueueSettings = {
   expiresMs: undefined,
   deadLetterExchange: undefined,
   deadLetterRoutingKey: undefined,
+  deadLetterStrategy: 'at-most-once',
   deliveryLimit: 20,
   maxPriority: undefined,
   singleActiveConsumer: false,

@@ -213,6 +213,64 @@ test('a full queue drops a dead letter, a full disk keeps it where it is', async
   });
 });
 
+test('at least once: what has nowhere to go stays where it is, but for what goes in a circle', async () => {
+  await withFakeHosts(async (fake) => {
+    const [one, other] = [
+      await declare(fake, 'one', undefined),
+      await declare(fake, 'other', undefined),
+    ];
+    const strategy = {
+      'x-queue-type': 'quorum',
+      'x-dead-letter-exchange': 'later',
+      'x-dead-letter-strategy': 'at-least-once',
+    };
+    const quorum = declared('from', { durable: true, arguments: strategy });
+    valueOf(await fake.vhost.declareQueue(quorum, ANYBODY));
+    const from = fake.queue('from');
+    put(from);
+    expect(from.bury('rejected')).toBe('refused');
+    await fake.vhost.declareExchange({
+      name: 'later',
+      type: 'fanout',
+      passive: false,
+      durable: false,
+      autoDelete: false,
+      internal: false,
+      arguments: {},
+    });
+    expect(from.bury('rejected')).toBe('refused');
+    const bind = async (name: string) => {
+      const destination = { kind: 'queue', name } as const;
+      await fake.vhost.bind(
+        { source: 'later', destination, routingKey: '', arguments: {} },
+        ANYBODY,
+      );
+    };
+    await bind('one');
+    await bind('other');
+    other.hasRoom = false;
+    expect(from.bury('rejected')).toBe('refused');
+    expect(from.bury('expired')).toBe('refused');
+    expect([one.messages, other.messages, from.messages].map(({ length }) => length)).toEqual([
+      0, 0, 1,
+    ]);
+    other.hasRoom = true;
+    expect(from.bury('rejected')).toBe('moved');
+    expect([one.messages, other.messages].map(({ length }) => length)).toEqual([1, 1]);
+    other.hasRoom = false;
+    other.answer = () => ({ refused: [0], reason: 'full', durable: undefined });
+    put(from);
+    expect(from.bury('maxlen')).toBe('moved');
+    expect([one.messages, other.messages].map(({ length }) => length)).toEqual([2, 1]);
+    const always = { ifUnused: false, ifEmpty: false };
+    await fake.vhost.deleteQueue('one', ANYBODY, always);
+    await fake.vhost.deleteQueue('other', ANYBODY, always);
+    await bind('from');
+    put(from);
+    expect(from.bury('expired')).toBe('nowhere');
+  });
+});
+
 test('an exchange that is internal takes dead letters', async () => {
   await withFakeHosts(async (fake) => {
     const to = await declare(fake, 'to', undefined);

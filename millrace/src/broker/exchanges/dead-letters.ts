@@ -6,7 +6,6 @@
  * never in none.
  */
 import type { Env } from '../../core/env.ts';
-import type { FieldTable } from '../../wire/amqp/field-table.ts';
 import type { QueueMessage } from '../queues/message.ts';
 import type { DeadLetterReason, Queue } from '../queues/queue.ts';
 import { factsOfDeath, isCircle } from './deaths.ts';
@@ -21,7 +20,7 @@ export function sendDeadLetter(
   message: QueueMessage,
   reason: DeadLetterReason,
 ): DeadLetterFate {
-  const { deadLetterExchange, deadLetterRoutingKey } = queue.settings;
+  const { deadLetterExchange, deadLetterRoutingKey, deadLetterStrategy } = queue.settings;
   if (deadLetterExchange === undefined) return 'nowhere';
   const nowMs = options.env.clock.nowMs();
   const { properties, deaths } = factsOfDeath({
@@ -40,19 +39,20 @@ export function sendDeadLetter(
     timestampMs: nowMs,
   };
   const routed = options.route(letter);
-  if (!routed.ok) return 'nowhere';
-  return append(letter, routed.value, deaths);
+  const targets = routed.ok ? routed.value : [];
+  // What is too much has to go: a queue that drops its head does not grow because others are full.
+  const isKept = deadLetterStrategy === 'at-least-once' && reason !== 'maxlen';
+  if (isKept && targets.length === 0) return 'refused';
+  const open = targets.filter(({ name }) => !isCircle(name, deaths));
+  // Asked before any has it: what is tried again must not come twice to those that have room.
+  if (isKept && !open.every((target) => target.hasRoomFor(letter))) return 'refused';
+  return append(letter, open);
 }
 
 /** A full queue drops it, as RabbitMQ does with what nobody waits for; a full disk does not. */
-function append(
-  letter: QueueMessage,
-  targets: readonly Queue[],
-  deaths: readonly FieldTable[],
-): DeadLetterFate {
+function append(letter: QueueMessage, targets: readonly Queue[]): DeadLetterFate {
   let fate: DeadLetterFate = 'nowhere';
   for (const target of targets) {
-    if (isCircle(target.name, deaths)) continue;
     const { refused, reason, durable } = target.append([letter], { areMoved: true });
     // A device that fails ends the process, and nobody waits here to be told.
     durable?.catch(() => {});

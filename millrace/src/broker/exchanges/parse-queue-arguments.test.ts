@@ -22,6 +22,7 @@ test('a queue without arguments has the defaults', () => {
     expiresMs: undefined,
     deadLetterExchange: undefined,
     deadLetterRoutingKey: undefined,
+    deadLetterStrategy: 'at-most-once',
     deliveryLimit: 20,
     maxPriority: undefined,
     singleActiveConsumer: false,

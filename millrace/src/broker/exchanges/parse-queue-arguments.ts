@@ -125,6 +125,8 @@ function settingsOf(table: FieldTable, type: QueueType): QueueSettings {
     expiresMs: count(table, 'x-expires'),
     deadLetterExchange: text(table, 'x-dead-letter-exchange'),
     deadLetterRoutingKey: text(table, 'x-dead-letter-routing-key'),
+    deadLetterStrategy: (text(table, 'x-dead-letter-strategy') ??
+      'at-most-once') as QueueSettings['deadLetterStrategy'],
     deliveryLimit: limit < 0 ? undefined : limit,
     maxPriority: priorities === 0 ? undefined : priorities,
     singleActiveConsumer: fieldOf(table, 'x-single-active-consumer') === true,

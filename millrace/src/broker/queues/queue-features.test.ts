@@ -233,6 +233,20 @@ test('a full queue refuses, until there is room', async () => {
   expect(await drain(fixture)).toEqual(['m1', 'room']);
 });
 
+test('a queue says whether it has room, also for what is moved and has been there', async () => {
+  const fixture = await new QueueFixture({
+    maxLength: 1,
+    overflow: 'reject-publish',
+    dedupeWindowMs: 10_000,
+  }).open();
+  const key = properties({ headers: { 'x-dedupe-key': 'k' } });
+  expect(fixture.queue.hasRoomFor(fixture.message('a', key))).toBe(true);
+  await fixture.publish(['a'], key);
+  expect(fixture.queue.hasRoomFor(fixture.message('a', key))).toBe(false);
+  fixture.consume();
+  expect(fixture.queue.hasRoomFor(fixture.message('a', key))).toBe(true);
+});
+
 test('what a full queue refuses can be a dead letter', async () => {
   const fixture = await new QueueFixture({
     maxLength: 1,

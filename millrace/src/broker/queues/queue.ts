@@ -47,6 +47,8 @@ export interface QueueSettings {
   readonly deadLetterExchange: string | undefined;
   /** undefined: the routing key of the message. */
   readonly deadLetterRoutingKey: string | undefined;
+  /** Default at-most-once: what cannot go where it should, for a queue there is full or nothing is bound, is dropped. */
+  readonly deadLetterStrategy: 'at-most-once' | 'at-least-once';
   /** A message that came back more often than this is a dead letter. Default 20; undefined (declared as -1): never. */
   readonly deliveryLimit: number | undefined;
   /** 1 to 255; undefined: priorities mean nothing. */
@@ -173,6 +175,8 @@ export interface Queue {
    * A queue over a topic refuses (its topic is written by others): callers look at `settings.sourceTopic` before.
    */
   append(messages: readonly QueueMessage[], options?: AppendOptions): QueueAppended;
+  /** Whether `append` would take a moved message now, unless the disk is full. True also of what it will never take. */
+  hasRoomFor(message: QueueMessage): boolean;
   /** Adds a consumer. @returns why not: ACCESS_REFUSED (exclusive use) */
   consume(consumer: QueueConsumer): QueueRefusal | undefined;
   /** Removes it; what it has stays with it until it is settled. Nothing is delivered to it after this call. */
@@ -194,7 +198,7 @@ export interface Queue {
 /**
  * Gives a message that leaves a queue to where dead letters go, before it is settled there. Synchronous: appended to its queues when it returns.
  * @returns `moved`; `nowhere` when the queue has no dead letter exchange, nothing is bound, or the message goes in a circle; `refused`
- * when it could not be appended (a full disk): the message stays, and it is tried again later
+ * when it could not be appended (a full disk; at least once: a full queue, nothing bound): the message stays, and it is tried again later
  */
 export type DeadLetters = (
   queue: Queue,

@@ -108,6 +108,10 @@ export class StreamQueue implements OpenedQueue, TurnTaker, MemoryHolder {
     return { refused, reason, durable };
   }
 
+  hasRoomFor(): boolean {
+    return true;
+  }
+
   // ---- Consuming ----------------------------------------------------------------------------------------------------
 
   consume(consumer: QueueConsumer): QueueRefusal | undefined {
@@ -181,7 +185,7 @@ export class StreamQueue implements OpenedQueue, TurnTaker, MemoryHolder {
     return Promise.resolve({
       ok: false,
       error: 'NOT_IMPLEMENTED',
-      message: `basic.get not supported by stream queue '${this.name}' in vhost '${this.vhost}'`,
+      message: `basic.get not supported by stream queues queue '${this.name}' in vhost '${this.vhost}'`,
     });
   }
 

@@ -131,6 +131,10 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
     return { refused, reason: refused.length > 0 ? 'full' : undefined, durable };
   }
 
+  hasRoomFor(message: QueueMessage): boolean {
+    return this.admit([message], this.parts.all[0], { areMoved: true }).refused.length === 0;
+  }
+
   private admit(
     messages: readonly QueueMessage[],
     partition: QueuePartition | undefined,
