@@ -1,18 +1,18 @@
 /**
  * The AMQP port: accepts connections and lets each one live or die by itself.
  *
- * Owns: the listener, the open connections, their limits in number, the names of answers without a queue, and the look at the disk: while
+ * Owns: the listener, the open connections, the names of answers without a queue, and the look at the disk: while
  * it is full those who publish wait.
  */
 import { Background } from '../../core/background.ts';
 import type { Connection, Env, Listener, Timer } from '../../core/env.ts';
-import { SERVER_CLOSE_MS } from '../../core/limits.ts';
 import { AMQP_SWEEP_MS } from '../../core/queue-limits.ts';
 import type { Logger } from '../../core/log.ts';
 import { isLoopback } from '../../core/open-bind.ts';
 import type { Broker } from '../../broker/broker.ts';
 import type { ConnectionInfo } from '../../wire/amqp/management.ts';
 import { FaultLog } from '../fault-log.ts';
+import { OpenConnections } from '../open-connections.ts';
 import { AmqpConnection } from './connection.ts';
 import type { ConnectionOrigin } from './handshake.ts';
 import { DirectReplies } from './direct-replies.ts';
@@ -50,19 +50,18 @@ export async function openAmqpServer(options: AmqpServerOptions): Promise<AmqpSe
 class Server implements AmqpServer {
   private readonly options: AmqpServerOptions;
   private readonly shared: AmqpShared;
-  private readonly connections = new Set<AmqpConnection>();
-  private readonly countByAddress = new Map<string, number>();
+  private readonly connections: OpenConnections<AmqpConnection>;
   private readonly faults: FaultLog;
   private listener: Listener | undefined;
   private timer: Timer | undefined;
   private isDiskFull = false;
   private closing: Promise<void> | undefined;
-  private onEmpty: (() => void) | undefined;
 
   constructor(options: AmqpServerOptions) {
     const { env, logger, broker } = options;
     this.options = options;
     this.faults = new FaultLog(env, logger);
+    this.connections = new OpenConnections(broker.settings, this.faults);
     this.shared = {
       env,
       logger,
@@ -116,37 +115,16 @@ class Server implements AmqpServer {
 
   private async closeNow(): Promise<void> {
     this.timer?.cancel();
+    this.connections.stop();
     await this.listener?.close();
     for (const connection of this.connections) connection.close('broker is shutting down');
-    if (this.connections.size > 0) await this.emptied();
+    await this.connections.ended(this.options.env);
     await this.shared.background.settled();
   }
 
-  private emptied(): Promise<void> {
-    return new Promise((resolve) => {
-      const late = this.options.env.timers.after(SERVER_CLOSE_MS, () => {
-        for (const connection of this.connections) connection.destroy();
-      });
-      this.onEmpty = () => {
-        late.cancel();
-        resolve();
-      };
-    });
-  }
-
   private accept(connection: Connection, origin: ConnectionOrigin): void {
-    const { settings } = this.options.broker;
+    if (!this.connections.admits(connection)) return;
     const { remoteAddress, remotePort } = connection;
-    const ofAddress = this.countByAddress.get(remoteAddress) ?? 0;
-    const full = this.connections.size >= settings.maxConnections;
-    if (full || ofAddress >= settings.maxConnectionsPerIp || this.closing !== undefined) {
-      const setting = full ? 'max.connections' : 'max.connections.per.ip';
-      if (this.closing === undefined)
-        this.faults.log(`a connection was refused: ${setting} is reached`, { remoteAddress });
-      connection.destroy();
-      return;
-    }
-    this.countByAddress.set(remoteAddress, ofAddress + 1);
     const peer = remotePort === 0 ? remoteAddress : `${remoteAddress}:${remotePort}`;
     const client = new AmqpConnection({
       connection,
@@ -159,18 +137,10 @@ class Server implements AmqpServer {
         else this.options.logger.error(`AMQP connection closed: ${reason}`, { peer, error });
       },
       onDiskFull: () => this.lookAtDisk(),
-      onClosed: () => this.forget(client, remoteAddress),
+      onClosed: () => this.connections.delete(client),
     });
-    this.connections.add(client);
+    this.connections.add(client, remoteAddress);
     client.start();
-  }
-
-  private forget(client: AmqpConnection, remoteAddress: string): void {
-    this.connections.delete(client);
-    const left = (this.countByAddress.get(remoteAddress) ?? 1) - 1;
-    if (left === 0) this.countByAddress.delete(remoteAddress);
-    else this.countByAddress.set(remoteAddress, left);
-    if (this.connections.size === 0) this.onEmpty?.();
   }
 
   private infos(): ConnectionInfo[] {

@@ -5,10 +5,11 @@
  * share. Invariant: no connection that was accepted is left without a deadline for its next step.
  */
 import type { Connection, Env, Listener, Timer } from '../../core/env.ts';
-import { CONNECTION_SWEEP_MS, SERVER_CLOSE_MS } from '../../core/limits.ts';
+import { CONNECTION_SWEEP_MS } from '../../core/limits.ts';
 import type { Logger } from '../../core/log.ts';
 import type { Broker } from '../../broker/broker.ts';
 import { FaultLog } from '../fault-log.ts';
+import { OpenConnections } from '../open-connections.ts';
 import { KafkaConnection } from './connection.ts';
 import { FramePool } from './frame-pool.ts';
 import { RequestMemory } from './request-memory.ts';
@@ -56,19 +57,18 @@ class Server implements KafkaServer {
   private readonly options: KafkaServerOptions;
   private readonly memory: RequestMemory;
   private readonly pool = new FramePool();
-  private readonly connections = new Set<KafkaConnection>();
-  private readonly countByAddress = new Map<string, number>();
+  private readonly connections: OpenConnections<KafkaConnection>;
   private readonly faults: FaultLog;
   private listener: Listener | undefined;
   private timer: Timer | undefined;
   private nextId = 1;
   private closing: Promise<void> | undefined;
-  private onEmpty: (() => void) | undefined;
 
   constructor(options: KafkaServerOptions) {
     this.options = options;
     this.memory = new RequestMemory(options.broker.settings.requestMemoryBytes);
     this.faults = new FaultLog(options.env, options.logger);
+    this.connections = new OpenConnections(options.broker.settings, this.faults);
   }
 
   get address(): Advertised | undefined {
@@ -100,36 +100,18 @@ class Server implements KafkaServer {
 
   private async closeNow(): Promise<void> {
     this.timer?.cancel();
+    this.connections.stop();
     await this.listener?.close();
     for (const connection of this.connections) connection.close();
     this.options.broker.fetches.close();
-    if (this.connections.size === 0) return;
-    await new Promise<void>((resolve) => {
-      const late = this.options.env.timers.after(SERVER_CLOSE_MS, () => {
-        for (const connection of this.connections) connection.destroy();
-      });
-      this.onEmpty = () => {
-        late.cancel();
-        resolve();
-      };
-    });
+    await this.connections.ended(this.options.env);
   }
 
   serve(connection: Connection, advertised: Advertised): void {
+    if (!this.connections.admits(connection)) return;
     const { broker, env, logger } = this.options;
-    const { settings } = broker;
     const { remoteAddress, remotePort } = connection;
-    const ofAddress = this.countByAddress.get(remoteAddress) ?? 0;
-    const full = this.connections.size >= settings.maxConnections;
-    if (full || ofAddress >= settings.maxConnectionsPerIp || this.closing !== undefined) {
-      const setting = full ? 'max.connections' : 'max.connections.per.ip';
-      if (this.closing === undefined)
-        this.faults.log(`a connection was refused: ${setting} is reached`, { remoteAddress });
-      connection.destroy();
-      return;
-    }
     const id = this.nextId++;
-    this.countByAddress.set(remoteAddress, ofAddress + 1);
     const fields = { connection: id, remoteAddress, remotePort };
     const client = new KafkaConnection({
       connection,
@@ -144,15 +126,15 @@ class Server implements KafkaServer {
       },
       memory: this.memory,
       pool: this.pool,
-      requestBytesMax: settings.socketRequestMaxBytes,
+      requestBytesMax: broker.settings.socketRequestMaxBytes,
       nowMs: () => env.clock.monotonicMs(),
       onFault: (reason, error) => {
         if (error === undefined) this.faults.log(`connection closed: ${reason}`, fields);
         else logger.error(`connection closed: ${reason}`, { ...fields, error });
       },
-      onClosed: () => this.forget(client, remoteAddress),
+      onClosed: () => this.connections.delete(client),
     });
-    this.connections.add(client);
+    this.connections.add(client, remoteAddress);
     client.start();
   }
 
@@ -164,14 +146,6 @@ class Server implements KafkaServer {
     const isWildcard = host === '0.0.0.0' || host === '::';
     const reached = connection.localAddress.replace(/^::ffff:/, '');
     return { host: isWildcard && reached !== '' ? reached : host, port };
-  }
-
-  private forget(client: KafkaConnection, remoteAddress: string): void {
-    this.connections.delete(client);
-    const left = (this.countByAddress.get(remoteAddress) ?? 1) - 1;
-    if (left === 0) this.countByAddress.delete(remoteAddress);
-    else this.countByAddress.set(remoteAddress, left);
-    if (this.connections.size === 0) this.onEmpty?.();
   }
 
   /** One timer looks after all connections. */
