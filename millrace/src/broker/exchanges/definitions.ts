@@ -12,9 +12,10 @@
  */
 import { createHash } from 'node:crypto';
 import { MillraceError } from '../../core/errors.ts';
+import type { JsonObject } from '../../core/json.ts';
 import type { FieldTable } from '../../wire/amqp/field-table.ts';
 import type { MetadataLog } from '../metadata-log.ts';
-import { type Json, tableFromJson, tableToJson } from './field-table-json.ts';
+import { tableFromJson, tableToJson } from './field-table-json.ts';
 import {
   formatQueueDefinition,
   parseQueueDefinition,
@@ -153,7 +154,7 @@ export class Definitions {
     return this.metadata.delete(`${QUEUE_PREFIX}${id}`);
   }
 
-  private put(key: string, record: { readonly [name: string]: Json }): Promise<void> {
+  private put(key: string, record: JsonObject): Promise<void> {
     return this.metadata.put(key, JSON.stringify({ version: VERSION, ...record }));
   }
 

@@ -8,6 +8,7 @@
  *
  * NOTE: persistent format (docs/formats/queue-definitions.md).
  */
+import type { Json, JsonObject } from '../../core/json.ts';
 import { TABLE_DEPTH_MAX } from '../../core/queue-limits.ts';
 import {
   FieldDecimal,
@@ -16,16 +17,8 @@ import {
   type FieldValue,
 } from '../../wire/amqp/field-table.ts';
 
-export type Json =
-  | null
-  | boolean
-  | number
-  | string
-  | readonly Json[]
-  | { readonly [name: string]: Json };
-
 /** Names are sorted: equal tables are equal texts. */
-export function tableToJson(table: FieldTable): { readonly [name: string]: Json } {
+export function tableToJson(table: FieldTable): JsonObject {
   return Object.fromEntries(
     Object.keys(table)
       .sort()

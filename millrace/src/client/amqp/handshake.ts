@@ -5,6 +5,7 @@ import {
   AMQP_FRAME_BYTES_MIN,
 } from '../../core/queue-limits.ts';
 import type { FieldTable } from '../../wire/amqp/field-table.ts';
+import { PROTOCOL_HEADER } from '../../wire/amqp/frames.ts';
 import type { AmqpLink } from './link.ts';
 
 export interface Credentials {
@@ -17,9 +18,6 @@ export interface Agreement {
   readonly serverProperties: FieldTable;
   readonly channelsMax: number;
 }
-
-/** `AMQP`, 0, 0-9-1. */
-const PROTOCOL_HEADER: Buffer = Buffer.from([0x41, 0x4d, 0x51, 0x50, 0, 0, 9, 1]);
 
 const CAPABILITIES: FieldTable = {
   publisher_confirms: true,

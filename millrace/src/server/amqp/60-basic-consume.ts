@@ -149,11 +149,6 @@ export async function get(channel: ChannelState, method: MethodOf<'basic.get'>):
   const name = channel.queueName(method.queue);
   demand(session, 'read', 'queue', name);
   const { queue } = accepted(session.vhost.queue(name, session.owner));
-  if (queue.settings.type === 'stream')
-    throw new AmqpFault(
-      'NOT_IMPLEMENTED',
-      `basic.get not supported by stream queues queue '${name}' in vhost '${session.vhost.name}'`,
-    );
   session.vhost.used(queue);
   const delivery = accepted(await queue.get({ noAck }));
   if (delivery === undefined) {

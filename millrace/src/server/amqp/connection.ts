@@ -14,14 +14,14 @@
 import type { Connection, Timer } from '../../core/env.ts';
 import { AMQP_CLOSE_MS, AMQP_WAITING_BYTES_MAX } from '../../core/queue-limits.ts';
 import { FrameAssembler } from '../../wire/amqp/frame-assembler.ts';
-import type { Content, FrameHandler } from '../../wire/amqp/frames.ts';
+import { type Content, type FrameHandler, PROTOCOL_HEADER } from '../../wire/amqp/frames.ts';
 import type { ConnectionInfo } from '../../wire/amqp/management.ts';
 import type { AmqpMethod, ContentMethod } from '../../wire/amqp/methods.ts';
 import { AmqpFault } from '../../wire/amqp/reply-codes.ts';
 import { Channel } from './channel.ts';
 import { type ConnectionOrigin, Handshake, type OpenedConnection } from './handshake.ts';
 import { Output } from './output.ts';
-import { PROTOCOL_HEADER, PROTOCOL_HEADER_BYTES, readProtocolHeader } from './protocol-header.ts';
+import { PROTOCOL_HEADER_BYTES, readProtocolHeader } from './protocol-header.ts';
 import { Publisher } from './publisher.ts';
 import type { AmqpSession, AmqpShared } from './session.ts';
 

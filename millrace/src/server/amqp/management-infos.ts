@@ -4,19 +4,14 @@ import type {
   DeclaredQueue,
   ExchangeDescription,
 } from '../../broker/exchanges/virtual-host.ts';
+import type { Json, JsonObject } from '../../core/json.ts';
 import {
   FieldDecimal,
   type FieldTable,
   FieldTimestamp,
   type FieldValue,
 } from '../../wire/amqp/field-table.ts';
-import type {
-  BindingInfo,
-  ExchangeInfo,
-  JsonObject,
-  JsonValue,
-  QueueInfo,
-} from '../../wire/amqp/management.ts';
+import type { BindingInfo, ExchangeInfo, QueueInfo } from '../../wire/amqp/management.ts';
 
 export function queueInfo(declared: DeclaredQueue): QueueInfo {
   const { queue, durable, autoDelete, settings, owner } = declared;
@@ -55,7 +50,7 @@ function jsonTable(table: FieldTable): JsonObject {
   return Object.fromEntries(Object.entries(table).map(([name, value]) => [name, json(value)]));
 }
 
-function json(value: FieldValue): JsonValue {
+function json(value: FieldValue): Json {
   if (value === null || typeof value !== 'object')
     return typeof value === 'bigint' ? value.toString() : value;
   if (value instanceof FieldTimestamp) return new Date(value.seconds * 1_000).toISOString();

@@ -7,9 +7,9 @@
  *
  * Source: AMQP 0-9-1, "Protocol Header"; RabbitMQ's reader.
  */
+import { PROTOCOL_HEADER } from '../../wire/amqp/frames.ts';
 
-export const PROTOCOL_HEADER_BYTES = 8;
-export const PROTOCOL_HEADER: Buffer = Buffer.from([0x41, 0x4d, 0x51, 0x50, 0, 0, 9, 1]);
+export const PROTOCOL_HEADER_BYTES = PROTOCOL_HEADER.length;
 const PROTOCOL_HEADER_0_9: Buffer = Buffer.from([0x41, 0x4d, 0x51, 0x50, 1, 1, 0, 9]);
 
 const HTTP = /^(?:GET |HEAD|POST|PUT |DELE|OPTI|PATC|CONN|TRAC|PRI )/;

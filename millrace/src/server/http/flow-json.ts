@@ -1,10 +1,8 @@
 /** A running flow as JSON: how far it is, and who runs what. */
 import type { FlowViews, ViewInfo } from '../../engine/stream/views/flow-views.ts';
 import { MillraceError } from '../../core/errors.ts';
-import type { Json } from './json-text.ts';
+import type { JsonObject } from '../../core/json.ts';
 import { timeToJson } from './view-json.ts';
-
-type JsonObject = { readonly [name: string]: Json };
 
 export function flowToJson(views: FlowViews): JsonObject {
   const { running, flow } = views;

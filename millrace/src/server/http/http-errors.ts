@@ -1,7 +1,7 @@
 /** Errors as answers: a status, and JSON that says what is wrong and what to do about it. */
 import { type ErrorCode, MillraceError } from '../../core/errors.ts';
+import type { Json } from '../../core/json.ts';
 import { VIEW_RETRY_AFTER_SECONDS } from '../../core/http-limits.ts';
-import type { Json } from './json-text.ts';
 
 const STATUS: Partial<Record<ErrorCode, number>> = {
   ML_HTTP_BUSY: 503,

@@ -9,16 +9,8 @@
  * null.
  */
 import { MillraceError } from '../../core/errors.ts';
+import type { Json } from '../../core/json.ts';
 import { KEY_DEPTH_MAX } from '../../core/limits.ts';
-
-/** What JSON.stringify takes. */
-export type Json =
-  | null
-  | boolean
-  | number
-  | string
-  | readonly Json[]
-  | { readonly [name: string]: Json };
 
 export function keyToJson(key: unknown): Json {
   switch (typeof key) {

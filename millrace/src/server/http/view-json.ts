@@ -1,9 +1,8 @@
 /** Answers and events of views as JSON. */
 import type { AsOf } from '../../engine/stream/views/as-of.ts';
 import type { ViewChange, ViewRow } from '../../engine/stream/views/view-row.ts';
-import { type Json, keyToJson, valueToJson } from './json-text.ts';
-
-type JsonObject = { readonly [name: string]: Json };
+import type { Json, JsonObject } from '../../core/json.ts';
+import { keyToJson, valueToJson } from './json-text.ts';
 
 /** Times are ISO texts. */
 export function rowToJson(row: ViewRow): JsonObject {

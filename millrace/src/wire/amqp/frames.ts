@@ -15,6 +15,9 @@
 import type { AmqpMethod, ContentMethod } from './methods.ts';
 import type { AmqpFault } from './reply-codes.ts';
 
+/** What a client begins with: `AMQP`, 0, 0-9-1. */
+export const PROTOCOL_HEADER: Buffer = Buffer.from([0x41, 0x4d, 0x51, 0x50, 0, 0, 9, 1]);
+
 export const FRAME_METHOD = 1;
 export const FRAME_HEADER = 2;
 export const FRAME_BODY = 3;

@@ -8,6 +8,7 @@
  *
  * NOTE: a public format.
  */
+import type { JsonObject } from '../../core/json.ts';
 
 export const MANAGEMENT_EXCHANGE = 'amq.millrace';
 export const MANAGEMENT_ROUTING_KEY = 'management';
@@ -198,10 +199,4 @@ export interface MoveResult {
   readonly skipped: number;
   /** Ready in the source afterwards, without those skipped. */
   readonly remaining: number;
-}
-
-export type JsonValue = null | boolean | number | string | readonly JsonValue[] | JsonObject;
-
-export interface JsonObject {
-  readonly [name: string]: JsonValue;
 }
