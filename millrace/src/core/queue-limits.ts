@@ -50,6 +50,8 @@ export const QUEUE_RETRY_MS = 1_000;
 export const QUEUE_RECLAIM_OFFSETS = 100_000;
 /** …and the least time between two such looks. */
 export const QUEUE_RECLAIM_MS = 5_000;
+/** While the disk is full whatever was settled counts, and this is the least time. */
+export const QUEUE_RECLAIM_FULL_MS = 1_000;
 /** When something was given back, there may be more after the next checkpoint. */
 export const QUEUE_RECLAIM_AGAIN_MS = 70_000;
 /** Consumers' deliveries are looked over for old ones at most so often. */

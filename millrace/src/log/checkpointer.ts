@@ -91,6 +91,11 @@ export class Checkpointer {
     this.running ??= this.runAll();
   }
 
+  /** Tries again what somebody still waits for. */
+  retry(): void {
+    if (this.waiting.length > 0) this.request();
+  }
+
   /** Waits for the one under way and takes the last, which says whether the store was closed in order. */
   async last(): Promise<void> {
     this.isStopped = true;

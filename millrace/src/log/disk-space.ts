@@ -20,6 +20,8 @@ export interface DiskSpaceOptions {
   readonly reserveBytes: number;
   readonly logger: Logger;
   readonly onHealed: () => void;
+  /** What a full disk has stopped may go on by now. */
+  readonly onStillFull: () => void;
   readonly onFailure: (error: unknown) => void;
 }
 
@@ -97,7 +99,7 @@ export class DiskSpace {
   }
 
   private async poll(): Promise<void> {
-    const { directory, logger, onHealed, reserveBytes } = this.options;
+    const { directory, logger, onHealed, onStillFull, reserveBytes } = this.options;
     const freeBytes = await this.env.fs.freeBytes(directory);
     // Twice the reserve, so that the first appends afterwards do not fill the disk again at once.
     const neededBytes = reserveBytes * (this.hasReserve ? 1 : 2);
@@ -106,6 +108,7 @@ export class DiskSpace {
     const isHealed = freeBytes > neededBytes && (this.hasReserve || reserveBytes === 0);
     if (!isHealed) {
       this.timer ??= this.pollLater();
+      onStillFull();
       return;
     }
     this.isFull = false;

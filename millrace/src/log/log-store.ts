@@ -144,6 +144,7 @@ export class DiskLogStore implements LogStore {
         this.ring.onSpaceReturned();
         this.checkpointer.request();
       },
+      onStillFull: () => this.checkpointer.retry(),
       onFailure: fail,
     });
     this.checkpointer = new Checkpointer(env, {
@@ -416,6 +417,9 @@ export class DiskLogStore implements LogStore {
     const log = this.log(id);
     if (log === undefined) return { bytesFreed, segmentsReplaced };
     await this.maintain(log, async () => {
+      // The last segment may hold all that fills the disk: the log goes on in an empty one.
+      const isUnwanted = log.logStartOffset === log.logEndOffset && log.sizeBytes > 0;
+      if (isUnwanted && this.space.isFull) log.roll();
       const removed = await this.retention.removeBelowStart(log);
       for (const segment of removed) bytesFreed += segment.sizeBytes;
       const rewritten = await this.reclaimer.run(log, live, options);

@@ -434,6 +434,10 @@ export class DiskLog implements PartitionLog, DurabilityOwner {
     this.refreshStableOffset();
   }
 
+  get isDiskFull(): boolean {
+    return this.context.isDiskFull();
+  }
+
   reclaim(live: LiveRecords, options: ReclaimOptions): Promise<ReclaimResult> {
     return this.context.reclaim(this.id, live, options);
   }

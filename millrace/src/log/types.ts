@@ -158,6 +158,8 @@ export interface PartitionLog {
   /** Epoch stamped on batches appended by this process. */
   readonly leaderEpoch: number;
   readonly sizeBytes: number;
+  /** Nothing is appended for want of space. */
+  readonly isDiskFull: boolean;
 
   /**
    * Appends one or more record batches that lie back to back in `batches`; the CRC of each is checked, then base offset
@@ -188,6 +190,7 @@ export interface PartitionLog {
    * Gives back space of records that are not live: closed segments below the log start offset are removed, others below the recovery point
    * of which less than half is live are rewritten without the rest, by the cleaner that compaction uses. Offsets and bytes of what is live
    * stay; between them offsets may be missing, before and after batches. For the prefix that nobody wants call `deleteRecordsBefore` first.
+   * While the disk is full, a segment that is written to goes too when nothing in it is wanted.
    * One at a time with retention and compaction of the log; in the background, so that it may wait for a checkpoint. What cannot be
    * rewritten (damage, a full disk) is told to the logger and left as it is. Never to be used on a log that is compacted by key.
    */

@@ -1,12 +1,13 @@
 /**
  * Gives space of settled messages back to the disk, now and then, in the background: what lies before the first unsettled one at once, the
- * rest where most of a segment is settled. So one stuck message keeps one segment, not the log.
+ * rest where most of a segment is settled. So one stuck message keeps one segment, not the log. While the disk is full, at once.
  */
 import type { Background } from '../../core/background.ts';
 import type { Env, Timer } from '../../core/env.ts';
 import type { Logger } from '../../core/log.ts';
 import {
   QUEUE_RECLAIM_AGAIN_MS,
+  QUEUE_RECLAIM_FULL_MS,
   QUEUE_RECLAIM_MS,
   QUEUE_RECLAIM_OFFSETS,
 } from '../../core/queue-limits.ts';
@@ -26,6 +27,8 @@ export class SpaceReclaim {
   private settledBytes = 0;
   private lastMs = -Infinity;
   private timer: Timer | undefined;
+  /** When it comes; monotonic. */
+  private timerMs = Infinity;
   private isRunning = false;
   private isClosed = false;
 
@@ -42,25 +45,38 @@ export class SpaceReclaim {
   /** Begins when it is worth it, or later if it was done a short while ago. */
   look(log: PartitionLog, state: QueueState): void {
     if (this.isRunning || this.isClosed) return;
-    const isMuch =
-      this.settledOffsets >= QUEUE_RECLAIM_OFFSETS ||
-      this.settledBytes * 2 >= log.config.segmentBytes;
+    const isMuch = log.isDiskFull
+      ? this.settledOffsets > 0
+      : this.settledOffsets >= QUEUE_RECLAIM_OFFSETS ||
+        this.settledBytes * 2 >= log.config.segmentBytes;
     if (!isMuch) return;
-    const waitMs = this.lastMs + QUEUE_RECLAIM_MS - this.context.env.clock.monotonicMs();
+    const leastMs = log.isDiskFull ? QUEUE_RECLAIM_FULL_MS : QUEUE_RECLAIM_MS;
+    const waitMs = this.lastMs + leastMs - this.context.env.clock.monotonicMs();
     if (waitMs <= 0) this.start(log, state);
-    else this.timer ??= this.startLater(log, state, Math.ceil(waitMs));
+    else this.startLater(log, state, Math.ceil(waitMs));
   }
 
-  private startLater(log: PartitionLog, state: QueueState, delayMs: number): Timer {
-    return this.context.env.timers.after(delayMs, () => {
-      this.timer = undefined;
+  /** Unless it begins earlier anyway. */
+  private startLater(log: PartitionLog, state: QueueState, delayMs: number): void {
+    const { env } = this.context;
+    const atMs = env.clock.monotonicMs() + delayMs;
+    if (this.isClosed || this.timerMs <= atMs) return;
+    this.stopTimer();
+    this.timerMs = atMs;
+    this.timer = env.timers.after(delayMs, () => {
+      this.stopTimer();
       if (!this.isRunning && !this.isClosed) this.start(log, state);
     });
   }
 
-  private start(log: PartitionLog, state: QueueState): void {
+  private stopTimer(): void {
     this.timer?.cancel();
     this.timer = undefined;
+    this.timerMs = Infinity;
+  }
+
+  private start(log: PartitionLog, state: QueueState): void {
+    this.stopTimer();
     this.lastMs = this.context.env.clock.monotonicMs();
     this.settledOffsets = 0;
     this.settledBytes = 0;
@@ -68,14 +84,16 @@ export class SpaceReclaim {
     const running = this.run(log, state).then(
       (bytesFreed) => {
         this.isRunning = false;
-        // What was written last can be given back after the next checkpoint only.
-        const isMore = bytesFreed > 0 || this.settledOffsets > 0;
-        if (isMore && !this.isClosed)
-          this.timer ??= this.startLater(log, state, QUEUE_RECLAIM_AGAIN_MS);
+        // What was settled meanwhile waits for nobody…
+        this.look(log, state);
+        // …and what was written last can be given back after the next checkpoint only.
+        if (bytesFreed > 0 || this.settledOffsets > 0)
+          this.startLater(log, state, QUEUE_RECLAIM_AGAIN_MS);
       },
       (error: unknown) => {
         this.isRunning = false;
         this.context.logger.warn('A queue could not give space back', { ...log.id, error });
+        this.startLater(log, state, QUEUE_RECLAIM_MS);
       },
     );
     this.context.background.run('reclaim of a queue', running);
@@ -104,7 +122,6 @@ export class SpaceReclaim {
 
   close(): void {
     this.isClosed = true;
-    this.timer?.cancel();
-    this.timer = undefined;
+    this.stopTimer();
   }
 }

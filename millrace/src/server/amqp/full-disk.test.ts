@@ -39,3 +39,38 @@ test('a full disk refuses messages and blocks publishers; consumers go on; with 
     expect(publisher.blockedReason).toBeUndefined();
   });
 });
+
+test.each([40, 120])(
+  'a disk that is full of %i MiB of messages heals within seconds when they are settled',
+  async (mebibytes) => {
+    await onSimAmqp({ capacityBytes: 512 * MIB }, async ({ machine, env, connect, until }) => {
+      const publisher = await connect();
+      const channel = await publisher.channel();
+      await channel.declareQueue({ queue: 'tasks', durable: true });
+      const send = () =>
+        channel.publish({
+          routingKey: 'tasks',
+          properties: { deliveryMode: 2 },
+          body: Buffer.alloc(256 * 1024, 'x'),
+        });
+      expect(await send()).toBe('confirmed');
+      // The journal and the reserve have what they want.
+      await env.timers.sleep(5000);
+      const used = 512 * MIB - (await env.fs.freeBytes('/data'));
+      machine.setCapacity(used + mebibytes * MIB);
+      while (publisher.blockedReason === undefined)
+        await Promise.race([send(), env.timers.sleep(50)]);
+      const consumer = await (await connect()).channel();
+      for (
+        let got = await consumer.get('tasks');
+        got !== undefined;
+        got = await consumer.get('tasks')
+      )
+        got.ack();
+      const settledMs = env.clock.monotonicMs();
+      await until(() => publisher.blockedReason === undefined);
+      expect(env.clock.monotonicMs() - settledMs).toBeLessThan(10_000);
+      expect(await send()).toBe('confirmed');
+    });
+  },
+);
