@@ -49,8 +49,8 @@ export class AmqpSession implements QueueSession {
   }
 
   async publish({ queue, properties, body }: SentMessage): Promise<Published> {
-    const channel = await this.#publisher();
-    if (!channel.isOpen) return 'unsent';
+    const channel = await this.#openPublisher();
+    if (channel?.isOpen !== true) return 'unsent';
     const { blockedReason } = this.#client;
     // It reads nothing until there is room again: better to say so than to wait for that.
     if (blockedReason !== undefined)
@@ -101,6 +101,16 @@ export class AmqpSession implements QueueSession {
       });
     } catch (error) {
       throw ofDeclaration(error, name);
+    }
+  }
+
+  /** undefined: the connection was lost before there was one. */
+  async #openPublisher(): Promise<AmqpChannel | undefined> {
+    try {
+      return await this.#publisher();
+    } catch (error) {
+      if (this.isOpen) throw error;
+      return undefined;
     }
   }
 

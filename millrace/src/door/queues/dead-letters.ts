@@ -39,8 +39,11 @@ export class OpenDeadLetters implements DeadLetters<unknown> {
     );
   }
 
-  async redrive({ limit = Infinity }: { readonly limit?: number } = {}): Promise<Redriven> {
-    if (limit !== Infinity) requireLimit(limit, Number.MAX_SAFE_INTEGER);
+  async redrive(options: { readonly limit?: number } = {}): Promise<Redriven> {
+    if (options.limit !== undefined) requireLimit(options.limit, Number.MAX_SAFE_INTEGER);
+    // Those that fail again meanwhile, and are back, are not moved once more: that might go on without end.
+    const limit = Math.min(options.limit ?? Infinity, await this.size());
+    if (limit === 0) return { moved: 0, skipped: 0 };
     let moved = 0;
     for (;;) {
       const session = await this.#session();

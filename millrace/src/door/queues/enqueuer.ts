@@ -28,7 +28,9 @@ export class Enqueuer {
   readonly #isDeduping: boolean;
   #messages = 0;
   #bytes = 0;
-  readonly #waiting: { readonly bytes: number; readonly go: () => void }[] = [];
+  #waiting: { readonly bytes: number; readonly go: () => void }[] = [];
+  /** Those before it had their turn: taking the first one off a long list each time takes long. */
+  #waitingAt = 0;
 
   constructor(link: QueueLink, spec: QueueSpec) {
     this.#link = link;
@@ -65,10 +67,14 @@ export class Enqueuer {
   #give(bytes: number): void {
     this.#messages--;
     this.#bytes -= bytes;
-    for (let next; !this.#isFull && (next = this.#waiting.shift()) !== undefined; ) {
+    for (let next; !this.#isFull && (next = this.#waiting[this.#waitingAt]) !== undefined; ) {
+      this.#waitingAt++;
       this.#take(next.bytes);
       next.go();
     }
+    if (this.#waitingAt * 2 < this.#waiting.length) return;
+    this.#waiting = this.#waiting.slice(this.#waitingAt);
+    this.#waitingAt = 0;
   }
 
   async #send(message: OutgoingMessage): Promise<void> {

@@ -16,7 +16,7 @@ import { decodeBody } from './message-body.ts';
 import { canPass, type QueueLink } from './queue-link.ts';
 import type { Handler, HandlerContext, WorkerStats, WorkFailure } from './queue.ts';
 import type { NextDelay } from './retry.ts';
-import type { Consuming, Delivered, QueueSession } from './session.ts';
+import type { ConsumeHandlers, Consuming, Delivered, QueueSession } from './session.ts';
 
 export interface WorkerOptions {
   readonly env: Env;
@@ -57,6 +57,8 @@ export class MessageWorker {
   #stopMs = 0;
   /** Tries in a row by which no message came. */
   #attempt = 0;
+  /** Tries in a row that found the queue gone. */
+  #missing = 0;
 
   constructor(options: WorkerOptions) {
     this.#options = options;
@@ -110,15 +112,16 @@ export class MessageWorker {
 
   /** Until the channel has ended, or the worker is told to stop. */
   async #workOn(session: QueueSession): Promise<void> {
-    const { spec, prefetch, logger } = this.#options;
+    const { spec, logger, link } = this.#options;
     const { promise: ended, resolve: end } = deferred<unknown>();
-    const consuming = await session.consume(spec.name, prefetch, {
+    const consuming = await this.#consume(session, {
       delivered: (delivered, from) => this.#take(delivered, from),
       ended: (why) => {
         this.#lose();
         end(why);
       },
     });
+    if (consuming === undefined) return;
     this.#isReady.resolve();
     const why = await Promise.race([ended, this.#stopped]);
     if (why === 'stopped') {
@@ -126,8 +129,26 @@ export class MessageWorker {
       return;
     }
     // It was deleted: waiting would not bring it back.
-    if (why instanceof MillraceError && why.code === 'ML_QUEUE_MISSING') throw why;
+    if (isMissing(why)) {
+      link.forget(session, spec);
+      throw why;
+    }
     logger.warn('a worker has lost its queue, and goes on', { queue: spec.name, error: why });
+  }
+
+  /** undefined: it was deleted since it was declared on this connection, and is to be declared anew. */
+  async #consume(session: QueueSession, handlers: ConsumeHandlers): Promise<Consuming | undefined> {
+    const { link, spec, prefetch } = this.#options;
+    try {
+      const consuming = await session.consume(spec.name, prefetch, handlers);
+      this.#missing = 0;
+      return consuming;
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+      link.forget(session, spec);
+      if (++this.#missing > 1) throw error;
+      return undefined;
+    }
   }
 
   #take(delivered: Delivered, from: Consuming): void {
@@ -229,10 +250,14 @@ export class MessageWorker {
       logger.warn('a message was not handled', { queue: spec.name, id, attempt, ...what, error });
       return;
     }
-    try {
-      onFailure({ error, attempt, id, value: job.value, ...what });
-    } catch (fault) {
+    const hasThrown = (fault: unknown): void =>
       logger.error('onFailure has thrown', { queue: spec.name, id, error: fault });
+    try {
+      const told: unknown = onFailure({ error, attempt, id, value: job.value, ...what });
+      // Its type lets an async function pass, too.
+      if (told instanceof Promise) told.catch(hasThrown);
+    } catch (fault) {
+      hasThrown(fault);
     }
   }
 
@@ -277,6 +302,10 @@ export class MessageWorker {
     this.#running.clear();
     await consuming.close().catch(() => {});
   }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof MillraceError && error.code === 'ML_QUEUE_MISSING';
 }
 
 function attemptOf({ delivered }: Job): number {

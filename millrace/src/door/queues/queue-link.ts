@@ -53,9 +53,24 @@ export class QueueLink {
     }
   }
 
-  /** The same, on which the queue is declared. */
-  async ready(spec: QueueSpec, patience: Patience): Promise<QueueSession> {
-    const session = await this.session(patience);
+  /** The same, on which the queue is declared. One that is lost meanwhile is made again. */
+  async ready(spec: QueueSpec, { signal, waitMs }: Patience): Promise<QueueSession> {
+    const { clock } = this.#env;
+    const end = clock.monotonicMs() + waitMs;
+    for (let attempt = 0; ; attempt++) {
+      const session = await this.session({ signal, waitMs: end - clock.monotonicMs() });
+      try {
+        await this.#declare(session, spec);
+        return session;
+      } catch (error) {
+        const isLost = canPass(error) && !session.isOpen;
+        if (!isLost || clock.monotonicMs() >= end) throw error;
+        await this.pause(attempt, signal);
+      }
+    }
+  }
+
+  async #declare(session: QueueSession, spec: QueueSpec): Promise<void> {
     let known = this.#declared.get(session);
     if (known === undefined) this.#declared.set(session, (known = new Map()));
     const key = keyOf(spec);
@@ -67,7 +82,6 @@ export class QueueLink {
       declaring.catch(() => known.delete(key));
     }
     await declaring;
-    return session;
   }
 
   /** The queue was found to be gone. */
@@ -85,23 +99,31 @@ export class QueueLink {
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    const session = this.#session ?? (await this.#opening?.catch(() => undefined));
-    await session?.close();
+    // What is being opened is closed as soon as it is open.
+    await Promise.all([this.#session?.close(), this.#opening?.catch(() => {})]);
   }
 
   #open(): Promise<QueueSession> {
-    if (this.#isClosed)
-      return Promise.reject(new MillraceError('ML_ABORTED', 'the connection to queues is closed'));
-    this.#opening ??= this.#connect()
-      .then((session) => {
-        this.#session = session;
-        return session;
-      })
-      .finally(() => {
-        this.#opening = undefined;
-      });
+    if (this.#isClosed) return Promise.reject(linkClosed());
+    this.#opening ??= this.#openNow().finally(() => {
+      this.#opening = undefined;
+    });
     return this.#opening;
   }
+
+  async #openNow(): Promise<QueueSession> {
+    const session = await this.#connect();
+    if (this.#isClosed) {
+      await session.close();
+      throw linkClosed();
+    }
+    this.#session = session;
+    return session;
+  }
+}
+
+function linkClosed(): MillraceError {
+  return new MillraceError('ML_ABORTED', 'the connection to queues is closed');
 }
 
 /** What is declared once. */

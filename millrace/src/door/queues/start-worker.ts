@@ -42,7 +42,12 @@ export function startWorker(
     worker.stop(within === undefined ? WORK_STOP_MS : timeOf('within', within));
   const onAbort = (): void => void stop();
   if (signal?.aborted === true) onAbort();
-  signal?.addEventListener('abort', onAbort, { once: true });
+  if (signal !== undefined) {
+    signal.addEventListener('abort', onAbort, { once: true });
+    // It may outlive many workers.
+    const forget = (): void => signal.removeEventListener('abort', onAbort);
+    worker.done.then(forget, forget);
+  }
   return {
     ready: worker.ready,
     done: worker.done,

@@ -161,6 +161,19 @@ test('what is signed is written once, as it came, also after a restart', async (
   });
 });
 
+test('an id of one sender is not that of another one who has the same topic, also after a restart', async () => {
+  const token = { 'x-webhook-token': 'token', 'webhook-id': 'msg_1' };
+  expect((await send('stripe', 'x', signed('msg_1', 'x'))).body.known).toBe(false);
+  await http.close();
+  http = await open();
+  expect((await send('plain', 'y', token)).body.known).toBe(false);
+  await http.close();
+  http = await open();
+  expect((await send('plain', 'y', token)).body.known).toBe(true);
+  expect((await send('stripe', 'x', signed('msg_1', 'x'))).body.known).toBe(true);
+  expect((await written()).map(({ value }) => value).toSorted()).toEqual(['x', 'y']);
+});
+
 test('many at once of the same id are one', async () => {
   const answers = await Promise.all(
     Array.from({ length: 20 }, (_, index) => send('stripe', 'x', signed(`msg_${index % 2}`, 'x'))),

@@ -65,6 +65,8 @@ interface Endpoint {
 }
 
 const TOLERANCE_SECONDS = 300;
+/** Which webhook it came to. */
+const NAME_HEADER = 'webhook';
 /** They say what it is, and are kept with it. */
 const KEPT_HEADERS: readonly string[] = [
   'content-type',
@@ -157,7 +159,12 @@ export class IncomingWebhooks {
   /** What was taken before this process began. When it fails, the next one tries again. */
   #load(endpoint: Endpoint): Promise<void> {
     endpoint.loaded ??= this.#partitionsOf(endpoint)
-      .then((partitions) => endpoint.ids.load(this.#log, endpoint.topic, partitions))
+      .then((partitions) =>
+        // Another sender may have the same topic, and the same ids.
+        endpoint.ids.load(this.#log, endpoint.topic, partitions, (headers) =>
+          headers.some(({ key, value }) => key === NAME_HEADER && String(value) === endpoint.name),
+        ),
+      )
       .catch((error: unknown) => {
         endpoint.loaded = undefined;
         throw error;
@@ -172,7 +179,7 @@ export class IncomingWebhooks {
     headers: IncomingHttpHeaders,
   ): Promise<void> {
     const partitions = await this.#partitionsOf(endpoint);
-    const kept: RecordHeader[] = [{ key: 'webhook', value: endpoint.name }];
+    const kept: RecordHeader[] = [{ key: NAME_HEADER, value: endpoint.name }];
     for (const name of KEPT_HEADERS) {
       const value = headers[name];
       if (typeof value === 'string') kept.push({ key: name, value });

@@ -3,7 +3,7 @@
  * written, and are read from there at the start; so what is remembered is what is on the disk.
  */
 import { visibleBatches } from '../../client/kafka/fetched-records.ts';
-import type { Log } from '../../client/log.ts';
+import type { Log, RecordHeader } from '../../client/log.ts';
 import { CONSUME_WAIT_MS } from '../../core/limits.ts';
 
 export class WebhookIds {
@@ -30,8 +30,13 @@ export class WebhookIds {
     if (oldest !== undefined) this.#ids.delete(oldest);
   }
 
-  /** The keys of the last records of a topic that exists. */
-  async load(log: Log, topic: string, partitions: number): Promise<void> {
+  /** The keys of those of the last records of a topic that `isOwn` finds by their headers; the topic exists. */
+  async load(
+    log: Log,
+    topic: string,
+    partitions: number,
+    isOwn: (headers: readonly RecordHeader[]) => boolean,
+  ): Promise<void> {
     const places = Array.from({ length: partitions }, (_, partition) => ({ topic, partition }));
     const [begins, ends] = await Promise.all([
       log.offsets(places, 'beginning'),
@@ -52,7 +57,7 @@ export class WebhookIds {
         for (const records of await reader.poll(CONSUME_WAIT_MS)) {
           for (const batch of visibleBatches(records))
             while (batch.next())
-              if (batch.offset >= records.from && batch.keyStart >= 0)
+              if (batch.offset >= records.from && batch.keyStart >= 0 && isOwn(batch.headers()))
                 this.add(batch.data.toString('utf8', batch.keyStart, batch.keyEnd));
           if (records.next >= (left.get(records.partition) ?? 0)) left.delete(records.partition);
         }

@@ -66,6 +66,49 @@ test('a queue that was deleted meanwhile is made anew', () =>
     expect([...broker.ready.keys()]).toEqual(['jobs.dead', 'jobs']);
   }));
 
+test('a connection that is lost before anything was sent is made again', () =>
+  withQueue(plain, async (jobs, broker) => {
+    broker.cutOnDeclare = true;
+    await jobs.enqueue('a');
+    expect(broker.ready.get('jobs')).toHaveLength(1);
+  }));
+
+test('what is being opened when the link is closed is closed, too', async () => {
+  const machine = new SimMachine(1);
+  const env = machine.boot();
+  const broker = new FakeQueues(env);
+  let open: (() => void) | undefined;
+  const link = new QueueLink({
+    env,
+    connect: async () => {
+      await new Promise<void>((resolve) => {
+        open = resolve;
+      });
+      return broker.connect();
+    },
+  });
+  await machine.run(
+    (async () => {
+      for (const _ of [1, 2]) {
+        const session = link.session({ waitMs: 1000 });
+        await env.timers.sleep(1);
+        if (broker.sessions.length === 0) {
+          open?.();
+          await session;
+          broker.sessions[0]?.end(new Error('lost'));
+        } else {
+          session.catch(() => {});
+          const closed = link.close();
+          open?.();
+          await closed;
+          await expect(session).rejects.toMatchObject({ code: 'ML_ABORTED' });
+        }
+      }
+    })(),
+  );
+  expect(broker.sessions.map(({ isOpen }) => isOpen)).toEqual([false, false]);
+});
+
 test('more than may be under way wait, in their order, whatever is refused', async () => {
   await fc.assert(
     fc.asyncProperty(

@@ -34,6 +34,8 @@ export class FakeQueues {
   lengthMax = Infinity;
   /** Messages that are sent are lost with their connection; true: after they were taken. */
   cutOnPublish: 'before' | 'after' | undefined;
+  /** The connection is lost by the next declaration. */
+  cutOnDeclare = false;
   tags = 0;
 
   constructor(env: Env) {
@@ -63,6 +65,14 @@ export class FakeQueues {
     this.pump();
   }
 
+  /** Deletes a queue. */
+  remove(queue: string): void {
+    this.ready.delete(queue);
+    const why = new MillraceError('ML_QUEUE_MISSING', `queue ${queue} was deleted`);
+    for (const session of this.sessions)
+      for (const consumer of session.consumers) if (consumer.queue === queue) consumer.end(why);
+  }
+
   /** Gives out what is ready. */
   pump(): void {
     for (const session of this.sessions) for (const consumer of session.consumers) consumer.pump();
@@ -89,6 +99,11 @@ export class FakeSession implements QueueSession {
 
   declare(name: string, declared: object | undefined): Promise<void> {
     const { ready } = this.broker;
+    if (this.broker.cutOnDeclare) {
+      this.broker.cutOnDeclare = false;
+      this.broker.cut();
+      return Promise.reject(new MillraceError('ML_CONNECTION_LOST', 'cut while it was declared'));
+    }
     if (declared === undefined && !ready.has(name))
       return Promise.reject(new MillraceError('ML_QUEUE_MISSING', `there is no queue ${name}`));
     if (!ready.has(name)) ready.set(name, []);
@@ -114,6 +129,8 @@ export class FakeSession implements QueueSession {
   }
 
   consume(queue: string, prefetch: number, handlers: ConsumeHandlers): Promise<Consuming> {
+    if (!this.broker.ready.has(queue))
+      return Promise.reject(new MillraceError('ML_QUEUE_MISSING', `there is no queue ${queue}`));
     const consumer = new FakeConsumer(this, queue, prefetch, handlers);
     this.consumers.add(consumer);
     this.broker.env.timers.immediate(() => consumer.pump());
@@ -139,7 +156,7 @@ export class FakeSession implements QueueSession {
 
 class FakeConsumer implements Consuming {
   readonly #session: FakeSession;
-  readonly #queue: string;
+  readonly queue: string;
   readonly #prefetch: number;
   readonly #handlers: ConsumeHandlers;
   readonly #unsettled = new Map<number, Message>();
@@ -148,14 +165,14 @@ class FakeConsumer implements Consuming {
 
   constructor(session: FakeSession, queue: string, prefetch: number, handlers: ConsumeHandlers) {
     this.#session = session;
-    this.#queue = queue;
+    this.queue = queue;
     this.#prefetch = prefetch;
     this.#handlers = handlers;
   }
 
   pump(): void {
     const { broker } = this.#session;
-    const list = broker.ready.get(this.#queue) ?? [];
+    const list = broker.ready.get(this.queue) ?? [];
     const nowMs = broker.env.clock.nowMs();
     while (this.#isOpen && !this.#isCancelled && this.#unsettled.size < this.#prefetch) {
       const at = list.findIndex(({ readyMs }) => readyMs <= nowMs);
@@ -183,7 +200,7 @@ class FakeConsumer implements Consuming {
   reject(tag: number): void {
     const message = this.#settle(tag, `reject ${tag}`);
     const { broker } = this.#session;
-    if (message !== undefined) broker.add(`${this.#queue}.dead`, message);
+    if (message !== undefined) broker.add(`${this.queue}.dead`, message);
   }
 
   cancel(): Promise<void> {
@@ -208,7 +225,7 @@ class FakeConsumer implements Consuming {
     const { broker } = this.#session;
     message.count++;
     message.readyMs = broker.env.clock.nowMs() + delayMs;
-    broker.add(this.#queue, message);
+    broker.add(this.queue, message);
     if (delayMs > 0) broker.env.timers.after(delayMs, () => broker.pump());
   }
 

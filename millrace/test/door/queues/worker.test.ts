@@ -1,5 +1,5 @@
 /** What workers do with messages, on a broker in memory and a clock that runs when nothing else does. */
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { queue } from '../../../src/connect/queues/queue.ts';
 import type { Env } from '../../../src/core/env.ts';
 import { MillraceError } from '../../../src/core/errors.ts';
@@ -279,3 +279,46 @@ test.each([
     expect(start).toThrow(MillraceError);
   }),
 );
+
+test('a worker that begins after its queue was deleted makes it anew', () =>
+  withQueues(async ({ broker, work, until }) => {
+    const first = work(() => {});
+    await first.ready;
+    broker.remove('jobs');
+    await expect(first.done).rejects.toMatchObject({ code: 'ML_QUEUE_MISSING' });
+    const second = work(() => {});
+    await second.ready;
+    broker.put('jobs', 1);
+    await until(() => second.stats().handled === 1);
+    // Also when nobody was there to be told.
+    await second.stop();
+    broker.remove('jobs');
+    const third = work(() => {});
+    await third.ready;
+    broker.put('jobs', 1);
+    await until(() => third.stats().handled === 1);
+    await third.stop();
+  }));
+
+test('a signal that outlives workers keeps nothing of them', () =>
+  withQueues(async ({ work }) => {
+    const { signal } = new AbortController();
+    const added = vi.spyOn(signal, 'addEventListener');
+    const removed = vi.spyOn(signal, 'removeEventListener');
+    for (let i = 0; i < 3; i++) await work(() => {}, { signal }).stop();
+    expect(added).toHaveBeenCalledTimes(3);
+    expect(removed.mock.calls.map(([, listener]) => listener)).toEqual(
+      added.mock.calls.map(([, listener]) => listener),
+    );
+  }));
+
+test('what onFailure rejects with is logged', () =>
+  withQueues(async ({ broker, work, until }) => {
+    const worker = work(() => Promise.reject(new Error('no')), {
+      retry: { attempts: 1 },
+      onFailure: (() => Promise.reject(new Error('unseen'))) as unknown as () => void,
+    });
+    broker.put('jobs', 1);
+    await until(() => worker.stats().dead === 1);
+    await worker.stop();
+  }));
