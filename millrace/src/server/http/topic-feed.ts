@@ -72,6 +72,9 @@ export class TopicFeed {
   readonly #behind = new Map<number, number>();
   readonly #wake = (): void => this.#reader.wake();
   #held: Held[] = [];
+  /** While some are held: where they begin. */
+  #givenId: string | undefined;
+  #endId: string | undefined;
   #heldBytes = 0;
   #failure: unknown;
   readonly #flushing = new Background((error) => {
@@ -99,9 +102,9 @@ export class TopicFeed {
     signal.addEventListener('abort', this.#wake, { once: true });
   }
 
-  /** Where the receiver stands behind all that it was given. */
+  /** Where the receiver stands behind all that it was given; what is held for it, it was not. */
   get id(): string {
-    return vectorText(this.#positions);
+    return this.#endId ?? this.#givenId ?? vectorText(this.#positions);
   }
 
   /** Resolves at the signal. @throws {MillraceError} ML_HTTP_SLOW, ML_OFFSET_OUT_OF_RANGE, ML_TOPIC_MISSING, … */
@@ -117,6 +120,7 @@ export class TopicFeed {
     } finally {
       signal.removeEventListener('abort', this.#wake);
       this.#reader.close();
+      this.#endId = this.id;
       this.#held = [];
     }
   }
@@ -177,6 +181,7 @@ export class TopicFeed {
       receiver.record(json, id);
       return;
     }
+    this.#givenId ??= vectorText(this.#positions);
     this.#held.push({ json, id });
     this.#heldBytes += json.length;
     this.heldBytesMax = Math.max(this.heldBytesMax, this.#heldBytes);
@@ -198,10 +203,12 @@ export class TopicFeed {
         const held = this.#held[count];
         if (held === undefined) break;
         receiver.record(held.json, held.id);
+        this.#givenId = held.id;
         this.#heldBytes -= held.json.length;
       }
       this.#held = this.#held.slice(count);
     }
+    this.#givenId = undefined;
   }
 
   /** Goes on with what comes from now on. */

@@ -124,6 +124,28 @@ test('records are sent as far as there is credit, and another socket goes on beh
   expect(await other.values(1)).toEqual(['1']);
 });
 
+test('who ends a subscription with a buffer is told where what it was sent ends', async () => {
+  const topic = await newTopic();
+  const client = await Client.open(topic);
+  client.send({ subscribe: true, slow: 'buffer', credit: 2 });
+  expect(await client.next()).toEqual({ subscribed: true, id: '0:0' });
+  for (const value of [0, 1, 2, 3, 4]) {
+    client.send({ produce: { value } });
+    if (value < 2) await client.next();
+    await client.next();
+  }
+  // Until the last two of them are held for it.
+  const probe = await Client.open(topic);
+  probe.send({ subscribe: true, from: 'beginning' });
+  await probe.next();
+  await probe.values(5);
+  client.send({ unsubscribe: true });
+  expect(await client.next()).toEqual({ unsubscribed: true, id: '0:2' });
+  client.send({ subscribe: true, after: '0:2' });
+  await client.next();
+  expect(await client.values(3)).toEqual([2, 3, 4]);
+});
+
 test('who produces is told each place, in order', async () => {
   const topic = await newTopic();
   const client = await Client.open(topic);
