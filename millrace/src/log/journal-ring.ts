@@ -5,10 +5,12 @@
  *
  * The first pass over a file grows it by its writes. One file (`prepareSpare`) is filled with zeros ahead of need: it is
  * "solid", writing to it cannot run out of space, so a full disk never stops the journal for longer than one checkpoint.
+ * Where the device had no room for one, files go on growing into what the reserve gave up, and what others give back.
  *
  * Invariant: a file is reused only after `release` was called with a position behind everything in it.
  */
 import type { Env, File } from '../core/env.ts';
+import { MillraceError } from '../core/errors.ts';
 import { isDiskFull } from './disk-space.ts';
 import {
   BATCH_PREFIX_BYTES,
@@ -106,7 +108,8 @@ export class JournalRing {
   }
 
   private get count(): number {
-    return this.free.length + this.used.length + (this.current === undefined ? 0 : 1);
+    const { free, used, current, isPreparing } = this;
+    return free.length + used.length + (current === undefined ? 0 : 1) + (isPreparing ? 1 : 0);
   }
 
   /** Ends the use of the current file: it is full, as far as the next group is concerned. */
@@ -127,13 +130,27 @@ export class JournalRing {
         this.current = slot;
         return slot;
       }
-      if (this.failure !== undefined) throw this.failure;
-      const freed = new Promise<void>((resolve, reject) => {
-        this.waiting = { resolve, reject };
-      });
+      // Before the asking: what is asked may answer at once.
+      const room = this.room();
       askForSpace();
-      await freed;
+      await room;
     }
+  }
+
+  /** Waits for what may be room: a file that is released, space that has returned, the next look at a full device. */
+  room(): Promise<void> {
+    if (this.failure !== undefined) return Promise.reject(this.failure);
+    if (this.isClosed && this.solidOnly && !this.hasSolid())
+      return Promise.reject(
+        new MillraceError(
+          'ML_DISK_FULL',
+          'the device has no room for what was being written when the log was closed; it was not acknowledged',
+          { hint: 'Make room on the device' },
+        ),
+      );
+    return new Promise<void>((resolve, reject) => {
+      this.waiting = { resolve, reject };
+    });
   }
 
   /** Frees the files that lie wholly before `position`. */
@@ -146,10 +163,21 @@ export class JournalRing {
     if (freed.length > 0) this.wake();
   }
 
-  /** The device is full: from now on only files whose space is allocated are used. */
-  onDiskFull(): void {
+  /**
+   * The device is full: from now on only files whose space is allocated are used, as long as there is one.
+   * @returns whether the current file was left; otherwise the group that found no room is to be written there again
+   */
+  onDiskFull(): boolean {
     this.solidOnly = true;
+    if (this.current !== undefined) this.current.isSolid = false;
+    if (!this.hasSolid()) return false;
     this.leave();
+    return true;
+  }
+
+  /** The device is still full, but something may have gone since. */
+  onStillFull(): void {
+    if (this.solidOnly) this.wake();
   }
 
   /** There is space again. */
@@ -171,7 +199,10 @@ export class JournalRing {
     slot.isNameUnsynced = false;
   }
 
-  /** Makes sure that there is a solid file. Runs in the background; a full disk just ends it. */
+  /**
+   * Makes sure that there is a solid file. Runs in the background, after the reserve was filled: where there is no room for both, the journal can
+   * grow into that. A full disk just ends it.
+   */
   async prepareSpare(): Promise<void> {
     if (this.isPreparing || this.hasSolid() || this.totalBytes >= this.totalBytesMax) return;
     this.isPreparing = true;
@@ -185,7 +216,6 @@ export class JournalRing {
         await this.syncName(slot);
         slot.isSolid = true;
         this.free.push(slot);
-        this.wake();
       } catch (error) {
         slot.file.close();
         await this.env.fs.remove(slot.file.path);
@@ -193,18 +223,24 @@ export class JournalRing {
       }
     } finally {
       this.isPreparing = false;
+      this.wake();
     }
   }
 
-  /** Ends work in the background. */
+  /** Ends work in the background, and waiting for room that nothing will make. */
   stop(): void {
     this.isClosed = true;
+    this.wake();
   }
 
   close(): void {
     this.stop();
     for (const slot of [...this.free, ...this.used]) slot.file.close();
     this.current?.file.close();
+  }
+
+  private get mustBeSolid(): boolean {
+    return this.solidOnly && this.hasSolid();
   }
 
   private hasSolid(): boolean {
@@ -221,13 +257,13 @@ export class JournalRing {
   }
 
   private takeFree(): JournalSlot | undefined {
-    const index = this.solidOnly ? this.free.findIndex((slot) => slot.isSolid) : 0;
+    const index = this.mustBeSolid ? this.free.findIndex((slot) => slot.isSolid) : 0;
     if (index === -1) return undefined;
     return this.free.splice(index, 1)[0];
   }
 
   private create(): JournalSlot | undefined {
-    if (this.solidOnly) return undefined;
+    if (this.mustBeSolid) return undefined;
     if (this.isGrowthBounded && this.totalBytes >= this.totalBytesMax) return undefined;
     try {
       return this.opened(this.env.fs.open(this.newPath(), 'create'), 0, true);

@@ -7,7 +7,7 @@
  * - `JournalLog.committed` is called only after the fdatasync that covers the log's entries (and, for a new file, the
  *   sync of the directory) has succeeded.
  * - After a failed sync or write nothing is written or confirmed again: every waiter is rejected, `onFatal` runs once.
- *   A full disk is not such a failure: the group is written again, into a file whose space is ours already.
+ *   A full disk is not such a failure: the group is written again, into a file whose space is ours already if there is one.
  *
  * @hot `add` and what it calls; a group costs one async function.
  */
@@ -53,8 +53,8 @@ export interface JournalOptions {
   readonly onFatal: (error: unknown) => void;
   /** No file is free: a checkpoint would free some. May be called again and again. */
   readonly onSpaceNeeded: () => void;
-  /** The device is full. */
-  readonly onDiskFull: () => void;
+  /** The device is full. Returns whether a reserve was given up, so that trying again may help. */
+  readonly onDiskFull: () => boolean;
 }
 
 interface Entry {
@@ -266,6 +266,7 @@ export class Journal {
     const isFirst = this.ring.position === SECTOR_BYTES;
     const position = isFirst ? 0 : this.ring.position;
     const { buffers, bytes } = this.layOut(entries, from, end, isFirst);
+    const ringPosition = this.ring.position;
     const groupSequence = this.nextGroupSequence;
     const entrySequence = this.writtenEntrySequence;
     // Advanced before the write, so that a checkpoint that begins meanwhile starts its replay behind this group.
@@ -279,8 +280,10 @@ export class Journal {
       if (!isDiskFull(error)) throw error;
       this.nextGroupSequence = groupSequence;
       this.writtenEntrySequence = entrySequence;
-      this.ring.onDiskFull();
-      this.options.onDiskFull();
+      const hasLeft = this.ring.onDiskFull();
+      if (!hasLeft) this.ring.position = ringPosition;
+      const mayHelp = this.options.onDiskFull();
+      if (!hasLeft && !mayHelp) await this.ring.room();
       return false;
     }
     await slot.file.sync();

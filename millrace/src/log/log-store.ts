@@ -144,7 +144,10 @@ export class DiskLogStore implements LogStore {
         this.ring.onSpaceReturned();
         this.checkpointer.request();
       },
-      onStillFull: () => this.checkpointer.retry(),
+      onStillFull: () => {
+        this.ring.onStillFull();
+        this.checkpointer.retry();
+      },
       onFailure: fail,
     });
     this.checkpointer = new Checkpointer(env, {
@@ -238,21 +241,20 @@ export class DiskLogStore implements LogStore {
 
   async finishRecovery(): Promise<void> {
     assert(this.isRecovering, 'finishRecovery was called before');
-    const { directory } = this.options;
-    const dropped = listLogs(this.env, directory).filter((id) => this.log(id) === undefined);
     this.replay?.close();
     this.replay = undefined;
     this.isRecovering = false;
     this.ring.isGrowthBounded = true;
     this.checkpointer.start();
     for (const key of this.records.keys()) if (!this.logs.has(key)) this.records.delete(key);
-    for (const id of dropped) await this.removeDirectory(id);
+    const found = listLogs(this.env, this.options.directory);
+    for (const id of found) if (this.log(id) === undefined) await this.removeDirectory(id);
     if (!this.cleanStart) await this.checkpoint();
     else if (this.hasDirtyLogs()) this.checkpointer.request();
     if (!this.cleanStart)
       for (const log of this.logs.values()) await this.removeSetAside(log.directory);
-    this.background.run('reserve', this.space.prepare());
-    this.background.run('journal', this.ring.prepareSpare());
+    const prepared = this.space.prepare().then(() => this.ring.prepareSpare());
+    this.background.run('reserve', prepared);
     this.startTimers();
   }
 

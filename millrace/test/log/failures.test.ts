@@ -266,3 +266,58 @@ test('a segment of a deleted log that somebody still wants to sync needs no file
   await machine.run(segment?.sync() ?? Promise.resolve());
   await machine.run(store.close());
 });
+
+test('where there was never room for a spare file of the journal it goes on in what the reserve gave up', async () => {
+  for (let spare = 0; spare < 24; spare++) {
+    const machine = new SimMachine(200 + spare);
+    const sizes = { reserveBytes: 256 * 1024, journalFileBytes: 1 << 20 };
+    const { store, fatal } = await openStore(machine, machine.boot(), sizes);
+    const user = store.openLog(logId(1), { ...SMALL, segmentBytes: 1 << 20 });
+    const internal = store.openLog(logId(2), SMALL, { reserved: true });
+    machine.setCapacity(machine.disk.usedBytes + (270 + spare * 8) * 1024);
+    await machine.run(store.finishRecovery());
+    await machine.runFor(100);
+    const waits: Promise<void>[] = [];
+    while (user.append(batchOf(['u'.repeat(1000)]), { origin: 'client' }).ok) {
+      waits.push(user.whenDurable(user.logEndOffset));
+      if (waits.length % 5 === 0) await machine.runFor(1);
+    }
+    await machine.run(Promise.all(waits));
+    expect(store.stats().diskFull).toBe(true);
+    for (let number = 0; number < 20; number++) {
+      append(internal, batchOf([`i${number} ${'i'.repeat(900)}`]), 'internal');
+      await machine.run(internal.whenDurable(internal.logEndOffset));
+    }
+    expect(fatal).toEqual([]);
+    const before = await readAll(machine, user, { maxBytes: 4000 });
+    machine.setCapacity(2 ** 30);
+    await machine.runFor(3_000);
+    expect(store.stats().diskFull).toBe(false);
+    await machine.run(store.close());
+    const again = await openStore(machine, machine.reboot(), sizes);
+    const reopened = again.store.openLog(logId(1), { ...SMALL, segmentBytes: 1 << 20 });
+    const kept = again.store.openLog(logId(2), SMALL, { reserved: true });
+    expect(await readAll(machine, reopened, { maxBytes: 4000 })).toEqual(before);
+    expect(kept.highWatermark).toBe(20);
+  }
+});
+
+test('a stop does not wait for room that nobody makes: what was not acknowledged is given up', async () => {
+  const machine = new SimMachine(260);
+  const sizes = { reserveBytes: 0, journalFileBytes: 1 << 20 };
+  const { store, fatal } = await openStore(machine, machine.boot(), sizes);
+  const log = store.openLog(logId(1), { ...SMALL, segmentBytes: 1 << 20 });
+  machine.setCapacity(machine.disk.usedBytes + 20 * 1024);
+  await machine.run(store.finishRecovery());
+  await machine.runFor(100);
+  const waits: Promise<unknown>[] = [];
+  while (log.append(batchOf(['u'.repeat(1000)]), { origin: 'client' }).ok)
+    waits.push(log.whenDurable(log.logEndOffset).catch((error: unknown) => error));
+  await machine.runFor(5_000);
+  expect(log.highWatermark).toBeLessThan(log.logEndOffset);
+  await expect(machine.run(store.close())).rejects.toMatchObject({ code: 'ML_DISK_FULL' });
+  expect(await machine.run(Promise.all(waits))).toContainEqual(
+    expect.objectContaining({ code: 'ML_DISK_FULL' }),
+  );
+  expect(fatal).toHaveLength(1);
+});

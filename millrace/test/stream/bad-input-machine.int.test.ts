@@ -189,7 +189,7 @@ describe.runIf(canMount())('a device', () => {
     const found = await counts(words.length);
     expect(Object.keys(found).toSorted()).toEqual(words.toSorted());
     expect(Object.values(found).every((all) => all.length === 1 && all[0] === 1)).toBe(true);
-    expect((await roomy.end('SIGTERM')).code).toBe(0);
+    expect(await roomy.end('SIGTERM')).toMatchObject({ code: 0, signal: null });
   });
 
   test('that is read-only is told', async () => {
