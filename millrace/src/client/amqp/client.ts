@@ -12,6 +12,7 @@ import type {
   ManagementRequest,
   ManagementResults,
 } from '../../wire/amqp/management.ts';
+import { MESSAGE_BYTES_MAX } from '../../wire/amqp/server-facts.ts';
 import { AmqpChannel } from './channel.ts';
 import { shakeHands, type Agreement } from './handshake.ts';
 import { AmqpLink } from './link.ts';
@@ -78,6 +79,8 @@ export class AmqpClient {
   readonly serverProperties: FieldTable;
   /** The broker can give messages back later (`basic.release`). */
   readonly hasRelease: boolean;
+  /** A message with a larger body closes its channel, and what else is under way there is lost with it. Infinity: the broker does not say. */
+  readonly messageBytesMax: number;
   readonly #link: AmqpLink;
   readonly #channelsMax: number;
   readonly #management: Management;
@@ -91,6 +94,8 @@ export class AmqpClient {
     this.#channelsMax = channelsMax;
     const capabilities = serverProperties['capabilities'] as FieldTable | undefined;
     this.hasRelease = capabilities?.['millrace.release'] === true;
+    const bytesMax = serverProperties[MESSAGE_BYTES_MAX];
+    this.messageBytesMax = typeof bytesMax === 'number' ? bytesMax : Infinity;
     this.#management = new Management(env, link.name, () => this.channel());
   }
 

@@ -51,7 +51,14 @@ export class AmqpSession implements QueueSession {
   async publish({ queue, properties, body }: SentMessage): Promise<Published> {
     const channel = await this.#openPublisher();
     if (channel?.isOpen !== true) return 'unsent';
-    const { blockedReason } = this.#client;
+    const { blockedReason, messageBytesMax } = this.#client;
+    // Its refusal would close the channel, on which others are under way.
+    if (body.length > messageBytesMax)
+      throw new MillraceError(
+        'ML_SINK_VALUE_INVALID',
+        `a message for queue ${queue} has ${body.length} bytes, and the broker takes ${messageBytesMax} at most`,
+        { fields: { queue }, hint: 'Put what is large elsewhere, and enqueue where that is' },
+      );
     // It reads nothing until there is room again: better to say so than to wait for that.
     if (blockedReason !== undefined)
       throw new MillraceError(

@@ -124,19 +124,16 @@ export class OpenQueue implements Queue<unknown> {
       });
     const body = encodeBody(name, this.#spec.value, value);
     const { id = env.random.uuid(), dedupeKey } = options;
-    const fields = this.#checked({ ...options, id }, maxPriority);
-    const properties = messageProperties(fields, this.#contentType, env.clock.nowMs());
-    return {
-      id,
-      properties: encodeProperties(properties),
-      body,
-      isOnce: dedupeKey !== undefined,
-    };
+    const properties = this.#checked(() => {
+      const fields = messageFields({ ...options, id }, maxPriority);
+      return encodeProperties(messageProperties(fields, this.#contentType, env.clock.nowMs()));
+    });
+    return { id, properties, body, isOnce: dedupeKey !== undefined };
   }
 
-  #checked(options: MessageOptions, maxPriority: number): ReturnType<typeof messageFields> {
+  #checked(properties: () => Buffer): Buffer {
     try {
-      return messageFields(options, maxPriority);
+      return properties();
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new MillraceError(

@@ -15,7 +15,7 @@ import type { FieldTable } from '../../wire/amqp/field-table.ts';
 import type { AmqpMethod, MethodInput, MethodOf } from '../../wire/amqp/methods.ts';
 import { AmqpFault } from '../../wire/amqp/reply-codes.ts';
 import { type Credentials, MECHANISMS, readCredentials } from './login.ts';
-import { SERVER_PROPERTIES } from './server-properties.ts';
+import { serverProperties } from './server-properties.ts';
 import type { AmqpShared } from './session.ts';
 
 export type ConnectionOrigin = 'process' | 'machine' | 'elsewhere';
@@ -74,7 +74,7 @@ export class Handshake {
       name: 'connection.start',
       versionMajor: 0,
       versionMinor: 9,
-      serverProperties: SERVER_PROPERTIES,
+      serverProperties: serverProperties(this.options.shared.settings.amqpMessageMaxBytes),
       mechanisms: MECHANISMS,
       locales: 'en_US',
     });

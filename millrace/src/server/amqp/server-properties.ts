@@ -3,6 +3,7 @@
  * spoken.
  */
 import type { FieldTable } from '../../wire/amqp/field-table.ts';
+import { MESSAGE_BYTES_MAX } from '../../wire/amqp/server-facts.ts';
 
 const DIALECT = '4.1.0';
 
@@ -20,7 +21,7 @@ const CAPABILITIES: FieldTable = {
   'millrace.release': true,
 };
 
-export const SERVER_PROPERTIES: FieldTable = {
+const PROPERTIES: FieldTable = {
   capabilities: CAPABILITIES,
   product: 'Millrace',
   version: DIALECT,
@@ -28,3 +29,8 @@ export const SERVER_PROPERTIES: FieldTable = {
   copyright: 'The Millrace authors',
   information: 'AMQP 0-9-1 in the dialect of RabbitMQ, on a log',
 };
+
+/** @param messageBytesMax a body of more closes its channel: who knows it need not try */
+export function serverProperties(messageBytesMax: number): FieldTable {
+  return { ...PROPERTIES, [MESSAGE_BYTES_MAX]: messageBytesMax };
+}

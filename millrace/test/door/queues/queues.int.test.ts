@@ -70,6 +70,26 @@ describeQueueDoors('a queue', ({ millrace, other, name }) => {
     expect(await other().queue(called, { maxLength: 10, keyOrdered: true }).size()).toBe(1);
   });
 
+  test('refuses a message that is too large, and no other one with it', async () => {
+    const jobs = millrace().queue(name('jobs'), { value: 'bytes' });
+    const [large, ...others] = await Promise.allSettled([
+      jobs.enqueue(Buffer.alloc(16 * 1024 * 1024 + 1)),
+      ...[1, 2, 3].map((byte) => jobs.enqueue(Buffer.of(byte))),
+      jobs.enqueue(Buffer.of(4), { id: 'x'.repeat(256) }),
+    ]);
+    expect(large).toMatchObject({
+      reason: { code: 'ML_SINK_VALUE_INVALID', message: expect.stringContaining('16777216') },
+    });
+    expect(others.map(({ status }) => status)).toEqual([
+      'fulfilled',
+      'fulfilled',
+      'fulfilled',
+      'rejected',
+    ]);
+    expect(others[3]).toMatchObject({ reason: { code: 'ML_SINK_VALUE_INVALID' } });
+    expect(await jobs.size()).toBe(3);
+  });
+
   test('gives higher priorities first, and delayed ones later', async () => {
     const jobs = millrace().queue(name('jobs'), { value: 'string' });
     await jobs.enqueue('delayed', { delay: '100ms', priority: 10 });
