@@ -39,6 +39,8 @@ export const WEBHOOK_PAUSE_MS_MAX = 60_000;
 export const WEBHOOK_RETRY_AFTER_MS_MAX = 86_400_000;
 /** What cannot be written down is tried again after so long. */
 export const WEBHOOK_WRITE_RETRY_MS = 1_000;
+/** The first wait of a delivery for a log that does not answer; each is twice the one before, up to `WEBHOOK_WRITE_RETRY_MS`. */
+export const WEBHOOK_AWAY_MS = 50;
 /** What is under way may end when it is stopped. */
 export const WEBHOOK_STOP_MS = 2_000;
 /** Positions are committed so often. */

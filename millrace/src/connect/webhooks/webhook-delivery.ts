@@ -19,6 +19,7 @@ import { topicMissing } from '../../client/kafka/refusal.ts';
 import type { Log, LogReader, LogRecords, RecordHeader, TopicPartition } from '../../client/log.ts';
 import { Background } from '../../core/background.ts';
 import {
+  WEBHOOK_AWAY_MS,
   WEBHOOK_COMMIT_MS,
   WEBHOOK_FAILURES_IN_A_ROW,
   WEBHOOK_PAUSE_MS,
@@ -109,6 +110,10 @@ class TopicDelivery implements Delivery {
   #idPrefix = '';
   #owned: TopicPartition[] = [];
   #isPaused = false;
+  /** A share was asked for, and is not begun with. */
+  #isJoining = false;
+  /** Tries in a row that the log has not answered. */
+  #away = 0;
   #abort = new AbortController();
   #inFlight = 0;
   #failuresInARow = 0;
@@ -172,10 +177,7 @@ class TopicDelivery implements Delivery {
   async #run(): Promise<void> {
     try {
       await this.#open();
-      while (!this.#isEnding) {
-        if (this.#share.isRebalancing) await this.#join();
-        else await this.#step();
-      }
+      while (!this.#isEnding) await this.#goOn();
     } catch (error) {
       // A wait that was called off.
       const isAborted = error instanceof MillraceError && error.code === 'ML_ABORTED';
@@ -183,6 +185,20 @@ class TopicDelivery implements Delivery {
     }
     await this.#close();
     if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** A log that does not answer for a while, as when its broker is started again, ends nothing: what was read is kept meanwhile. */
+  async #goOn(): Promise<void> {
+    try {
+      if (this.#isJoining || this.#share.isRebalancing) await this.#join();
+      else await this.#step();
+      this.#away = 0;
+    } catch (error) {
+      if (!(error instanceof MillraceError && error.retriable) || this.#isEnding) throw error;
+      this.#logger.warn('the log of a webhook does not answer, and is asked again', { error });
+      const waitMs = Math.min(WEBHOOK_WRITE_RETRY_MS, WEBHOOK_AWAY_MS * 2 ** this.#away++);
+      await this.#log.env.timers.sleep(waitMs);
+    }
   }
 
   get #isEnding(): boolean {
@@ -237,9 +253,12 @@ class TopicDelivery implements Delivery {
 
   /** What is under way ends first, so that it counts. */
   async #join(): Promise<void> {
+    this.#isJoining = true;
     await this.#settleAttempts(WEBHOOK_TIMEOUT_MS);
     this.#reader.unassign(this.#owned);
     const { partitions, committed } = await this.#share.join(this.#work.done());
+    // What it had may be another's now: should this fail below, nothing of it is committed.
+    this.#work.begin(new Map(), []);
     const topic = this.#topic;
     this.#owned = partitions.map((partition) => ({ topic, partition }));
     const { retries, disabledUrl } = await this.#retries.load(partitions);
@@ -257,6 +276,7 @@ class TopicDelivery implements Delivery {
       [...positions].map(([partition, offset]) => ({ topic, partition, offset })),
     );
     this.#pauseReading(false);
+    this.#isJoining = false;
     this.#state = 'running';
     this.#onReady();
   }

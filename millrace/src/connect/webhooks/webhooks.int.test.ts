@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import { Webhook } from 'standardwebhooks';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { visibleBatches } from '../../client/kafka/fetched-records.ts';
+import type { Log } from '../../client/log.ts';
+import { MillraceError } from '../../core/errors.ts';
 import { realEnv } from '../../core/real-env.ts';
 import { type EmbeddedLog, openEmbedded } from '../../embedded-log.ts';
 import { type Delivery, startDelivery } from './webhook-delivery.ts';
@@ -108,8 +110,13 @@ async function put(
   await producer.close();
 }
 
-function deliver(topic: string, to: string, options: Partial<DeliverOptions> = {}): Delivery {
-  const delivery = startDelivery(log, topic, {
+function deliver(
+  topic: string,
+  to: string,
+  options: Partial<DeliverOptions> = {},
+  from: Log = log,
+): Delivery {
+  const delivery = startDelivery(from, topic, {
     name: topic,
     to,
     secret: SECRET,
@@ -349,6 +356,49 @@ test('processes of one name share the work, and take over what another leaves', 
   // Nothing was killed: what is sent twice is what was under way when a partition moved, at most.
   expect(again).toBeLessThanOrEqual(4);
 });
+
+test.each(['reader', 'offsets', 'committed', 'member'] as const)(
+  'a log that is away for a while ends no delivery: %s',
+  async (failing) => {
+    const topic = await newTopic(2);
+    const receiver = await Receiver.open();
+    const failures = { left: 2 };
+    const away = (): void => {
+      if (failures.left-- > 0) throw new MillraceError('ML_CONNECT_FAILED', 'nobody answers');
+    };
+    const failOn =
+      <Args extends unknown[], Result>(call: (...args: Args) => Promise<Result>) =>
+      async (...args: Args): Promise<Result> => {
+        away();
+        return call(...args);
+      };
+    const flaky = new Proxy(log, {
+      get: (target, name) => {
+        const found: unknown = Reflect.get(target, name, target);
+        if (typeof found !== 'function') return found;
+        const call = found.bind(target) as (...args: unknown[]) => unknown;
+        if (name !== failing) return call;
+        if (name === 'offsets' || name === 'committed')
+          return failOn(call as (...args: unknown[]) => Promise<unknown>);
+        return (...args: unknown[]) => {
+          const made = call(...args) as Record<string, (...args: unknown[]) => Promise<unknown>>;
+          const method = name === 'reader' ? 'poll' : 'join';
+          const own = made[method]?.bind(made);
+          if (own !== undefined) made[method] = failOn(own);
+          return made;
+        };
+      },
+    });
+    const delivery = deliver(topic, receiver.url, {}, flaky);
+    await delivery.ready;
+    await put(topic, ['1', '2']);
+    await receiver.until(() => receiver.got.length === 2);
+    failures.left = 1;
+    await put(topic, ['3'], null, 1);
+    await receiver.until(() => receiver.got.length === 3);
+    expect(receiver.got.map(({ body }) => body).toSorted()).toEqual(['1', '2', '3']);
+  },
+);
 
 test('an attempt that is under way when partitions move is waited for, not made again', async () => {
   const topic = await newTopic();
