@@ -355,7 +355,8 @@ export class AmqpChannel implements ChannelPort, Settler {
       this.#link.method(this.#number, { name: 'channel.close-ok' });
       this.#gone(refused(method, this.#name));
     } else if (name === 'channel.close-ok') {
-      this.#gone(undefined);
+      // Where both have closed it, the answer may come when the number is another channel's already.
+      if (this.#isClosing) this.#gone(undefined);
     } else if (name === 'channel.flow') {
       this.#link.method(this.#number, { name: 'channel.flow-ok', active: method.active });
     } else {

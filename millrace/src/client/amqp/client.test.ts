@@ -117,6 +117,24 @@ test('one that says nothing is given up on', async () => {
   });
 });
 
+test('an answer to the closing of a channel that was closed already is none for the next one of its number', async () => {
+  const { broker, client } = await connected({
+    on: ({ method, channel }, fake) => {
+      if (method.name !== 'channel.close') return false;
+      // Both close at the same time.
+      fake.send(channel, { name: 'channel.close', replyCode: 406, replyText: 'timeout' });
+      return true;
+    },
+  });
+  const first = await client.channel();
+  await first.close();
+  const second = await client.channel();
+  broker.send(1, { name: 'channel.close-ok' });
+  await broker.turn();
+  expect(second.isOpen).toBe(true);
+  expect(await second.declareQueue({ queue: 'q' })).toMatchObject({ queue: 'q' });
+});
+
 test('signs of life are sent when nothing else is, and missed after a while', async () => {
   const clock = new ManualClock(0);
   const { broker, client } = await connected({ timers: clock }, { heartbeatSeconds: 10 });
