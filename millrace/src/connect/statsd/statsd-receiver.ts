@@ -191,7 +191,9 @@ class TopicStatsd implements StatsdReceiver {
 
   #take(metric: StatsdMetric): void {
     this.#counts.metrics++;
-    const { timestamp = this.#nowMs, ...rest } = metric;
+    const { timestamp: saidMs = this.#nowMs, ...rest } = metric;
+    // The log refuses what is far ahead of its clock, and all that is written with it.
+    const timestamp = Math.min(saidMs, this.#nowMs);
     const value = JSON.stringify(rest);
     const bytes = RECORD_BYTES + value.length;
     if (this.#queueBytes + bytes > this.#queueBytesMax) {

@@ -109,6 +109,18 @@ test('what the queue has no room for is dropped, and counted; the rest is writte
   expect(await written('full', count)).toHaveLength(count);
 });
 
+test('a clock that is ahead costs nobody a metric', async () => {
+  const statsd = await openStatsd(log, { topic: 'ahead', port: 0 });
+  const before = Date.now();
+  await send(statsd, ['a:1|c\na:2|c|T99999999999\na:3|c']);
+  await statsd.close();
+  expect(statsd.stats()).toMatchObject({ metrics: 3, written: 3, droppedFailed: 0 });
+  for (const { timestamp } of await written('ahead', 3)) {
+    expect(timestamp).toBeGreaterThanOrEqual(before);
+    expect(timestamp).toBeLessThanOrEqual(Date.now());
+  }
+});
+
 test('what the log refuses is counted, and it goes on', async () => {
   const statsd = await openStatsd(log, { topic: 'refused', port: 0 });
   await send(statsd, ['a:1|c']);
