@@ -145,7 +145,11 @@ export class GroupedProducer {
   /** As much of what is queued as fits. */
   #appendGroup(producer: LogProducer, sent: Sent[]): void {
     const shares = new Map<string, Share>();
+    const nowMs = this.#log.env.clock.nowMs();
     for (const call of this.#queue.slice()) {
+      // A partition may refuse its time, and all that is in the batch with it: it goes by itself.
+      const isAhead = call.records.some(({ timestamp }) => timestamp > nowMs);
+      if (isAhead && sent.length > 0) return;
       for (; call.next < call.records.length; call.next++) {
         const record = call.records[call.next];
         if (record === undefined) break;
@@ -168,6 +172,7 @@ export class GroupedProducer {
         sent.push({ call, share, index: share.count++ });
         share.bytes += bytes;
       }
+      if (isAhead) return;
     }
   }
 
