@@ -2,11 +2,11 @@
  * `npm run bench -- broker`: runs the passes of all sides in turn, checks that the sides delivered the same records,
  * prints the comparison and keeps it as JSON.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { kcatVersion } from './clients/kcat.ts';
+import { keepResults } from './kept-results.ts';
 import { describeMachine, type Machine } from './machine.ts';
 import { type MachineLimits, probeMachine } from './machine-limits.ts';
 import type { BrokerOptions, SideName } from './options.ts';
@@ -16,11 +16,8 @@ import { type MillraceProgram, millraceVariant, prepareMillrace } from './peers/
 import type { PeerVariant } from './peers/peer.ts';
 import { formatReport } from './report.ts';
 import type { Comparison } from './samples.ts';
-import { groupSamples, ratio } from './samples.ts';
 import { type Findings, makePasses, type Pass, type SeenContent } from './scenarios/passes.ts';
 import { type SessionPlace, syncFileSystem, withSession } from './session.ts';
-
-const RESULTS = fileURLToPath(new URL('../results', import.meta.url));
 
 /** Ours at its default against theirs at its default, both with a sync before the ack, both without. */
 const COMPARISONS: readonly Comparison[] = [
@@ -180,23 +177,9 @@ interface Result {
 }
 
 function writeResult(result: Result): void {
-  const at = new Date().toISOString();
-  const cells = groupSamples(result.findings.samples).map((cell) => ({
-    metric: cell.metric,
-    cell: cell.cell,
-    sides: Object.fromEntries(cell.sides),
-    ratios: Object.fromEntries(
-      COMPARISONS.map((comparison): [string, number | undefined] => [
-        `${comparison.ours}:${comparison.theirs}`,
-        ratio(cell, comparison),
-      ]).filter(([, value]) => value !== undefined),
-    ),
-  }));
-  mkdirSync(RESULTS, { recursive: true });
-  const file = join(RESULTS, `broker-${at.replaceAll(/[:.]/g, '-')}.json`);
   const { options, machine, limits, sides, findings, differing } = result;
-  const content = { at, options, machine, limits, sides, cells, ...findings, differing };
-  writeFileSync(file, `${JSON.stringify(content, null, 2)}\n`);
+  const content = { options, machine, limits, sides, ...findings, differing };
+  const file = keepResults('broker', findings.samples, COMPARISONS, content);
   note(`Kept in ${file}`);
 }
 

@@ -7,10 +7,9 @@
  *
  * Source: AMQP 0-9-1, section 4.2.3.
  */
-import { connect, type Socket } from 'node:net';
-import type { Address } from './wire-connection.ts';
+import type { Socket } from 'node:net';
+import { type Address, connectReceiving } from './receiving-socket.ts';
 
-const RECEIVE_BYTES = 1 << 20;
 const FRAME_HEAD_BYTES = 7;
 const FRAME_END = 0xce;
 const FRAME_METHOD = 1;
@@ -80,29 +79,13 @@ export class AmqpConnection {
     return connection;
   }
 
-  static #connect(address: Address): Promise<AmqpConnection> {
-    return new Promise((resolve, reject) => {
-      const receive = Buffer.allocUnsafe(RECEIVE_BYTES);
-      let connection: AmqpConnection | undefined;
-      const socket = connect({
-        host: address.host,
-        port: address.port,
-        noDelay: true,
-        onread: {
-          buffer: receive,
-          callback: (bytes: number) => {
-            connection?.receive(receive.subarray(0, bytes));
-            return true;
-          },
-        },
-      });
-      socket.once('error', reject);
-      socket.once('connect', () => {
-        socket.off('error', reject);
-        connection = new AmqpConnection(socket);
-        resolve(connection);
-      });
+  static async #connect(address: Address): Promise<AmqpConnection> {
+    let connection: AmqpConnection | undefined;
+    const socket = await connectReceiving(address, (buffer, bytes) => {
+      connection?.receive(buffer.subarray(0, bytes));
     });
+    connection = new AmqpConnection(socket);
+    return connection;
   }
 
   private constructor(socket: Socket) {

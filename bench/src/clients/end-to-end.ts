@@ -8,7 +8,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BenchFailure } from '../failure.ts';
 import { encodeBatch, forEachValue, skipBatches } from './record-batch.ts';
-import { type Address, WireConnection } from './wire-connection.ts';
+import type { Address } from './receiving-socket.ts';
+import { WireConnection } from './wire-connection.ts';
 import { fetchRecords, produce, produceBody } from './wire-requests.ts';
 
 export interface EndToEndOptions {

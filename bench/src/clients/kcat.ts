@@ -8,7 +8,8 @@ import { promisify } from 'node:util';
 import { BenchFailure } from '../failure.ts';
 import { track } from '../process.ts';
 import type { Rate } from './rate.ts';
-import { type Address, WireConnection } from './wire-connection.ts';
+import type { Address } from './receiving-socket.ts';
+import { WireConnection } from './wire-connection.ts';
 import { makeLines, type TopicShape } from './wire-load.ts';
 import { listOffsets } from './wire-requests.ts';
 

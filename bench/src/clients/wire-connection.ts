@@ -5,12 +5,8 @@
  *
  *   length int32 | correlation id int32 | body          (an answer)
  */
-import { connect, type Socket } from 'node:net';
-
-export interface Address {
-  readonly host: string;
-  readonly port: number;
-}
+import type { Socket } from 'node:net';
+import { type Address, connectReceiving } from './receiving-socket.ts';
 
 interface Waiting {
   readonly correlationId: number;
@@ -18,7 +14,6 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
-const RECEIVE_BYTES = 1 << 20;
 const LENGTH_BYTES = 4;
 /** The answer's body starts after its length and correlation id. */
 export const ANSWER_BODY_AT = 8;
@@ -35,29 +30,13 @@ export class WireConnection {
   #lengthFilled = 0;
   #failure: Error | undefined;
 
-  static open(address: Address): Promise<WireConnection> {
-    return new Promise((resolve, reject) => {
-      const receive = Buffer.allocUnsafe(RECEIVE_BYTES);
-      let connection: WireConnection | undefined;
-      const socket = connect({
-        host: address.host,
-        port: address.port,
-        noDelay: true,
-        onread: {
-          buffer: receive,
-          callback: (bytes: number) => {
-            connection?.receive(receive, bytes);
-            return true;
-          },
-        },
-      });
-      socket.once('error', reject);
-      socket.once('connect', () => {
-        socket.off('error', reject);
-        connection = new WireConnection(socket);
-        resolve(connection);
-      });
+  static async open(address: Address): Promise<WireConnection> {
+    let connection: WireConnection | undefined;
+    const socket = await connectReceiving(address, (buffer, bytes) => {
+      connection?.receive(buffer, bytes);
     });
+    connection = new WireConnection(socket);
+    return connection;
   }
 
   private constructor(socket: Socket) {

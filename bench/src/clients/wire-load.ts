@@ -12,7 +12,8 @@ import {
   skipBatches,
 } from './record-batch.ts';
 import type { Rate } from './rate.ts';
-import { type Address, WireConnection } from './wire-connection.ts';
+import type { Address } from './receiving-socket.ts';
+import { WireConnection } from './wire-connection.ts';
 import {
   createTopic,
   deleteTopic,

@@ -4,7 +4,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createServer } from 'node:net';
-import { type Address, WireConnection } from '../clients/wire-connection.ts';
+import type { Address } from '../clients/receiving-socket.ts';
+import { WireConnection } from '../clients/wire-connection.ts';
 import { apiVersions } from '../clients/wire-requests.ts';
 import { BenchFailure } from '../failure.ts';
 import { type Started, tail, type Usage } from '../process.ts';

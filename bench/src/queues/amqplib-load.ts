@@ -1,7 +1,7 @@
 /** Load with amqplib, as programs use it: a callback for each confirm, an acknowledgement for each message. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from 'amqplib';
-import type { Address } from '../clients/wire-connection.ts';
+import type { Address } from '../clients/receiving-socket.ts';
 import { Bodies } from './bodies.ts';
 import { type ConsumeTask, monotonicMs, type PublishTask } from './load-tasks.ts';
 import type { RunningConsumer } from './raw-load.ts';

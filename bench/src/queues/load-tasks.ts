@@ -1,5 +1,5 @@
 /** What a process that makes load for a queue is told, and what it tells: messages between it and the benchmark. */
-import type { Address } from '../clients/wire-connection.ts';
+import type { Address } from '../clients/receiving-socket.ts';
 import type { QueueClientName } from './side-names.ts';
 
 interface Task {

@@ -2,24 +2,23 @@
  * `npm run bench -- queues`: Millrace beside RabbitMQ, with the same clients on the same machine. Sides take turns; what was confirmed is
  * compared with what was delivered, and a side that loses or changes something fails the benchmark.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { BenchFailure } from '../failure.ts';
+import { keepResults } from '../kept-results.ts';
 import { describeMachine } from '../machine.ts';
 import type { QueuesOptions } from '../options.ts';
 import { prepareMillrace } from '../peers/millrace.ts';
 import { rabbitMqVersion } from '../peers/rabbitmq.ts';
 import { tail } from '../process.ts';
 import { formatReport } from '../report.ts';
-import { type Comparison, groupSamples, ratio, type Sample } from '../samples.ts';
+import type { Comparison, Sample } from '../samples.ts';
 import { syncFileSystem } from '../session.ts';
 import { add, measureBacklog, measureLatency, measureThroughput } from './measure.ts';
 import { queueSide, type QueueSide } from './sides.ts';
 
-const RESULTS = fileURLToPath(new URL('../../results', import.meta.url));
 const COMPARISONS: readonly Comparison[] = [
   { ours: 'millrace', theirs: 'rabbitmq-classic' },
   { ours: 'millrace', theirs: 'rabbitmq-quorum' },
@@ -109,22 +108,7 @@ function writeResult(result: {
   readonly sides: readonly object[];
   readonly samples: readonly Sample[];
 }): void {
-  const at = new Date().toISOString();
-  const cells = groupSamples(result.samples).map((cell) => ({
-    metric: cell.metric,
-    cell: cell.cell,
-    sides: Object.fromEntries(cell.sides),
-    ratios: Object.fromEntries(
-      COMPARISONS.map((comparison): [string, number | undefined] => [
-        `${comparison.ours}:${comparison.theirs}`,
-        ratio(cell, comparison),
-      ]).filter(([, value]) => value !== undefined),
-    ),
-  }));
-  mkdirSync(RESULTS, { recursive: true });
-  const file = join(RESULTS, `queues-${at.replaceAll(/[:.]/g, '-')}.json`);
-  writeFileSync(file, `${JSON.stringify({ at, ...result, cells }, undefined, 2)}\n`);
-  note(`Kept in ${file}`);
+  note(`Kept in ${keepResults('queues', result.samples, COMPARISONS, result)}`);
 }
 
 function note(text: string): void {

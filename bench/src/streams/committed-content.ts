@@ -1,7 +1,8 @@
 /** What readers of committed records see in a topic. */
 import { crc32c } from '@node-rs/crc32';
 import { type Content, emptyContent, forEachValue } from '../clients/record-batch.ts';
-import { type Address, WireConnection } from '../clients/wire-connection.ts';
+import type { Address } from '../clients/receiving-socket.ts';
+import { WireConnection } from '../clients/wire-connection.ts';
 import { fetchRecords, listOffsets } from '../clients/wire-requests.ts';
 
 /** NOTE: persistent format, do not renumber. */

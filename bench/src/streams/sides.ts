@@ -11,7 +11,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Address } from '../clients/wire-connection.ts';
+import type { Address } from '../clients/receiving-socket.ts';
 import { makeTopic } from '../clients/wire-load.ts';
 import { prepareKafkaStreams, type KafkaStreamsProgram } from '../peers/kafka-streams.ts';
 import { startKafka } from '../peers/kafka.ts';

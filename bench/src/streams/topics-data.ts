@@ -3,7 +3,8 @@
  * windows is in no result of a window itself, since nothing closes that.
  */
 import { crc32c } from '@node-rs/crc32';
-import { type Address, WireConnection } from '../clients/wire-connection.ts';
+import type { Address } from '../clients/receiving-socket.ts';
+import { WireConnection } from '../clients/wire-connection.ts';
 import { makeTopic } from '../clients/wire-load.ts';
 import { produce, produceBody } from '../clients/wire-requests.ts';
 import { type Bid, endOf, nexmarkEvents } from './nexmark.ts';

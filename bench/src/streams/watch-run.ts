@@ -4,7 +4,8 @@
  * hot counts, to the last result.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Address, WireConnection } from '../clients/wire-connection.ts';
+import type { Address } from '../clients/receiving-socket.ts';
+import { WireConnection } from '../clients/wire-connection.ts';
 import { committedOffsets, listOffsets } from '../clients/wire-requests.ts';
 import { BenchFailure } from '../failure.ts';
 import { tail, watchCores } from '../process.ts';
