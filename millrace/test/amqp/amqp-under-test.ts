@@ -3,13 +3,13 @@
  * MILLRACE_TEST_AMQP=host:port, whatever answers there. `npm run test:rabbitmq` runs the same suites against RabbitMQ, which is how we
  * know that they ask for what RabbitMQ does.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { endChild, type Launched, launchMillrace } from '../launched-millrace.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+export { uniqueName } from '../launched-millrace.ts';
+
 const HOST = '127.0.0.1';
 
 export interface AmqpUnderTest {
@@ -43,17 +43,17 @@ export async function startMillraceUnderTest(
   const dir = mkdtempSync(join(tmpdir(), 'millrace-amqp-'));
   const args = { under: under(dir), more };
   let running = await launch(dir, { amqp: 0, kafka: 0 }, args);
-  const { ports } = running;
+  const ports = running.ready;
   return {
     ...place(HOST, ports.amqp),
     kind: 'millrace',
     kafkaPort: ports.kafka,
-    kill: async (signal) => end(running.child, signal),
+    kill: async (signal) => endChild(running.child, signal),
     restart: async () => {
       running = await launch(dir, ports, args);
     },
     stop: async () => {
-      await end(running.child, 'SIGTERM');
+      await endChild(running.child, 'SIGTERM');
       rmSync(dir, { recursive: true, force: true });
     },
   };
@@ -82,46 +82,18 @@ interface Ports {
   readonly kafka: number;
 }
 
-interface Running {
-  readonly child: ChildProcess;
-  readonly ports: Ports;
-}
-
-async function launch(
+function launch(
   dir: string,
   ports: Ports,
   { under, more }: { readonly under: readonly string[]; readonly more: readonly string[] },
-): Promise<Running> {
-  const args = [...under, process.execPath, MAIN, 'start', '--data', dir, '--log-format', 'text'];
-  args.push('--kafka', `${HOST}:${ports.kafka}`, '--amqp', `${HOST}:${ports.amqp}`, ...more);
-  const [command = process.execPath, ...rest] = args;
-  const child = spawn(command, rest, { stdio: ['ignore', 'ignore', 'pipe'] });
-  let seen = '';
-  return new Promise((resolve, reject) => {
-    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      seen += text;
-      const amqp = /\bamqp +(?:amqp:\/\/)?127\.0\.0\.1:(\d+)/.exec(seen);
-      const kafka = /\bkafka +127\.0\.0\.1:(\d+)/.exec(seen);
-      if (amqp !== null && kafka !== null)
-        resolve({ child, ports: { amqp: Number(amqp[1]), kafka: Number(kafka[1]) } });
-      if (process.env['MILLRACE_TEST_LOG'] !== undefined) process.stderr.write(text);
-    });
-    child.once('exit', (code, signal) =>
-      reject(new Error(`millrace start ended (${code ?? signal}):\n${seen}`)),
-    );
-  });
-}
-
-async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  child.kill(signal);
-  await ended;
-}
-
-let names = 0;
-
-/** A name that no other test, and no earlier run, has used. */
-export function uniqueName(prefix: string): string {
-  return `${prefix}-${process.pid}-${Date.now().toString(36)}-${names++}`;
+): Promise<Launched<Ports>> {
+  const args = ['--kafka', `${HOST}:${ports.kafka}`, '--amqp', `${HOST}:${ports.amqp}`, ...more];
+  const readyIn = (said: string): Ports | undefined => {
+    const amqp = /\bamqp +(?:amqp:\/\/)?127\.0\.0\.1:(\d+)/.exec(said);
+    const kafka = /\bkafka +127\.0\.0\.1:(\d+)/.exec(said);
+    return amqp === null || kafka === null
+      ? undefined
+      : { amqp: Number(amqp[1]), kafka: Number(kafka[1]) };
+  };
+  return launchMillrace(dir, args, readyIn, under);
 }

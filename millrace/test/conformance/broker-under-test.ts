@@ -3,13 +3,12 @@
  * MILLRACE_TEST_BROKER=host:port, whatever answers there. `npm run test:kafka` runs the same tests against Apache Kafka, which is
  * how we know that they ask for what Kafka does.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { endChild, type Launched, launchMillrace } from '../launched-millrace.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+export { uniqueName } from '../launched-millrace.ts';
 
 export interface BrokerUnderTest {
   readonly kind: 'millrace' | 'other';
@@ -31,18 +30,18 @@ export async function startBrokerUnderTest(
   if (given !== undefined) return otherBroker(given);
   const dir = mkdtempSync(join(tmpdir(), 'millrace-test-'));
   let running = await launch(dir, 0, settings);
-  const port = running.port;
+  const port = running.ready;
   return {
     kind: 'millrace',
     host: '127.0.0.1',
     port,
     address: `127.0.0.1:${port}`,
-    kill: async (signal) => end(running.child, signal),
+    kill: async (signal) => endChild(running.child, signal),
     restart: async () => {
       running = await launch(dir, port, settings);
     },
     stop: async () => {
-      await end(running.child, 'SIGTERM');
+      await endChild(running.child, 'SIGTERM');
       rmSync(dir, { recursive: true, force: true });
     },
   };
@@ -63,48 +62,10 @@ function otherBroker(address: string): BrokerUnderTest {
   };
 }
 
-interface Running {
-  readonly child: ChildProcess;
-  readonly port: number;
-}
-
-async function launch(dir: string, port: number, settings: readonly string[]): Promise<Running> {
-  const args = [
-    MAIN,
-    'start',
-    '--data',
-    dir,
-    '--kafka',
-    `127.0.0.1:${port}`,
-    '--log-format',
-    'text',
-  ];
-  for (const setting of settings) args.push('--set', setting);
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });
-  let seen = '';
-  return new Promise((resolve, reject) => {
-    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      seen += text;
-      const ready = /kafka +127\.0\.0\.1:(\d+)/.exec(seen);
-      if (ready !== null) resolve({ child, port: Number(ready[1]) });
-      if (process.env['MILLRACE_TEST_LOG'] !== undefined) process.stderr.write(text);
-    });
-    child.once('exit', (code, signal) =>
-      reject(new Error(`millrace start ended (${code ?? signal}):\n${seen}`)),
-    );
+function launch(dir: string, port: number, settings: readonly string[]): Promise<Launched<number>> {
+  const args = ['--kafka', `127.0.0.1:${port}`, ...settings.flatMap((each) => ['--set', each])];
+  return launchMillrace(dir, args, (said) => {
+    const ready = /kafka +127\.0\.0\.1:(\d+)/.exec(said);
+    return ready === null ? undefined : Number(ready[1]);
   });
-}
-
-async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  child.kill(signal);
-  await ended;
-}
-
-let names = 0;
-
-/** A name that no other test, and no earlier run, has used. */
-export function uniqueName(prefix: string): string {
-  return `${prefix}-${process.pid}-${Date.now().toString(36)}-${names++}`;
 }
