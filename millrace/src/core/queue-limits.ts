@@ -38,6 +38,8 @@ export const QUEUE_KEPT_BYTES_MAX = 4 * 1024 * 1024;
 export const QUEUE_GOT_BYTES_MAX = 64 * 1024 * 1024;
 /** All of that, of all queues together: above, those that were used least recently give theirs up. */
 export const QUEUE_MEMORY_BYTES_MAX = 64 * 1024 * 1024;
+/** How often a queue says at most that it has refused messages that no segment of its log can hold. */
+export const QUEUE_LARGE_TOLD_MS = 60_000;
 /** Messages that a queue looks at before others have their turn. */
 export const QUEUE_TURN_MESSAGES = 512;
 /** How far a queue hands out ahead of what is written of that: so many may be called redelivered after a crash that were not. */

@@ -14,7 +14,7 @@ import type { QueueContext } from '../../src/broker/queues/queue-context.ts';
 import { QueueMemory } from '../../src/broker/queues/queue-memory.ts';
 import { QueueTurns } from '../../src/broker/queues/queue-turns.ts';
 import { Background } from '../../src/core/background.ts';
-import { silentLogger } from '../../src/core/log.ts';
+import { type Logger, silentLogger } from '../../src/core/log.ts';
 import { SimMachine } from '../../src/core/sim/sim-machine.ts';
 import type { DiskLog } from '../../src/log/partition-log.ts';
 import type { LogConfig } from '../../src/log/types.ts';
@@ -108,6 +108,7 @@ export class QueueFixture {
   private current: OpenedQueue | undefined;
   private readonly settings: QueueSettings;
   private readonly config: Partial<LogConfig>;
+  private readonly logger: Logger;
   /** How many the topic has at the next start. */
   partitions: number;
   isDurable = true;
@@ -118,11 +119,13 @@ export class QueueFixture {
       readonly seed?: number;
       readonly config?: Partial<LogConfig>;
       readonly partitions?: number;
+      readonly logger?: Logger;
     } = {},
   ) {
     this.machine = new SimMachine(options.seed ?? 1);
     this.settings = { ...SETTINGS, ...settings };
     this.config = options.config ?? {};
+    this.logger = options.logger ?? silentLogger;
     this.partitions = options.partitions ?? 1;
   }
 
@@ -142,7 +145,7 @@ export class QueueFixture {
     await this.machine.run(this.opened.store.finishRecovery());
     this.context = {
       env,
-      logger: silentLogger,
+      logger: this.logger,
       states: this.states,
       deadLetters: (_queue, message, reason) => {
         const letter = { text: message.body.toString(), reason };

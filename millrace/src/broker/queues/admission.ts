@@ -59,12 +59,15 @@ export function admit(messages: readonly QueueMessage[], rules: AdmissionRules):
   return { wanted, refused, positions, copies };
 }
 
-/** All that was refused, when the log took only the first `taken` of those that were wanted. */
-export function refusedOf(admission: Admission, taken: number): readonly number[] {
-  const { wanted, refused, positions, copies } = admission;
-  if (taken === wanted.length) return refused;
+/** All that was refused, when the log has not taken these of the wanted ones. @param notTaken positions in `wanted` */
+export function refusedOf(admission: Admission, notTaken: readonly number[]): readonly number[] {
+  const { refused, positions, copies } = admission;
+  if (notTaken.length === 0) return refused;
   const all = [...refused];
-  for (let index = taken; index < wanted.length; index++) all.push(positions?.[index] ?? index);
-  for (const { position, of } of copies) if (of >= taken) all.push(position);
+  for (const index of notTaken) all.push(positions?.[index] ?? index);
+  if (copies.length > 0) {
+    const gone = new Set(notTaken);
+    for (const { position, of } of copies) if (gone.has(of)) all.push(position);
+  }
   return all.sort((a, b) => a - b);
 }

@@ -88,7 +88,7 @@ export interface QueueCounts {
   readonly expired: number;
   /** By reason, also those for which there was no dead letter exchange. */
   readonly deadLettered: Readonly<Record<DeadLetterReason, number>>;
-  /** Dead letters and overflow that went nowhere, since there was nowhere to go. */
+  /** Dead letters and overflow that went nowhere, since there was nowhere to go; and messages that no segment of the log can hold. */
   readonly dropped: number;
 }
 

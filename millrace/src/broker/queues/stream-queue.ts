@@ -5,11 +5,12 @@
  * @hot `turn`
  */
 import type { PartitionLog } from '../../log/types.ts';
-import { appendMessages, whyRefused } from './append-messages.ts';
+import { appendMessages } from './append-messages.ts';
 import { exclusiveUse } from './consumers.ts';
 import { ConsumerTimeouts } from './consumer-timeouts.ts';
 import { HeldDelivery, Holder } from './held-delivery.ts';
 import { KeptMessages } from './kept-messages.ts';
+import { LargeMessages } from './large-messages.ts';
 import { LogCursor } from './log-cursor.ts';
 import { LogRuns } from './log-runs.ts';
 import { MessageDecoder } from './message-record.ts';
@@ -66,6 +67,7 @@ export class StreamQueue implements OpenedQueue, TurnTaker, MemoryHolder {
   private first = 0;
   private held = 0;
   private readonly totals = new QueueTotals();
+  private readonly large: LargeMessages;
   private readonly kept = new KeptMessages();
   private readonly timeouts: ConsumerTimeouts;
   private readonly stopListening: () => void;
@@ -82,6 +84,7 @@ export class StreamQueue implements OpenedQueue, TurnTaker, MemoryHolder {
     this.log = log;
     this.runs = new LogRuns({ ...context, log, onLoaded: () => this.wantTurn() });
     this.decoder = new MessageDecoder(definition.name);
+    this.large = new LargeMessages(context, definition, this.totals);
     const { consumerTimeoutMs } = definition.settings;
     this.timeouts = new ConsumerTimeouts(context.env, consumerTimeoutMs, () => this.holders());
     this.stopListening = log.onAdvance(() => this.wantTurn());
@@ -93,18 +96,18 @@ export class StreamQueue implements OpenedQueue, TurnTaker, MemoryHolder {
 
   append(messages: readonly QueueMessage[]): QueueAppended {
     const { log, runs } = this;
+    if (this.isClosed)
+      return { refused: messages.map((_, index) => index), reason: 'full', durable: undefined };
     const isWanted = this.readers.size > 0;
-    const taken = this.isClosed
-      ? 0
-      : appendMessages(log, messages, ({ baseOffset, data, messages: batch }) => {
-          this.totals.published += batch.length;
-          if (!isWanted) return;
-          runs.makeRoom(data.length);
-          runs.add(baseOffset, baseOffset + batch.length, data);
-        });
+    const appended = appendMessages(log, messages, ({ baseOffset, data, messages: batch }) => {
+      this.totals.published += batch.length;
+      if (!isWanted) return;
+      runs.makeRoom(data.length);
+      runs.add(baseOffset, baseOffset + batch.length, data);
+    });
+    this.large.refused(appended.tooLarge, log);
+    const { refused, reason } = appended;
     const durable = this.isDurable ? log.whenDurable(log.logEndOffset) : undefined;
-    const refused = messages.map((_, index) => index).slice(taken);
-    const reason = refused.length > 0 ? whyRefused(log, messages[taken]) : undefined;
     return { refused, reason, durable };
   }
 
@@ -302,7 +305,7 @@ export class StreamQueue implements OpenedQueue, TurnTaker, MemoryHolder {
       acknowledged: totals.acknowledged,
       expired: 0,
       deadLettered: { ...totals.left },
-      dropped: 0,
+      dropped: totals.dropped,
     };
   }
 

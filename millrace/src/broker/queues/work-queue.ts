@@ -9,12 +9,13 @@
 import { QUEUE_GOT_BYTES_MAX, QUEUE_TURN_MESSAGES } from '../../core/queue-limits.ts';
 import type { PartitionLog } from '../../log/types.ts';
 import { type Admission, admit, admitAll, refusedOf } from './admission.ts';
-import { appendMessages, whyRefused } from './append-messages.ts';
+import { appendMessages } from './append-messages.ts';
 import { Consumers } from './consumers.ts';
 import { ConsumerTimeouts } from './consumer-timeouts.ts';
 import { DeadLetterExit } from './dead-letter-exit.ts';
 import { HeldDelivery, Holder } from './held-delivery.ts';
 import { KeptMessages } from './kept-messages.ts';
+import { LargeMessages } from './large-messages.ts';
 import type { QueueMessage } from './message.ts';
 import type { OpenedQueue } from './opened-queue.ts';
 import type {
@@ -65,6 +66,7 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
   private readonly consumers: Consumers;
   private readonly getter = new Holder(undefined);
   private readonly totals = new QueueTotals();
+  private readonly large: LargeMessages;
   private readonly kept = new KeptMessages();
   private readonly got = new KeptMessages();
   private readonly exit: DeadLetterExit;
@@ -85,6 +87,7 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
     this.topic = definition.topic;
     this.isDurable = definition.durable;
     this.isView = settings.sourceTopic !== undefined;
+    this.large = new LargeMessages(context, definition, this.totals);
     this.exit = new DeadLetterExit(this, this.totals);
     this.consumers = new Consumers(settings.singleActiveConsumer);
     this.timeouts = new ConsumerTimeouts(context.env, settings.consumerTimeoutMs, () =>
@@ -114,21 +117,17 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
       return { refused: messages.map((_, index) => index), reason: 'full', durable: undefined };
     const [partition] = this.parts.all;
     const admission = this.admit(messages, partition, options);
-    const taken = appendMessages(log, admission.wanted, (batch) => {
+    const appended = appendMessages(log, admission.wanted, (batch) => {
       this.totals.published += batch.messages.length;
       partition?.appended(batch, this.consumers.count > 0 || this.gets.length > 0);
     });
     partition?.noteBytes();
+    this.large.refused(appended.tooLarge, log);
     this.deadLetterRefused(messages, admission);
+    const refused = refusedOf(admission, appended.refused);
+    const reason = appended.reason ?? (refused.length > 0 ? 'full' : undefined);
     const durable = this.isDurable ? log.whenDurable(log.logEndOffset) : undefined;
-    if (taken < admission.wanted.length)
-      return {
-        refused: refusedOf(admission, taken),
-        reason: whyRefused(log, admission.wanted[taken]),
-        durable,
-      };
-    const { refused } = admission;
-    return { refused, reason: refused.length > 0 ? 'full' : undefined, durable };
+    return { refused, reason, durable };
   }
 
   hasRoomFor(message: QueueMessage): boolean {
