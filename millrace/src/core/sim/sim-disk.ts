@@ -290,12 +290,13 @@ export class SimDisk {
 
   /** Follows a path name by name. undefined when a name before the last leads to no directory. */
   private walk(path: string, followsLast: boolean): Walk | undefined {
-    const rest = namesOf(path).toReversed();
+    let rest = namesOf(path);
     const root: SimNode = { kind: 'directory', directory: this.root };
     const walk: Walk = { directories: [], names: [], node: root };
     let linkCount = 0;
-    for (let name = rest.pop(); name !== undefined; name = rest.pop()) {
-      if (walk.node?.kind !== 'directory') return undefined;
+    for (let at = 0; at < rest.length; ) {
+      const name = rest[at++];
+      if (name === undefined || walk.node?.kind !== 'directory') return undefined;
       if (name === '..') {
         walk.names.pop();
         const parent = walk.directories.pop();
@@ -304,9 +305,10 @@ export class SimDisk {
       }
       const { directory }: { directory: SimDirectory } = walk.node;
       const next = directory.live.get(name);
-      if (next?.kind === 'symlink' && (followsLast || rest.length > 0)) {
+      if (next?.kind === 'symlink' && (followsLast || at < rest.length)) {
         if (++linkCount > LINKS_MAX) throw new SimDiskError('ELOOP');
-        rest.push(...partsOf(next.target).toReversed());
+        rest = [...partsOf(next.target), ...rest.slice(at)];
+        at = 0;
         if (!next.target.startsWith('/')) continue;
         walk.names.length = 0;
         walk.directories.length = 0;
@@ -359,10 +361,18 @@ export class SimDisk {
   }
 }
 
-function namesOf(path: string): string[] {
+/** Programs name few paths, often: what they were cut into is kept. */
+const namesByPath = new Map<string, readonly string[]>();
+const KEPT_PATHS_MAX = 10_000;
+
+function namesOf(path: string): readonly string[] {
+  const known = namesByPath.get(path);
+  if (known !== undefined) return known;
   assert(path.startsWith('/'), `not an absolute path: ${path}`);
   const names = partsOf(path);
   assert(!names.includes('..') && !/\/\.(?:\/|$)/.test(path), `not a plain path: ${path}`);
+  if (namesByPath.size === KEPT_PATHS_MAX) namesByPath.clear();
+  namesByPath.set(path, names);
   return names;
 }
 

@@ -54,9 +54,9 @@ export async function concatenate(
   let hasHead = first.head !== undefined;
   const file = fs.open(path, 'write');
   try {
-    const buffers = [0, 1].map(() =>
-      Buffer.allocUnsafeSlow(rest.length === 0 ? 0 : COMMIT_COPY_BYTES),
-    );
+    const largest = rest.reduce((most, part) => Math.max(most, part.bytes), 0);
+    const copyBytes = Math.min(COMMIT_COPY_BYTES, largest);
+    const buffers = [0, 1].map(() => Buffer.allocUnsafeSlow(copyBytes));
     for (const part of rest) {
       const skip = hasHead ? (part.head?.bytes ?? 0) : 0;
       hasHead ||= part.head !== undefined;
