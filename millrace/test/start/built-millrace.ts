@@ -2,17 +2,21 @@
  * The command as it is published, for tests that run it: bundled from the sources of now, started as a process, observed from outside.
  * Test files share the bundle of the same sources. What a test file leaves running, and its directories, are gone after it.
  */
-import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { chmod, copyFile, mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterAll, beforeAll } from 'vitest';
 import { bundle } from '../../scripts/build.ts';
+import type { HostedCommand, HostedResult } from './command-host.ts';
 
 const PACKAGE = fileURLToPath(new URL('../..', import.meta.url));
+const COMMAND_HOST = fileURLToPath(new URL('command-host.ts', import.meta.url));
+/** Commands that ask a broker, and end: nothing in them is about their process. */
+const HOSTED = /^(?:topic \w+|group \w+|queue \w+|user \w+|vhost \w+|produce|consume)\b/;
 /** Below the package's own node_modules, so that its dependencies are found. */
 const STAGES = join(PACKAGE, 'node_modules/.cache/built');
 const DAY_MS = 86_400_000;
@@ -92,13 +96,56 @@ export class Running {
   }
 }
 
+/** A process that runs commands one after the other. */
+class CommandHost {
+  isBusy = false;
+  readonly #child: ChildProcess;
+  readonly #ended: Promise<never>;
+
+  constructor(cli: string, env: NodeJS.ProcessEnv) {
+    this.#child = spawn(process.execPath, [COMMAND_HOST, pathToFileURL(cli).href], {
+      env,
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    });
+    this.#ended = new Promise((_resolve, reject) => {
+      this.#child.once('exit', (code, signal) => {
+        reject(new Error(`the host of commands has ended: ${code ?? signal}`));
+      });
+    });
+    // Nobody may be waiting.
+    this.#ended.catch(() => {});
+  }
+
+  async run(command: HostedCommand): Promise<Finished> {
+    this.isBusy = true;
+    const result = new Promise<HostedResult>((resolve) => {
+      this.#child.once('message', (message) => {
+        resolve(message as HostedResult);
+      });
+    });
+    this.#child.send(command);
+    try {
+      return { signal: null, ...(await Promise.race([result, this.#ended])) };
+    } finally {
+      this.isBusy = false;
+    }
+  }
+
+  end(): void {
+    this.#child.kill('SIGKILL');
+  }
+}
+
 export interface BuiltMillrace {
   /** Path of `bin/millrace.js`. */
   readonly bin: string;
   /** A directory that is removed after the tests of the file. */
   directory(): Promise<string>;
   launch(args: readonly string[], options?: RunOptions): Running;
-  /** To the end. */
+  /**
+   * To the end. Commands that only ask a broker are run as a process of their own the first time in a test file, which shows that they end,
+   * and then in one that runs them all.
+   */
   run(args: readonly string[], options?: RunOptions): Promise<Finished>;
   /** `millrace start` on a directory and a free port of loopback, until it is ready. */
   start(data: string, args?: readonly string[], options?: RunOptions): Promise<Broker>;
@@ -112,27 +159,35 @@ export interface Broker extends Running {
 /** For a test file, at its top level. */
 export function builtMillrace(): BuiltMillrace {
   const running = new Set<Running>();
+  const hosts: CommandHost[] = [];
+  /** Commands that have run as a process of their own. */
+  const seen = new Set<string>();
   const directories: string[] = [];
   let stage = '';
   beforeAll(async () => {
     stage = await stageOfNow();
   });
   afterAll(async () => {
+    for (const host of hosts) host.end();
     await Promise.all([...running].map((each) => each.end('SIGKILL')));
     for (const directory of directories) await rm(directory, { recursive: true, force: true });
   });
 
+  function environment(options: RunOptions): Record<string, string> {
+    return {
+      ...cleanEnvironment(),
+      // The same few files over and over: compiled once.
+      NODE_COMPILE_CACHE: join(stage, 'compiled'),
+      // Not the port of RabbitMQ, which this machine, or another test, may have taken.
+      MILLRACE_AMQP: '127.0.0.1:0',
+      ...options.env,
+    };
+  }
+
   function launch(args: readonly string[], options: RunOptions = {}): Running {
     const bin = join(stage, 'bin/millrace.js');
     const child = spawn(options.node ?? process.execPath, [bin, ...args], {
-      // The same few files over and over: compiled once.
-      env: {
-        ...cleanEnvironment(),
-        NODE_COMPILE_CACHE: join(stage, 'compiled'),
-        // Not the port of RabbitMQ, which this machine, or another test, may have taken.
-        MILLRACE_AMQP: '127.0.0.1:0',
-        ...options.env,
-      },
+      env: environment(options),
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     });
     const launched = new Running(child);
@@ -140,6 +195,28 @@ export function builtMillrace(): BuiltMillrace {
     void launched.ended.then(() => running.delete(launched));
     if (options.input !== undefined) child.stdin.end(options.input);
     return launched;
+  }
+
+  function host(args: readonly string[], options: RunOptions): Promise<Finished> {
+    let idle = hosts.find(({ isBusy }) => !isBusy);
+    if (idle === undefined) {
+      idle = new CommandHost(join(stage, 'dist/cli.js'), environment({}));
+      hosts.push(idle);
+    }
+    return idle.run({
+      args,
+      cwd: options.cwd ?? process.cwd(),
+      env: environment(options),
+      input: Buffer.from(options.input ?? '').toString('base64'),
+    });
+  }
+
+  function run(args: readonly string[], options: RunOptions = {}): Promise<Finished> {
+    const command = HOSTED.exec(args.join(' '))?.[0];
+    if (command !== undefined && options.node === undefined && seen.has(command))
+      return host(args, options);
+    if (command !== undefined) seen.add(command);
+    return launch(args, { input: '', ...options }).ended;
   }
 
   return {
@@ -152,7 +229,7 @@ export function builtMillrace(): BuiltMillrace {
       return directory;
     },
     launch,
-    run: (args, options = {}) => launch(args, { input: '', ...options }).ended,
+    run,
     start: async (data, args = [], options = {}) => {
       const broker = launch(
         ['start', '--data', data, '--kafka', '127.0.0.1:0', '--log-format', 'text', ...args],
@@ -206,10 +283,14 @@ async function removeOldStages(): Promise<void> {
 }
 
 /** Without what the person who runs the tests has set for their own Millrace. */
-function cleanEnvironment(): Record<string, string | undefined> {
+function cleanEnvironment(): Record<string, string> {
   return Object.fromEntries(
     Object.entries(process.env).filter(
-      ([name]) => !name.startsWith('MILLRACE_') && name !== 'NO_COLOR' && name !== 'FORCE_COLOR',
+      (entry): entry is [string, string] => entry[1] !== undefined && isNeutral(entry[0]),
     ),
   );
+}
+
+function isNeutral(name: string): boolean {
+  return !name.startsWith('MILLRACE_') && name !== 'NO_COLOR' && name !== 'FORCE_COLOR';
 }
