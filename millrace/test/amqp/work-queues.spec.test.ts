@@ -2,6 +2,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { uniqueName } from './amqp-under-test.ts';
 import { AmqplibKit, drain, failureOf, Inbox, text, untilCount } from './amqplib-kit.ts';
+import { RawAmqp } from './raw-amqp.ts';
 
 const kit = new AmqplibKit();
 beforeAll(() => kit.start());
@@ -194,6 +195,23 @@ test('deleting a queue tells its consumers', async () => {
   await inbox.cancelled();
   // The channel goes on.
   expect(await other.assertQueue(queue, { exclusive: true })).toMatchObject({ queue });
+});
+
+test('who deletes the queue of its own consumers is answered before they are told', async () => {
+  const queue = uniqueName('own-consumer');
+  const client = await RawAmqp.open(kit.under);
+  await client.call(1, 'QueueDeclare', { queue });
+  await client.call(1, 'BasicConsume', { queue, consumerTag: 'own' });
+  client.send(1, 'QueueDelete', { queue });
+  const first = await client.expect(1, 'QueueDeleteOk', 'BasicCancel');
+  expect(first.method).toBe('QueueDeleteOk');
+  expect((await client.expect(1, 'BasicCancel')).fields).toMatchObject({ consumerTag: 'own' });
+  // Without an answer they are told all the same.
+  await client.call(1, 'QueueDeclare', { queue });
+  await client.call(1, 'BasicConsume', { queue, consumerTag: 'again' });
+  client.send(1, 'QueueDelete', { queue, nowait: true });
+  expect((await client.expect(1, 'BasicCancel')).fields).toMatchObject({ consumerTag: 'again' });
+  await client.close();
 });
 
 test('an exclusive consumer is alone', async () => {

@@ -140,8 +140,10 @@ export async function deleteQueue(
   const { ifUnused, ifEmpty } = method;
   const name = oneLine(channel.queueName(method.queue));
   demand(session, 'configure', 'queue', name);
-  const outcome = await session.vhost.deleteQueue(name, session.owner, { ifUnused, ifEmpty });
-  if (!outcome.ok && outcome.error !== 'NOT_FOUND') throw refused(outcome);
-  const messageCount = outcome.ok ? outcome.value : 0;
-  if (!method.noWait) channel.answer({ name: 'queue.delete-ok', messageCount });
+  await channel.answerBeforeCancels(async () => {
+    const outcome = await session.vhost.deleteQueue(name, session.owner, { ifUnused, ifEmpty });
+    if (!outcome.ok && outcome.error !== 'NOT_FOUND') throw refused(outcome);
+    const messageCount = outcome.ok ? outcome.value : 0;
+    if (!method.noWait) channel.answer({ name: 'queue.delete-ok', messageCount });
+  });
 }

@@ -49,6 +49,7 @@ export class ChannelState {
   /** Of the last message published in mode `confirm`. */
   publishTag = 0;
   private deliveryTag = 0;
+  private heldNotices: MethodInput[] | undefined;
 
   constructor(session: AmqpSession, number: number) {
     this.session = session;
@@ -64,6 +65,26 @@ export class ChannelState {
 
   answer(method: MethodInput): void {
     if (this.isOpen) this.session.output.method(this.number, method);
+  }
+
+  /** Tells the client that a consumer of it has no queue any more. */
+  noticeCancel(consumerTag: string): void {
+    if (!this.session.wantsCancels) return;
+    const notice: MethodInput = { name: 'basic.cancel', consumerTag, noWait: true };
+    if (this.heldNotices === undefined) this.answer(notice);
+    else this.heldNotices.push(notice);
+  }
+
+  /** Runs what ends consumers of this channel itself: they are told behind its answer, as RabbitMQ does and clients expect. */
+  async answerBeforeCancels(run: () => Promise<void>): Promise<void> {
+    this.heldNotices = [];
+    try {
+      await run();
+    } finally {
+      const held = this.heldNotices;
+      this.heldNotices = undefined;
+      for (const notice of held) this.answer(notice);
+    }
   }
 
   /** The tag under which a message goes out; unless it is settled by that, it is kept until the client settles it. */

@@ -76,8 +76,7 @@ export class ChannelConsumer implements ConsumerEntry {
     const { channel } = this;
     if (channel.consumers.get(this.tag) !== this) return;
     channel.consumers.delete(this.tag);
-    if (channel.session.wantsCancels)
-      channel.answer({ name: 'basic.cancel', consumerTag: this.tag, noWait: true });
+    channel.noticeCancel(this.tag);
   }
 
   timedOut(delivery: Delivery): void {
