@@ -24,7 +24,6 @@ class Reader {
     const settings = [
       `session.timeout.ms=${broker.kind === 'millrace' ? SESSION_MS : OTHER_SESSION_MS}`,
       'heartbeat.interval.ms=200',
-      'auto.commit.interval.ms=100',
       'auto.offset.reset=earliest',
       'reconnect.backoff.max.ms=200',
     ].flatMap((setting) => ['-X', setting]);
@@ -48,10 +47,10 @@ class Reader {
     this.process.kill(signal);
   }
 
-  async end(): Promise<void> {
+  async end(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     if (this.process.exitCode !== null || this.process.signalCode !== null) return;
     const ended = new Promise((resolve) => this.process.once('close', resolve));
-    this.process.kill('SIGKILL');
+    this.process.kill(signal);
     await ended;
   }
 }
@@ -123,6 +122,7 @@ describe.skipIf(!KCAT_INSTALLED)('a group of kcats', () => {
     await until(() => two.partitions.length === 2);
     sent.push(...(await send(topic, 20, 20)));
     await until(() => seen().size === sent.length);
+    // kcat commits every five seconds, and cannot be told otherwise: by now the one that stands still has a commit to make, too.
     await until(async () => (await committed(groupId, topic)).join() === '20,20');
     const group = await admin.describeGroups([groupId]);
     expect(group.groups[0]?.members).toHaveLength(1);
@@ -133,7 +133,8 @@ describe.skipIf(!KCAT_INSTALLED)('a group of kcats', () => {
     expect(await committed(groupId, topic)).toEqual([20, 20]);
     sent.push(...(await send(topic, 40, 20)));
     await until(() => seen().size === sent.length);
-    await until(async () => (await committed(groupId, topic)).join() === '30,30');
+    await Promise.all([one.end('SIGTERM'), two.end('SIGTERM')]);
+    expect(await committed(groupId, topic)).toEqual([30, 30]);
   });
 });
 
@@ -151,7 +152,8 @@ test('three kafkajs consumers go on where they were when their broker is killed 
   const consumers = [1, 2, 3].map(() =>
     kafka.consumer({
       groupId,
-      sessionTimeout: 10_000,
+      // More than the broker takes to come back; a member that a consumer leaves behind holds the others up for so long.
+      sessionTimeout: 4_000,
       heartbeatInterval: 200,
       maxWaitTimeInMs: 100,
     }),

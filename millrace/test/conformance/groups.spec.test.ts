@@ -2,7 +2,7 @@
  * Consumer groups as the protocol has them, request by request, in every version. The same tests run against Apache
  * Kafka (`npm run test:kafka`); what only Millrace does, or only a broker of our own can be made to show, says so.
  */
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   consumerProtocolAssignment,
   consumerProtocolSubscription,
@@ -22,6 +22,7 @@ let broker: BrokerUnderTest;
 let topic: string;
 let topicId: string;
 let sessionMinMs: number;
+/** The tests mostly wait, and run beside each other: clients are open until all have ended. */
 const open: RawClient[] = [];
 
 beforeAll(async () => {
@@ -38,10 +39,10 @@ beforeAll(async () => {
   }
   await until(async () => (await commit(uniqueName('first'), 1)) === 'NONE');
 });
-afterEach(() => {
-  for (const client of open.splice(0)) client.close();
+afterAll(async () => {
+  for (const client of open) client.close();
+  await broker?.stop();
 });
-afterAll(async () => broker?.stop());
 
 async function client(): Promise<RawClient> {
   const opened = await RawClient.open(broker.host, broker.port);
@@ -231,7 +232,7 @@ async function fetched(
 
 const NO_OFFSET = { error: 'NONE', offset: -1, metadata: '' };
 
-describe('membership', () => {
+describe.concurrent('membership', () => {
   test.each([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])('JoinGroup v%i', async (version) => {
     const groupId = uniqueName('join');
     const first = await joinOnce(groupId, { version });
@@ -387,7 +388,7 @@ describe('membership', () => {
   });
 });
 
-describe('static members', () => {
+describe.concurrent('static members', () => {
   test('come back with their assignment and without a rebalance; the former id is fenced', async () => {
     const groupId = uniqueName('static');
     const members = await stable(groupId, [{ groupInstanceId: 'a' }, { groupInstanceId: 'b' }]);
@@ -435,7 +436,7 @@ describe('static members', () => {
   });
 });
 
-describe('offsets', () => {
+describe.concurrent('offsets', () => {
   test.each([2, 3, 4, 5, 6, 7, 8, 9, 10])('OffsetCommit v%i', async (version) => {
     const groupId = uniqueName('commit');
     expect(await commit(groupId, 7, { version, metadata: 'note' })).toBe('NONE');
@@ -574,7 +575,7 @@ describe('offsets', () => {
   });
 });
 
-describe('administration', () => {
+describe.concurrent('administration', () => {
   test.each([0, 1, 2, 3, 4, 5, 6])('DescribeGroups v%i', async (version) => {
     const groupId = uniqueName('describe');
     const missing = uniqueName('missing');

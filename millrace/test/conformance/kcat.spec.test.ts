@@ -6,7 +6,8 @@ import { bookLines } from './book.ts';
 import { type BrokerUnderTest, startBrokerUnderTest, uniqueName } from './broker-under-test.ts';
 import { kcat, KCAT_INSTALLED, kcatOk } from './kcat.ts';
 
-describe.skipIf(!KCAT_INSTALLED)('kcat', () => {
+// Each waits for processes, with names of its own.
+describe.skipIf(!KCAT_INSTALLED).concurrent('kcat', () => {
   let broker: BrokerUnderTest;
   beforeAll(async () => {
     broker = await startBrokerUnderTest();

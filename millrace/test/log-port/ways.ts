@@ -25,7 +25,7 @@ export interface Way {
 const OTHER_BROKER = process.env['MILLRACE_TEST_BROKER'];
 const env = realEnv();
 
-/** Runs `tests` for each way, with a broker for all of them. */
+/** Runs `tests` for each way, with a broker for all of them. They mostly wait: tests and ways run beside each other. */
 export function describeWays(what: string, tests: (way: Way) => void): void {
   let embedded: EmbeddedLog | undefined;
   const dir = mkdtempSync(join(tmpdir(), 'millrace-log-'));
@@ -52,7 +52,7 @@ export function describeWays(what: string, tests: (way: Way) => void): void {
   const inProcess = { name: 'embedded', open: async () => started() };
   const ways = OTHER_BROKER === undefined ? [inProcess, port, kafka] : [kafka];
   for (const { name, open } of ways) {
-    describe(`${what}: ${name}`, () => {
+    describe.concurrent(`${what}: ${name}`, () => {
       let log: Log | undefined;
       beforeAll(async () => {
         log = await open();
