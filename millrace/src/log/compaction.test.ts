@@ -216,9 +216,12 @@ describe('a power cut', () => {
   test('at any step leaves the old log or the new one', async () => {
     const seen = new Set<string>();
     const steps = { count: 0 };
+    // What a cut of the power leaves is a matter of chance; what a kill leaves is not: one seed is enough.
+    const seeds = [1, 2, 3, 5, 7, 9];
     for (let step = 1, isThrough = false; !isThrough; step++) {
       steps.count = step;
-      for (let seed = 1; seed <= 10 && !isThrough; seed++) {
+      for (const seed of seeds) {
+        if (isThrough) break;
         const { machine, store } = await ready(seed);
         machine.cutAtStep(machine.stepCount + step, seed % 2 === 0 ? 'kill' : 'power');
         isThrough = await machine.run(store.runCompaction()).then(

@@ -11,11 +11,19 @@ import { openSmallStore } from './store-under-test.ts';
 
 const SEEDS_MAX = 400;
 
-/** The first seed that notices, and what it says; undefined when none of `SEEDS_MAX` does. */
+/** Where few seeds notice, one that does is tried first; when it does no more, the search finds another. */
+const NOTICING: Readonly<Record<string, number>> = {
+  'trusts the page cache instead of writing again': 59,
+  'takes a torn batch for a whole one': 186,
+};
+
+/** What the first seed that notices says; undefined when none of `SEEDS_MAX` does. */
 async function noticed(
   options: Omit<CrashRunOptions, 'seed' | 'open'> & Partial<CrashRunOptions>,
+  first = 1,
 ): Promise<string | undefined> {
-  for (let seed = 1; seed <= SEEDS_MAX; seed++) {
+  for (let index = 0; index <= SEEDS_MAX; index++) {
+    const seed = index === 0 ? first : index;
     const run = await crashRun({
       open: openSmallStore,
       syncFailureChance: 1,
@@ -34,7 +42,7 @@ test.each(Object.entries(PLANTED_ENV))('a store is caught that %s', async (name,
   // What only a start without the journal would do wrong needs logs that do not use it.
   const lossyChance = name.includes('torn') ? 1 : 0.3;
   const wrapEnv = (env: Env): Env => withFaults(env, faults);
-  expect(await noticed({ wrapEnv, lossyChance })).toBeDefined();
+  expect(await noticed({ wrapEnv, lossyChance }, NOTICING[name])).toBeDefined();
 });
 
 /** Changes one method of every log of a store. */

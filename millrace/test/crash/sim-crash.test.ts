@@ -14,8 +14,9 @@ import { runs } from '../runs.ts';
 import { type CrashRun, crashRun, failureOf } from './sim-crash.ts';
 import { openSmallStore } from './store-under-test.ts';
 
-/** How long the run goes on beginning new seeds: some hundreds. */
-const BUDGET_MS = runs(20_000);
+/** How long the run goes on beginning new seeds: some hundreds; and how many there are, however slow the machine is. */
+const BUDGET_MS = runs(8_000);
+const SEEDS_MIN = 50;
 const FIRST_SEED = 1;
 
 /** Seeds that found something once, kept for what they exercise. */
@@ -77,7 +78,7 @@ test.skipIf(only !== undefined)(
     };
     for (const seed of KNOWN_SEEDS) await one(seed);
     for (let seed = FIRST_SEED; failures.length < 3; seed++) {
-      if (performance.now() - began > BUDGET_MS) break;
+      if (seed > SEEDS_MIN && performance.now() - began > BUDGET_MS) break;
       await one(seed);
     }
     const seconds = (performance.now() - began) / 1000;
@@ -93,5 +94,5 @@ test.skipIf(only !== undefined)(
     expect(totals.fatals).toBeGreaterThan(0);
     expect(totals.recoveries).toBeGreaterThan(5);
   },
-  BUDGET_MS * 3,
+  BUDGET_MS * 10,
 );
