@@ -330,7 +330,7 @@ export class Topics {
   /** Removes logs that were counted. */
   private async removeLogs(logs: readonly PartitionLog[]): Promise<void> {
     this.partitionTotal -= logs.length;
-    for (const log of logs) await this.store.deleteLog(log.id);
+    await Promise.all(logs.map((log) => this.store.deleteLog(log.id)));
   }
 
   /** Writes the topic's record; when that fails, `added` logs go again. */

@@ -134,6 +134,10 @@ export const CHECKPOINT_JOURNAL_BYTES = 192 * 1024 * 1024;
 export const CHECKPOINT_INTERVAL_MS = 60_000;
 /** Segments that a checkpoint syncs at the same time: the thread pool has to serve commits and reads too. */
 export const CHECKPOINT_SYNCS_MAX = 2;
+/** Logs whose files are removed at the same time: the thread pool has to serve others, too… */
+export const LOG_REMOVALS_AT_ONCE = 2;
+/** …and logs that are removed before a checkpoint that waits has its turn. */
+export const LOGS_REMOVED_TOGETHER_MAX = 256;
 /** Largest checkpoint that is read: tens of thousands of logs with thousands of producers. */
 export const CHECKPOINT_BYTES_MAX = 512 * 1024 * 1024;
 /** Bytes that wait for the journal, beyond which appends are refused: who appends waits for `whenDurable` long before. */

@@ -43,6 +43,8 @@ interface Waiter {
 }
 
 export class Checkpointer {
+  /** How many have begun. */
+  begun = 0;
   private readonly env: Env;
   private readonly options: CheckpointerOptions;
   private version: number;
@@ -151,6 +153,7 @@ export class Checkpointer {
 
   private async take(isClean: boolean): Promise<void> {
     const { journal, logs, records, ring } = this.options;
+    this.begun++;
     const replayFrom = journal.position();
     const dirty = [...logs.entries()].filter(([, log]) => log.isDirty);
     const captured: { log: DiskLog; base: number }[] = [];

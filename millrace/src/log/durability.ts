@@ -13,6 +13,8 @@ import type { LogContext } from './log-context.ts';
 /** The log as seen from here. */
 export interface DurabilityOwner {
   readonly id: LogId;
+  /** Nobody opens the log after a restart. */
+  readonly isTransient: boolean;
   readonly logEndOffset: number;
   /** The high watermark has moved. Listeners are told afterwards. */
   onHighWatermark(): void;
@@ -141,6 +143,10 @@ export class Durability implements JournalLog, FlushModeOwner {
   }
 
   // ---- The flush mode's side ----------------------------------------------------------------------------------------
+
+  get isTransient(): boolean {
+    return this.owner.isTransient;
+  }
 
   syncAll(): Promise<void> {
     return this.owner.syncAll();

@@ -8,6 +8,8 @@
 import type { FlushPolicy } from './types.ts';
 
 export interface FlushModeOwner {
+  /** No start will recover the log. */
+  readonly isTransient: boolean;
   /** Makes everything that is written so far durable, in the segments. */
   syncAll(): Promise<void>;
   /** Resolves when a checkpoint that began after this call is complete. */
@@ -29,7 +31,7 @@ export class FlushMode {
     this.isJournaled = isJournaled;
     this.policy = policy;
     // A checkpoint has to know soon that the log is to be scanned, whatever its policy is by the next start.
-    if (policy !== 'commit') this.owner.nextCheckpoint().catch(() => {});
+    if (policy !== 'commit' && !owner.isTransient) this.owner.nextCheckpoint().catch(() => {});
     this.change(policy);
   }
 

@@ -25,6 +25,7 @@ import type { JournalReplay } from './journal-replay.ts';
 import { JournalRing } from './journal-ring.ts';
 import { Journal } from './journal.ts';
 import type { LogContext, LogCounters } from './log-context.ts';
+import { LogRemoval } from './log-removal.ts';
 import type { LogStoreOptions } from './log-store-options.ts';
 import { OpenFiles } from './open-files.ts';
 import type { DiskLog } from './partition-log.ts';
@@ -41,7 +42,6 @@ import {
   journalDirectory,
   listLogs,
   logDirectory,
-  topicsDirectory,
 } from './store-start.ts';
 import type {
   LiveRecords,
@@ -89,6 +89,7 @@ export class DiskLogStore implements LogStore {
   private readonly ring: JournalRing;
   private readonly journal: Journal;
   private readonly checkpointer: Checkpointer;
+  private readonly removal: LogRemoval;
   private readonly space: DiskSpace;
   private readonly syncs: BackgroundSync;
   private readonly background: Background;
@@ -164,6 +165,11 @@ export class DiskLogStore implements LogStore {
       onDiskFull: () => this.space.onFull(true),
       onFatal: fail,
     });
+    this.removal = new LogRemoval(env, {
+      directory,
+      records: this.records,
+      exclusively: (work) => this.checkpointer.exclusively(work),
+    });
     this.retentionClock = new RetentionClock(header.retentionRanMs);
     this.retention = new Retention(this.retentionClock);
     this.compactor = new Compactor(
@@ -198,6 +204,7 @@ export class DiskLogStore implements LogStore {
       id,
       directory: logDirectory(this.options.directory, id),
       isReserved: options.reserved ?? false,
+      isTransient: options.transient ?? false,
       config,
       record,
       replay: this.replay,
@@ -225,14 +232,19 @@ export class DiskLogStore implements LogStore {
     const key = logKey(id.topicId, id.partition);
     const log = this.logs.get(key);
     if (this.failure !== undefined) throw this.closedError();
+    const isTransient = log?.isTransient ?? false;
+    const { begun } = this.checkpointer;
     if (log !== undefined) {
       log.close();
-      await log.durability.mark(ENTRY_DELETED, log.logEndOffset);
+      if (!isTransient) await log.durability.mark(ENTRY_DELETED, log.logEndOffset);
       await log.maintenance;
     }
     this.logs.delete(key);
     try {
-      await this.checkpointer.exclusively(() => this.removeLog(id, key));
+      await this.removal.remove(id, isTransient);
+      // One that has begun meanwhile knows the log, and has let go of the entry that says that it was deleted.
+      const isKnown = log !== undefined && !isTransient && this.checkpointer.begun !== begun;
+      if (isKnown) await this.checkpointer.next();
     } catch (error) {
       if (breaksPromise(error)) this.fail(error);
       throw error;
@@ -247,8 +259,8 @@ export class DiskLogStore implements LogStore {
     this.ring.isGrowthBounded = true;
     this.checkpointer.start();
     for (const key of this.records.keys()) if (!this.logs.has(key)) this.records.delete(key);
-    const found = listLogs(this.env, this.options.directory);
-    for (const id of found) if (this.log(id) === undefined) await this.removeDirectory(id);
+    const unwanted = listLogs(this.env, this.options.directory).filter((id) => !this.log(id));
+    await Promise.all(unwanted.map((id) => this.removal.remove(id, false)));
     if (!this.cleanStart) await this.checkpoint();
     else if (this.hasDirtyLogs()) this.checkpointer.request();
     if (!this.cleanStart)
@@ -337,24 +349,6 @@ export class DiskLogStore implements LogStore {
   private hasDirtyLogs(): boolean {
     for (const log of this.logs.values()) if (log.isDirty) return true;
     return false;
-  }
-
-  private async removeLog(id: LogId, key: string): Promise<void> {
-    this.records.delete(key);
-    await this.removeDirectory(id);
-  }
-
-  private async removeDirectory(id: LogId): Promise<void> {
-    const { fs } = this.env;
-    const root = topicsDirectory(this.options.directory);
-    const topic = `${root}/${id.topicId}`;
-    await fs.removeDirectory(`${topic}/${id.partition}`);
-    if (fs.list(topic).length > 0) {
-      await fs.syncDirectory(topic);
-      return;
-    }
-    await fs.removeDirectory(topic);
-    await fs.syncDirectory(root);
   }
 
   private async removeSetAside(directory: string): Promise<void> {

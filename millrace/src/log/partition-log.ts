@@ -72,6 +72,8 @@ export class DiskLog implements PartitionLog, DurabilityOwner {
   readonly directory: string;
   /** May append while the disk is full, from the reserve: internal topics. */
   readonly isReserved: boolean;
+  /** Nobody opens it after a restart. */
+  readonly isTransient: boolean;
   readonly context: LogContext;
   readonly list: SegmentList;
   readonly epochs: EpochCache;
@@ -104,7 +106,7 @@ export class DiskLog implements PartitionLog, DurabilityOwner {
 
   constructor(
     context: LogContext,
-    place: { readonly id: LogId; readonly directory: string; readonly isReserved: boolean },
+    place: Pick<DiskLog, 'id' | 'directory' | 'isReserved' | 'isTransient'>,
     config: LogConfig,
     state: LogState,
   ) {
@@ -112,6 +114,7 @@ export class DiskLog implements PartitionLog, DurabilityOwner {
     this.id = place.id;
     this.directory = place.directory;
     this.isReserved = place.isReserved;
+    this.isTransient = place.isTransient;
     this.config = config;
     this.list = new SegmentList(context, place.directory, state);
     this.epochs = state.epochs;

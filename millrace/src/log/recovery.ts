@@ -46,6 +46,7 @@ export interface RecoveryOptions {
   readonly id: LogId;
   readonly directory: string;
   readonly isReserved: boolean;
+  readonly isTransient: boolean;
   readonly config: LogConfig;
   /** What the checkpoint says of the log; undefined when it does not know it. */
   readonly record: LogRecord | undefined;

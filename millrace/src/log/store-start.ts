@@ -36,8 +36,12 @@ export function topicsDirectory(directory: string): string {
   return `${directory}/topics`;
 }
 
+export function topicDirectory(directory: string, topicId: string): string {
+  return `${topicsDirectory(directory)}/${topicId}`;
+}
+
 export function logDirectory(directory: string, id: LogId): string {
-  return `${topicsDirectory(directory)}/${id.topicId}/${id.partition}`;
+  return `${topicDirectory(directory, id.topicId)}/${id.partition}`;
 }
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;

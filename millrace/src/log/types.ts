@@ -215,6 +215,8 @@ export interface LogStoreStats {
 export interface OpenLogOptions {
   /** The log may use the reserve when the disk is full: internal topics, so that commits go on. Default false. */
   readonly reserved?: boolean;
+  /** Nobody opens the log after a restart, when `finishRecovery` drops it: that it was deleted need not be durable. Default false. */
+  readonly transient?: boolean;
 }
 
 export interface LogStore {
@@ -225,7 +227,7 @@ export interface LogStore {
   existing(): LogId[];
   /** Opens a log, recovering it from the recovery point and the journal; creates it when it has no directory. */
   openLog(id: LogId, config: LogConfig, options?: OpenLogOptions): PartitionLog;
-  /** Removes a log and its files. Durable when it resolves. */
+  /** Removes a log and its files. Durable when it resolves, unless the log is transient. */
   deleteLog(id: LogId): Promise<void>;
   /** Call once, after every log that should live was opened: what the journal and the directory hold for others is
    * dropped, a checkpoint is taken, background work (checkpoints, retention, compaction) starts. */

@@ -151,7 +151,7 @@ export class QueueStorage {
     const { env, store } = this.options;
     const { definition, settings } = queue;
     const id = env.random.uuid();
-    const log = store.openLog({ topicId: id, partition: 0 }, TRANSIENT_LOG);
+    const log = store.openLog({ topicId: id, partition: 0 }, TRANSIENT_LOG, { transient: true });
     const { vhost, name } = definition;
     const logs = [log];
     const opened = { id, vhost, name, settings, topic: undefined, logs, durable: false };
