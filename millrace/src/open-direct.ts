@@ -4,6 +4,7 @@ import type { Log } from './client/log.ts';
 import type { Env } from './core/env.ts';
 import { MillraceError } from './core/errors.ts';
 import type { Logger } from './core/log.ts';
+import { checkOptionNames, type OptionNames } from './core/option-names.ts';
 import type { WebhookEndpoints } from './server/http/incoming-webhooks.ts';
 import type { HttpServer } from './server/http/open-http.ts';
 
@@ -26,6 +27,24 @@ export interface DirectOptions {
   readonly insecure?: boolean;
 }
 
+export const DIRECT_OPTIONS: OptionNames<DirectOptions> = {
+  http: true,
+  webhooks: true,
+  statsd: true,
+  insecure: true,
+};
+const HTTP_OPTIONS: OptionNames<Exclude<DirectOptions['http'], false | undefined>> = {
+  host: true,
+  port: true,
+  origins: true,
+};
+const STATSD_OPTIONS: OptionNames<Exclude<DirectOptions['statsd'], false | undefined>> = {
+  topic: true,
+  host: true,
+  port: true,
+  queueBytesMax: true,
+};
+
 export interface Direct {
   readonly http: HttpServer | undefined;
   readonly statsd: StatsdReceiver | undefined;
@@ -45,12 +64,14 @@ export async function openDirect(
         hint: 'Say where it listens, too: http: { port: 8080 }',
       });
     if (http !== undefined && http !== false) {
+      checkOptionNames('http', http, HTTP_OPTIONS);
       const { openHttp } = await import('./server/http/open-http.ts');
       server = await openHttp({ env, port: 0, ...http, insecure });
       server.serveTopics(log);
       if (webhooks !== undefined) server.serveWebhooks(log, webhooks);
     }
     if (statsd === undefined || statsd === false) return { http: server, statsd: undefined };
+    checkOptionNames('statsd', statsd, STATSD_OPTIONS);
     const { openStatsd } = await import('./connect/statsd/statsd-receiver.ts');
     const options = insecure === undefined ? statsd : { ...statsd, insecure };
     return { http: server, statsd: await openStatsd(log, options, logger) };

@@ -3,9 +3,10 @@ import { resolve } from 'node:path';
 import { addressText, hostText } from './core/address-text.ts';
 import type { Connection, Env } from './core/env.ts';
 import { type Logger, silentLogger } from './core/log.ts';
+import { checkOptionNames, type OptionNames } from './core/option-names.ts';
 import { realEnv } from './core/real-env.ts';
 import type { Millrace } from './door/millrace.ts';
-import { type DirectOptions, openDirect } from './open-direct.ts';
+import { DIRECT_OPTIONS, type DirectOptions, openDirect } from './open-direct.ts';
 
 export interface OpenMillraceOptions extends DirectOptions {
   /** Everything is kept there; created when absent. Relative to the working directory of the process. */
@@ -46,6 +47,28 @@ export interface ConnectMillraceOptions extends DirectOptions {
   readonly logger?: Logger;
 }
 
+const OPEN_OPTIONS: OptionNames<OpenMillraceOptions> = {
+  ...DIRECT_OPTIONS,
+  dir: true,
+  kafka: true,
+  amqp: true,
+  settings: true,
+  logger: true,
+  onFatal: true,
+};
+const LISTEN_OPTIONS = { host: true, port: true } as const;
+const CONNECT_OPTIONS: OptionNames<ConnectMillraceOptions> = {
+  ...DIRECT_OPTIONS,
+  brokers: true,
+  amqp: true,
+  user: true,
+  password: true,
+  vhost: true,
+  dir: true,
+  clientId: true,
+  logger: true,
+};
+
 /**
  * Opens a Millrace in this process, without sockets unless they are asked for. It is the only one on its directory, and keeps the process
  * alive until it is closed. What was acknowledged survives whatever ends the process.
@@ -57,8 +80,11 @@ export interface ConnectMillraceOptions extends DirectOptions {
  * for await (const { key, value } of millrace.consume('greetings', { until: 'now' })) process.stdout.write(`${key}: ${value}\n`);
  */
 export async function openMillrace(options: OpenMillraceOptions): Promise<Millrace> {
+  checkOptionNames('openMillrace', options, OPEN_OPTIONS);
   const { kafka = false, amqp = false, insecure, settings, onFatal } = options;
   const { logger = silentLogger } = options;
+  if (kafka !== false) checkOptionNames('kafka', kafka, LISTEN_OPTIONS);
+  if (amqp !== false) checkOptionNames('amqp', amqp, LISTEN_OPTIONS);
   const [{ openEmbedded }, { makeMillrace }, { IN_PROCESS_ADDRESS }] = await Promise.all([
     import('./embedded-log.ts'),
     import('./door/millrace.ts'),
@@ -98,12 +124,13 @@ export async function openMillrace(options: OpenMillraceOptions): Promise<Millra
 /**
  * Connects to brokers, of Millrace or of Apache Kafka (2.4 or newer): the same as `openMillrace`, with the log elsewhere. Where only `amqp` is
  * said it connects to nothing until it is used, and a program that uses queues alone needs no other port.
- * @throws {MillraceError} ML_CONNECT_FAILED, ML_USAGE for addresses that are none
+ * @throws {MillraceError} ML_CONNECT_FAILED, ML_USAGE for addresses that are none, ML_CONFIG_INVALID
  * @example
  * await using millrace = await connectMillrace({ brokers: '127.0.0.1:9092' });
  * const names = await millrace.admin.topics();
  */
 export async function connectMillrace(options: ConnectMillraceOptions = {}): Promise<Millrace> {
+  checkOptionNames('connectMillrace', options, CONNECT_OPTIONS);
   const { dir = './millrace-data', clientId } = options;
   const { logger = silentLogger } = options;
   const [

@@ -7,6 +7,7 @@
  * Source: Kafka's broker configuration reference (4.x).
  */
 import { MillraceError } from '../core/errors.ts';
+import { nearestName } from '../core/nearest-name.ts';
 import {
   boolean,
   byName,
@@ -269,7 +270,7 @@ function textOf(raw: unknown): string | undefined {
 
 function unknownSetting(name: string): MillraceError {
   const names = [...SETTING_KEYS.keys(), ...TOPIC_DEFAULT_KEYS.keys()];
-  const near = nearest(name, names);
+  const near = nearestName(name, names);
   return new MillraceError('ML_CONFIG_INVALID', `there is no setting '${name.slice(0, 100)}'`, {
     fields: { key: name.slice(0, 100) },
     hint:
@@ -288,37 +289,4 @@ function invalidSetting(name: string, raw: unknown, allowed: string): MillraceEr
       fields: { key: name, allowed },
     },
   );
-}
-
-/** The name that differs by the fewest edits, when they are few. */
-function nearest(name: string, names: readonly string[]): string | undefined {
-  const EDITS_MAX = 4;
-  if (name.length > 100) return undefined;
-  let best: string | undefined;
-  let bestEdits = EDITS_MAX + 1;
-  for (const candidate of names) {
-    const edits = editDistance(name, candidate);
-    if (edits < bestEdits) {
-      best = candidate;
-      bestEdits = edits;
-    }
-  }
-  return best;
-}
-
-function editDistance(a: string, b: string): number {
-  let previous = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let row = 1; row <= a.length; row++) {
-    const current = [row];
-    for (let column = 1; column <= b.length; column++)
-      current.push(
-        Math.min(
-          (previous[column] ?? 0) + 1,
-          (current[column - 1] ?? 0) + 1,
-          (previous[column - 1] ?? 0) + (a[row - 1] === b[column - 1] ? 0 : 1),
-        ),
-      );
-    previous = current;
-  }
-  return previous[b.length] ?? 0;
 }

@@ -14,6 +14,7 @@ import {
   CONSUME_COMMIT_MS_MIN,
   CONSUME_WAIT_MS,
 } from '../core/limits.ts';
+import { checkOptionNames, type OptionNames } from '../core/option-names.ts';
 import type { Duration } from '../flow/durations.ts';
 import type { Serde } from '../flow/serde.ts';
 import type { TopicPort } from '../flow/topic-port.ts';
@@ -48,6 +49,16 @@ export interface ConsumeOptions {
   /** Ends the loop, in order. */
   readonly signal?: AbortSignal;
 }
+
+const CONSUME_OPTIONS: OptionNames<ConsumeOptions> = {
+  group: true,
+  from: true,
+  until: true,
+  uncommitted: true,
+  commitInterval: true,
+  onMalformed: true,
+  signal: true,
+};
 
 /** What `consume` returns. It can be gone through once. */
 export interface Consumption<Value, Key>
@@ -351,7 +362,9 @@ function headersOf(batch: Batch): RecordHeaderField[] {
     .map(({ key, value }) => ({ name: key, value: value === null ? null : Buffer.from(value) }));
 }
 
-function checkOptions({ group, from }: ConsumeOptions): void {
+function checkOptions(options: ConsumeOptions): void {
+  checkOptionNames('consume', options, CONSUME_OPTIONS);
+  const { group, from } = options;
   const isOffsets = typeof from === 'object' && !(from instanceof Date);
   if (group !== undefined && isOffsets)
     throw new MillraceError('ML_USAGE', 'a group goes on where it stands: from takes no offsets', {

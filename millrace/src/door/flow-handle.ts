@@ -3,6 +3,7 @@ import { realLauncher } from '../core/child-process.ts';
 import type { Env } from '../core/env.ts';
 import { MillraceError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
+import { checkOptionNames, type OptionNames } from '../core/option-names.ts';
 import { STREAM_COMMIT_INTERVAL_MS_MAX } from '../core/stream-limits.ts';
 import type { Log } from '../client/log.ts';
 import { runJob } from '../engine/batch/job/driver.ts';
@@ -46,6 +47,18 @@ export interface FlowRunOptions {
   readonly onEvent?: (event: FlowEvent) => void;
 }
 
+const RUN_OPTIONS: OptionNames<FlowRunOptions> = {
+  parameters: true,
+  workers: true,
+  program: true,
+  from: true,
+  commitInterval: true,
+  state: true,
+  partitions: true,
+  waitForTopics: true,
+  onEvent: true,
+};
+
 /** A flow that runs. */
 export interface FlowHandle extends AsyncDisposable {
   readonly name: string;
@@ -84,6 +97,14 @@ export interface RunUntilOptions {
   readonly signal?: AbortSignal;
 }
 
+const RUN_UNTIL_OPTIONS: OptionNames<RunUntilOptions> = {
+  until: true,
+  parameters: true,
+  overwrite: true,
+  directory: true,
+  signal: true,
+};
+
 /** Serves views over HTTP. */
 export interface ViewServer {
   /** `host:port`, where other processes of a flow reach it, too. */
@@ -115,6 +136,7 @@ export function startFlow(
 ): FlowHandle {
   const { log, dataDirectory, connection, logger, http } = ground;
   const address = http?.address;
+  checkOptionNames('run', options, RUN_OPTIONS);
   const { parameters, program, workers, from, commitInterval, partitions, waitForTopics } = options;
   const settings = parameterTexts(parameters);
   const plan = buildPlan(flow, settings);
@@ -171,6 +193,7 @@ export async function runFlowUntil(
   flow: Flow,
   options: RunUntilOptions,
 ): Promise<JobSummary> {
+  checkOptionNames('runUntil', options, RUN_UNTIL_OPTIONS);
   const { until = 'now', parameters, overwrite, directory, signal } = options;
   return runJob({
     env: ground.batch.env,

@@ -9,7 +9,15 @@ import { join } from 'node:path';
 import { Webhook } from 'standardwebhooks';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { json, openMillrace, topic, webhook } from '../../src/index.ts';
+import {
+  connectMillrace,
+  type ConnectMillraceOptions,
+  type ConsumeOptions,
+  json,
+  openMillrace,
+  topic,
+  webhook,
+} from '../../src/index.ts';
 
 const SECRET = `whsec_${Buffer.alloc(32, 1).toString('base64')}`;
 let dir = '';
@@ -140,6 +148,24 @@ test('what cannot be is said, and the directory is free again', async () => {
   await expect(openMillrace({ dir, http: { origins: ['example.com'] } })).rejects.toMatchObject({
     code: 'ML_CONFIG_INVALID',
   });
+  const misspelled: readonly [object, string][] = [
+    [{ kafak: {} }, "openMillrace has no option 'kafak': did you mean 'kafka'?"],
+    [{ amqp: { prot: 5672 } }, "amqp has no option 'prot': did you mean 'port'?"],
+    [{ http: { origin: [] } }, "http has no option 'origin': did you mean 'origins'?"],
+    [{ statsd: { topics: 'm' } }, "statsd has no option 'topics': did you mean 'topic'?"],
+  ];
+  for (const [options, message] of misspelled)
+    await expect(openMillrace({ dir, ...options })).rejects.toMatchObject({
+      code: 'ML_CONFIG_INVALID',
+      message,
+    });
+  const connected = connectMillrace({ brokres: '127.0.0.1:1' } as ConnectMillraceOptions);
+  await expect(connected).rejects.toMatchObject({
+    code: 'ML_CONFIG_INVALID',
+    message: "connectMillrace has no option 'brokres': did you mean 'brokers'?",
+  });
   await using millrace = await openMillrace({ dir });
   expect([millrace.http, millrace.statsd]).toEqual([undefined, undefined]);
+  const consuming = (): unknown => millrace.consume('t', { form: 'latest' } as ConsumeOptions);
+  expect(consuming).toThrow("consume has no option 'form': did you mean 'from'?");
 });

@@ -1,5 +1,6 @@
 /** What is said of a message beside its body, by whoever puts it into a queue. */
 import type { MessageFields } from '../../client/amqp/message-properties.ts';
+import { optionFault, type OptionNames } from '../../core/option-names.ts';
 import { DELAY_MS_MAX } from '../../core/queue-limits.ts';
 import { DURATION_FORMS, type Duration, millisecondsOf } from '../../flow/durations.ts';
 
@@ -24,10 +25,21 @@ export interface MessageOptions {
 
 export type MessageHeader = string | number | boolean | null;
 
+const MESSAGE_OPTIONS: OptionNames<MessageOptions> = {
+  delay: true,
+  priority: true,
+  key: true,
+  dedupeKey: true,
+  id: true,
+  expiresIn: true,
+  headers: true,
+};
 const NO_HEADERS: MessageFields['headers'] = Object.freeze({});
 
 /** @throws {Error} whose message says what is wrong */
 export function messageFields(options: MessageOptions, maxPriority: number): MessageFields {
+  const fault = optionFault(options, MESSAGE_OPTIONS);
+  if (fault !== undefined) throw new Error(`it ${fault.sentence}`);
   const { delay, priority = 0, key, dedupeKey, id, expiresIn, headers = NO_HEADERS } = options;
   if (!(Number.isInteger(priority) && priority >= 0 && priority <= maxPriority))
     throw new Error(`its priority is ${String(priority)}, and must be 0 to ${maxPriority}`);

@@ -1,5 +1,6 @@
 /** What a queue is, as a program says it: checked, and in AMQP's words. */
 import type { QueueArguments } from '../../client/amqp/queue-topic.ts';
+import { optionFault, type OptionNames } from '../../core/option-names.ts';
 import { CONSUMER_TIMEOUT_MS_DEFAULT, DELAY_MS_MAX } from '../../core/queue-limits.ts';
 import { flowError, type Operator } from '../../flow/draft.ts';
 import type { Duration } from '../../flow/durations.ts';
@@ -73,6 +74,25 @@ export interface QueueSpec {
   readonly over: string | undefined;
 }
 
+export const QUEUE_OPTIONS: OptionNames<QueueOptions<unknown>> = {
+  value: true,
+  deadLetters: true,
+  keyOrdered: true,
+  dedupe: true,
+  maxLength: true,
+  maxBytes: true,
+  whenFull: true,
+  expiresIn: true,
+  maxPriority: true,
+  singleWorker: true,
+  deliveryLimit: true,
+  over: true,
+  consumerTimeout: true,
+};
+const OVER_OPTIONS: OptionNames<{ readonly topic: string; readonly from: string }> = {
+  topic: true,
+  from: true,
+};
 const NAME_BYTES_MAX = 255;
 const DEDUPE_MS_MAX = 7 * 24 * 60 * 60 * 1000;
 const CONSUMER_TIMEOUT_MS_MIN = 60_000;
@@ -86,6 +106,7 @@ export const DEAD_LETTER_ARGUMENTS: QueueArguments = Object.freeze({ 'x-delivery
 export function queueSpec(name: string, options: QueueOptions<unknown>): QueueSpec {
   const operator: Operator = { method: 'queue', name, flow: undefined };
   checkName(operator, name);
+  checkQueueOptions(operator, options, QUEUE_OPTIONS);
   const dead = deadLetterName(operator, name, options.deadLetters);
   const maxPriority = options.maxPriority ?? 10;
   requireInteger(operator, 'maxPriority', maxPriority, 0, 255);
@@ -109,6 +130,17 @@ export function queueSpec(name: string, options: QueueOptions<unknown>): QueueSp
     over: typeof options.over === 'object' ? options.over.topic : options.over,
     deadLetters: dead === undefined ? undefined : { name: dead, arguments: DEAD_LETTER_ARGUMENTS },
   });
+}
+
+/** @throws {MillraceError} ML_FLOW_INVALID */
+export function checkQueueOptions(
+  operator: Operator,
+  given: unknown,
+  names: Readonly<Record<string, true>>,
+  taker = 'it',
+): void {
+  const fault = optionFault(given, names);
+  if (fault !== undefined) throw flowError(operator, `${taker} ${fault.sentence}`, fault.hint);
 }
 
 function checkName(operator: Operator, name: unknown): void {
@@ -158,6 +190,8 @@ function limits(operator: Operator, options: QueueOptions<unknown>): QueueArgume
 
 function behaviour(operator: Operator, options: QueueOptions<unknown>): QueueArguments {
   const { keyOrdered, singleWorker, dedupe, deliveryLimit, consumerTimeout } = options;
+  requireBoolean(operator, 'keyOrdered', keyOrdered);
+  requireBoolean(operator, 'singleWorker', singleWorker);
   if (deliveryLimit !== undefined && deliveryLimit !== false)
     requireInteger(operator, 'deliveryLimit', deliveryLimit, 1, LIMIT_MAX);
   return {
@@ -182,8 +216,14 @@ function behaviour(operator: Operator, options: QueueOptions<unknown>): QueueArg
   };
 }
 
+function requireBoolean(operator: Operator, what: string, given: unknown): void {
+  if (given === undefined || typeof given === 'boolean') return;
+  throw flowError(operator, `${what} must be true or false, and is ${described(given)}`);
+}
+
 function source(operator: Operator, over: QueueOptions<unknown>['over']): QueueArguments {
   if (over === undefined) return {};
+  if (typeof over !== 'string') checkQueueOptions(operator, over, OVER_OPTIONS, 'over');
   const { topic, from } = typeof over === 'string' ? { topic: over, from: 'next' } : over;
   if (typeof topic !== 'string' || topic === '')
     throw flowError(operator, `over must name a topic, and is ${described(over)}`);

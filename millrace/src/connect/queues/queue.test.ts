@@ -5,6 +5,7 @@ import type { MillraceError } from '../../core/errors.ts';
 import { openFlow, written } from '../../../test/stream/tasks/cluster.ts';
 import { json } from '../topics/serdes.ts';
 import { topic } from '../topics/topic.ts';
+import type { MessageOptions } from './message-options.ts';
 import { queue } from './queue.ts';
 
 interface Email {
@@ -85,6 +86,17 @@ describe('a flow that writes a queue', () => {
     });
     await cluster.close();
   });
+
+  test('stops where of a message something is said that there is not', async () => {
+    const wrong = queue('wrong', { message: () => ({ dely: '1s' }) as MessageOptions });
+    const cluster = await openFlow((f) => f.read(topic('in')).write(wrong), { topics: { in: 1 } });
+    cluster.produce('in', [{ key: null, value: 'x', timestamp: 0 }]);
+    await expect(cluster.run()).rejects.toMatchObject({
+      code: 'ML_SINK_VALUE_INVALID',
+      message: expect.stringMatching(/it has no option 'dely': did you mean 'delay'/),
+    });
+    await cluster.close();
+  });
 });
 
 describe('a flow that reads a queue', () => {
@@ -149,6 +161,12 @@ describe('a description of a queue', () => {
     ['q', { consumerTimeout: '1s' }, /consumerTimeout must be at least 1 minute/],
     ['q', { value: 7 }, /value must be a serde/],
     ['q', { message: 7 }, /message must be a function/],
+    ['q', { keyOrdered: 'yes' }, /keyOrdered must be true or false/],
+    ['q', { singleWorker: 1 }, /singleWorker must be true or false/],
+    ['q', { keyOrderd: true }, /has no option 'keyOrderd': did you mean 'keyOrdered'/],
+    ['q', { messages: () => ({}) }, /has no option 'messages': did you mean 'message'/],
+    ['q', { over: { topic: 't', form: 'next' } }, /over has no option 'form': did you mean 'from'/],
+    ['q', 'fast', /takes its options as an object, and not "fast"/],
   ] as const)('of %j with %j is refused', (name, options, message) => {
     let error: unknown;
     try {

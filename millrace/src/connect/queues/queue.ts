@@ -6,6 +6,7 @@ import {
   recordHeaders,
 } from '../../client/amqp/message-properties.ts';
 import { queueTopic } from '../../client/amqp/queue-topic.ts';
+import type { OptionNames } from '../../core/option-names.ts';
 import { flowError, type Operator } from '../../flow/draft.ts';
 import { functionOf } from '../../flow/operator-builder.ts';
 import type { OptionalKey, Sink, Writable } from '../../flow/sink.ts';
@@ -18,7 +19,14 @@ import { timeOf, topicSink, type TopicTime } from '../topics/topic.ts';
 import { topicSource } from '../topics/topic-source.ts';
 import type { StandardSchema } from '../standard-schema.ts';
 import { messageFields, type MessageOptions } from './message-options.ts';
-import { type BodyRead, type QueueOptions, queueSpec, type QueueSpec } from './queue-options.ts';
+import {
+  type BodyRead,
+  checkQueueOptions,
+  QUEUE_OPTIONS,
+  type QueueOptions,
+  queueSpec,
+  type QueueSpec,
+} from './queue-options.ts';
 
 /** What else flows want to know of a queue. */
 export interface QueuePlaceOptions<Value> extends QueueOptions<Value> {
@@ -28,6 +36,12 @@ export interface QueuePlaceOptions<Value> extends QueueOptions<Value> {
    * of the message. */
   readonly message?: (value: BodyRead<Value>, key: unknown) => MessageOptions;
 }
+
+const PLACE_OPTIONS: OptionNames<QueuePlaceOptions<unknown>> = {
+  ...QUEUE_OPTIONS,
+  time: true,
+  message: true,
+};
 
 /** A queue that can be read and written by flows, and opened: `millrace.queue(…)`. */
 export interface QueuePlace<Value>
@@ -74,9 +88,10 @@ export interface TakenMessage<Value> {
 export function queue<
   const Value extends SerdeName | Serde<unknown> | StandardSchema | undefined = undefined,
 >(name: string, options: QueuePlaceOptions<Value> = {}): QueuePlace<BodyRead<Value>> {
+  const operator: Operator = { method: 'queue', name, flow: undefined };
+  checkQueueOptions(operator, options, PLACE_OPTIONS);
   const { time, message, ...declared } = options as QueuePlaceOptions<unknown>;
   const spec = queueSpec(name, declared);
-  const operator: Operator = { method: 'queue', name, flow: undefined };
   if (message !== undefined) functionOf(operator, message, 'message');
   if (spec.over !== undefined)
     throw flowError(

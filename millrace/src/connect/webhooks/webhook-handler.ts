@@ -1,8 +1,9 @@
 /** A handler for messages of a queue that sends each as a webhook: further attempts and dead letters are the queue's. */
 import { createHash } from 'node:crypto';
 import { MillraceError } from '../../core/errors.ts';
+import { checkOptionNames } from '../../core/option-names.ts';
 import { realEnv } from '../../core/real-env.ts';
-import { type EndpointOptions, planEndpoint } from './webhook-options.ts';
+import { ENDPOINT_OPTIONS, type EndpointOptions, planEndpoint } from './webhook-options.ts';
 import { WebhookSender } from './webhook-sender.ts';
 
 /** What is known of a message besides its value. */
@@ -27,6 +28,7 @@ export type WebhookHandler = (value: unknown, context: WebhookContext) => Promis
  * });
  */
 export function webhook(options: EndpointOptions): WebhookHandler {
+  checkOptionNames('webhook', options, ENDPOINT_OPTIONS);
   const endpoint = planEndpoint(options);
   const env = realEnv();
   const sender = new WebhookSender(env, endpoint);

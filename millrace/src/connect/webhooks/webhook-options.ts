@@ -6,6 +6,7 @@ import {
   WEBHOOK_TIMEOUT_MS_MAX,
 } from '../../core/direct-limits.ts';
 import { MillraceError } from '../../core/errors.ts';
+import { checkOptionNames, type OptionNames } from '../../core/option-names.ts';
 import { checkPostUrl } from '../../core/webhook-url.ts';
 import { parseWebhookKey, type WebhookKey } from '../../core/webhook-signature.ts';
 import { type Duration, DURATION_FORMS, millisecondsOf } from '../../flow/durations.ts';
@@ -79,6 +80,26 @@ export interface DeliveryPlan {
   readonly enable: boolean;
 }
 
+export const ENDPOINT_OPTIONS: OptionNames<EndpointOptions> = {
+  to: true,
+  secret: true,
+  headers: true,
+  contentType: true,
+  allowPrivate: true,
+  timeout: true,
+  concurrency: true,
+};
+const DELIVER_OPTIONS: OptionNames<DeliverOptions> = {
+  ...ENDPOINT_OPTIONS,
+  name: true,
+  from: true,
+  retry: true,
+  deadLetters: true,
+  order: true,
+  type: true,
+  enable: true,
+};
+
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
@@ -100,22 +121,27 @@ const OWN_HEADER =
 
 /** @throws {MillraceError} ML_CONFIG_INVALID, ML_WEBHOOK_ADDRESS */
 export function planDelivery(options: DeliverOptions): DeliveryPlan {
+  checkOptionNames('a delivery of webhooks', options, DELIVER_OPTIONS);
   const { name, deadLetters = `webhook.${name}.dead`, retry, order, type } = options;
-  if (!/^[A-Za-z0-9_-]{1,100}$/.test(name))
+  const { from = 'latest', enable = false } = options;
+  if (typeof name !== 'string' || !/^[A-Za-z0-9_-]{1,100}$/.test(name))
     throw invalid('name', 'has 1 to 100 letters, digits, hyphens or underscores');
   if (retry !== undefined && retry.length > ATTEMPTS_MAX)
     throw invalid('retry', `has at most ${ATTEMPTS_MAX} waits`);
+  if (from !== 'latest' && from !== 'beginning')
+    throw invalid('from', "is 'latest' or 'beginning'");
+  if (order !== undefined && order !== 'key') throw invalid('order', "is 'key'");
   return {
     name,
     group: `webhook.${name}`,
     retriesTopic: `webhook.${name}.retries`,
     deadTopic: deadLetters === false ? undefined : deadLetters,
     endpoint: planEndpoint(options),
-    from: options.from ?? 'latest',
+    from,
     delaysMs: retry?.map((each) => msOf('retry', each)) ?? DELAYS_MS,
     isOrdered: order === 'key',
     type,
-    enable: options.enable ?? false,
+    enable,
   };
 }
 

@@ -553,7 +553,7 @@ test('a name is looked up once for each connection, which goes where that has le
 
 test('what is wrong is said before anything is sent', async () => {
   const topic = await newTopic();
-  const wrong: Partial<DeliverOptions>[] = [
+  const wrong: object[] = [
     { name: 'no name' },
     { secret: [] },
     { secret: 'secret' },
@@ -562,6 +562,10 @@ test('what is wrong is said before anything is sent', async () => {
     { timeout: 0 },
     { headers: { 'Webhook-Id': 'x' } },
     { headers: { Host: 'x' } },
+    { name: undefined },
+    { from: 'begining' },
+    { order: 'keys' },
+    { deadLetter: false },
   ];
   for (const options of wrong)
     expect(() => deliver(topic, 'http://127.0.0.1:1/', options)).toThrow(

@@ -1,5 +1,6 @@
 /** When a message is tried again that could not be handled. */
 import { MillraceError } from '../../core/errors.ts';
+import { checkOptionNames, type OptionNames } from '../../core/option-names.ts';
 import {
   DELAY_MS_MAX,
   WORK_ATTEMPTS,
@@ -40,6 +41,15 @@ export class DoNotRetry extends Error {
   override readonly name = 'DoNotRetry';
 }
 
+const RETRY_OPTIONS: OptionNames<RetryOptions> = {
+  attempts: true,
+  backoff: true,
+  delay: true,
+  maxDelay: true,
+  jitter: true,
+  retryIf: true,
+};
+
 /** Milliseconds until the next attempt; undefined: there is none. */
 export type NextDelay = (failure: Failure) => number | undefined;
 
@@ -48,6 +58,7 @@ export type NextDelay = (failure: Failure) => number | undefined;
  * @throws {MillraceError} ML_CONFIG_INVALID
  */
 export function retrying(options: RetryOptions, random: () => number): NextDelay {
+  checkOptionNames('retry', options, RETRY_OPTIONS);
   const { attempts = WORK_ATTEMPTS, backoff = 'exponential', jitter = WORK_JITTER } = options;
   const { retryIf } = options;
   const delayMs = delayOf('retry.delay', options.delay, WORK_DELAY_MS);

@@ -2,6 +2,7 @@
 import type { QueueSpec } from '../../connect/queues/queue-options.ts';
 import { MillraceError } from '../../core/errors.ts';
 import { TIMER_DELAY_MS_MAX } from '../../core/limits.ts';
+import { checkOptionNames, type OptionNames } from '../../core/option-names.ts';
 import {
   WORK_CONCURRENCY_MAX,
   WORK_PREFETCH_MAX,
@@ -16,6 +17,15 @@ import { invalid, retrying } from './retry.ts';
 
 type Ground = Pick<QueueGround, 'env' | 'logger' | 'link'>;
 
+const WORK_OPTIONS: OptionNames<WorkOptions> = {
+  concurrency: true,
+  prefetch: true,
+  retry: true,
+  timeout: true,
+  signal: true,
+  onFailure: true,
+};
+
 /** @throws {MillraceError} ML_CONFIG_INVALID */
 export function startWorker(
   ground: Ground,
@@ -23,6 +33,7 @@ export function startWorker(
   handler: Handler<unknown>,
   options: WorkOptions,
 ): QueueWorker {
+  checkOptionNames('a worker', options, WORK_OPTIONS);
   const { concurrency = 1, prefetch = concurrency, retry = {}, onFailure, signal } = options;
   if (typeof handler !== 'function') throw invalid('the handler', handler, 'a function');
   requireCount('concurrency', concurrency, 1, WORK_CONCURRENCY_MAX);

@@ -1,6 +1,7 @@
 /** What becomes of messages on their way into a queue whose connection can be lost at any point. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import type { MessageOptions } from '../../../src/connect/queues/message-options.ts';
 import { queue, type QueuePlace } from '../../../src/connect/queues/queue.ts';
 import { silentLogger } from '../../../src/core/log.ts';
 import { SimMachine } from '../../../src/core/sim/sim-machine.ts';
@@ -108,6 +109,19 @@ test('what is being opened when the link is closed is closed, too', async () => 
   );
   expect(broker.sessions.map(({ isOpen }) => isOpen)).toEqual([false, false]);
 });
+
+test('an option of a message that there is not is no message, and nothing is sent', () =>
+  withQueue(plain, async (jobs, broker) => {
+    const wrong = { dedupKey: 'a' } as MessageOptions;
+    const refused = {
+      code: 'ML_SINK_VALUE_INVALID',
+      message: expect.stringContaining("it has no option 'dedupKey': did you mean 'dedupeKey'?"),
+    };
+    await expect(jobs.enqueue('a', wrong)).rejects.toMatchObject(refused);
+    const both = jobs.enqueueMany([{ value: 'a' }, { value: 'b', ...wrong }]);
+    await expect(both).rejects.toMatchObject(refused);
+    expect(broker.ready.get('jobs') ?? []).toEqual([]);
+  }));
 
 test('more than may be under way wait, in their order, whatever is refused', async () => {
   await fc.assert(

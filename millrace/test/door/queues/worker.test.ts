@@ -272,9 +272,12 @@ test.each([
   [{ retry: { attempts: 0 } }, /retry.attempts is 0/],
   [{ retry: { jitter: 2 } }, /retry.jitter is 2/],
   [{ retry: { delay: 'soon' } }, /retry.delay is "soon"/],
+  [{ concurency: 3 }, /a worker has no option 'concurency': did you mean 'concurrency'\?/],
+  [{ retry: { attempt: 3 } }, /retry has no option 'attempt': did you mean 'attempts'\?/],
+  [null, /a worker takes its options as an object, and not null/],
 ] as const)('options that cannot be are refused: %j', (options, message) =>
   withQueues(async ({ jobs }) => {
-    const start = (): unknown => jobs.work(() => {}, options as WorkOptions);
+    const start = (): unknown => jobs.work(() => {}, options as unknown as WorkOptions);
     expect(start).toThrow(message);
     expect(start).toThrow(MillraceError);
   }),
