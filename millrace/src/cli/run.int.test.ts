@@ -16,6 +16,11 @@ function run(...args: readonly string[]): Promise<Finished> {
   return millrace.run(args, { cwd: directory });
 }
 
+/** For a program that is loaded once, and leaves nothing behind in its process. */
+function runHosted(...args: readonly string[]): Promise<Finished> {
+  return millrace.run(args, { cwd: directory, isHosted: true });
+}
+
 async function write(name: string, text: string): Promise<void> {
   await writeFile(join(directory, name), text);
 }
@@ -137,9 +142,9 @@ describe('a run', () => {
   test('what exists is refused, and replaced with --overwrite', async () => {
     await prepare();
     await write('out.txt', 'old');
-    expectError(await run('run', 'job.ts'), 'ML_OUTPUT_EXISTS', /out\.txt/);
+    expectError(await runHosted('run', 'job.ts'), 'ML_OUTPUT_EXISTS', /out\.txt/);
     expect(await read('out.txt')).toBe('old');
-    expect((await run('run', 'job.ts', '--overwrite')).code).toBe(0);
+    expect((await runHosted('run', 'job.ts', '--overwrite')).code).toBe(0);
     expect(await read('out.txt')).toBe('A\nB\nC\n');
   });
 
@@ -155,11 +160,12 @@ describe('a run', () => {
   test('temporary files and records are where --data and MILLRACE_DATA say', async () => {
     await prepare();
     const environment = { MILLRACE_DATA: 'from-environment' };
-    await millrace.run(['run', 'job.ts'], { cwd: directory, env: environment });
+    await millrace.run(['run', 'job.ts'], { cwd: directory, env: environment, isHosted: true });
     expect(await readdir(join(directory, 'from-environment/jobs'))).toHaveLength(1);
     await millrace.run(['run', 'job.ts', '--overwrite', '-d', 'flag'], {
       cwd: directory,
       env: environment,
+      isHosted: true,
     });
     expect(await readdir(join(directory, 'flag/jobs'))).toHaveLength(1);
     expect(existsSync(join(directory, 'millrace-data'))).toBe(false);
@@ -205,16 +211,18 @@ describe('programs that are wrong', () => {
       "import { nix } from 'millrace';\n",
       /job\.ts:1:10: .* does not provide an export named 'nix'/,
     ],
-    [
-      'a promise for ever',
-      'await new Promise(() => {});\n',
-      /waits for something that never happens/,
-    ],
   ];
 
   test.each(cases)('%s', async (_name, program, pattern) => {
     await write('job.ts', program);
-    expectError(await run('run', 'job.ts'), 'ML_PROGRAM_INVALID', pattern);
+    expectError(await runHosted('run', 'job.ts'), 'ML_PROGRAM_INVALID', pattern);
+    expect(existsSync(join(directory, 'millrace-data'))).toBe(false);
+  });
+
+  test('a promise for ever', async () => {
+    await write('job.ts', 'await new Promise(() => {});\n');
+    const finished = await run('run', 'job.ts');
+    expectError(finished, 'ML_PROGRAM_INVALID', /waits for something that never happens/);
     expect(existsSync(join(directory, 'millrace-data'))).toBe(false);
   });
 
@@ -232,12 +240,16 @@ describe('programs that are wrong', () => {
     await mkdir(join(directory, 'folder'));
     await write('data.csv', 'a,b\n');
     expectError(
-      await run('run', 'nothing.ts'),
+      await runHosted('run', 'nothing.ts'),
       'ML_PROGRAM_INVALID',
       /there is no program .*nothing\.ts/,
     );
-    expectError(await run('run', 'folder'), 'ML_PROGRAM_INVALID', /is a directory/);
-    expectError(await run('run', 'data.csv'), 'ML_PROGRAM_INVALID', /no TypeScript or JavaScript/);
+    expectError(await runHosted('run', 'folder'), 'ML_PROGRAM_INVALID', /is a directory/);
+    expectError(
+      await runHosted('run', 'data.csv'),
+      'ML_PROGRAM_INVALID',
+      /no TypeScript or JavaScript/,
+    );
   });
 
   test('one of several flows is chosen by its name, or that of its export', async () => {
@@ -249,11 +261,11 @@ describe('programs that are wrong', () => {
       export const a = copy('one');
       export const b = copy('two');`,
     );
-    expect((await run('run', 'job.ts', '--flow', 'two')).code).toBe(0);
-    expect((await run('run', 'job.ts', '--flow', 'a')).code).toBe(0);
+    expect((await runHosted('run', 'job.ts', '--flow', 'two')).code).toBe(0);
+    expect((await runHosted('run', 'job.ts', '--flow', 'a')).code).toBe(0);
     expect([await read('one.txt'), await read('two.txt')]).toEqual(['x\n', 'x\n']);
     expectError(
-      await run('run', 'job.ts', '--flow', 'c'),
+      await runHosted('run', 'job.ts', '--flow', 'c'),
       'ML_PROGRAM_INVALID',
       /exports no flow 'c'/,
     );
@@ -282,7 +294,7 @@ describe('programs that are wrong', () => {
   test('a flow that is another one in a worker', async () => {
     await prepare(UPPER.replace("flow('upper'", "flow('upper' + process.pid"));
     expectError(
-      await run('run', 'job.ts', '--workers', '1'),
+      await runHosted('run', 'job.ts', '--workers', '1'),
       'ML_PROGRAM_INVALID',
       /describes another flow in a worker than in the driver/,
     );
@@ -300,7 +312,7 @@ describe('records that are wrong', () => {
     'a function that throws, with %s workers: place, frames, fix',
     async (workers) => {
       await prepare(THROWS);
-      const finished = await run('run', 'job.ts', '--workers', workers);
+      const finished = await runHosted('run', 'job.ts', '--workers', workers);
       expectError(finished, 'ML_USER_FUNCTION', /RangeError: no b.*in\.txt:2/);
       expect(finished.stderr).toMatch(/^ {4}at .*job\.ts:9:\d+\)$/m);
       expect(existsSync(join(directory, 'out.txt'))).toBe(false);
@@ -336,7 +348,7 @@ describe('records that are wrong', () => {
         "flow('upper', { onError: skipTo(files.ndjson('bad.ndjson')) }, ",
       ),
     );
-    const { code, stderr } = await run('run', 'job.ts');
+    const { code, stderr } = await runHosted('run', 'job.ts');
     expect(code, stderr).toBe(0);
     expect(await read('out.txt')).toBe('A\nC\n');
     expect(await read('bad.ndjson')).toMatch(/"position":"in\.txt:2"|"position":".*in\.txt:2"/);
@@ -354,7 +366,7 @@ describe('records that are wrong', () => {
       return line`,
       ).replace(IMPORT, `${IMPORT}import { existsSync, writeFileSync } from 'node:fs';\n`),
     );
-    const { code, stderr } = await run('run', 'job.ts', '--workers', '1');
+    const { code, stderr } = await runHosted('run', 'job.ts', '--workers', '1');
     expect(code, stderr).toBe(0);
     expect(stderr).toMatch(/^warning: task 0 of '.*' is tried again: .*busy/m);
     expect(stderr).toMatch(/^counter +seen {2}3$/m);
@@ -407,7 +419,7 @@ describe('records that are wrong', () => {
 
   test('inputs that are missing', async () => {
     await write('job.ts', UPPER);
-    expectError(await run('run', 'job.ts'), 'ML_INPUT_MISSING', /in\.txt/);
+    expectError(await runHosted('run', 'job.ts'), 'ML_INPUT_MISSING', /in\.txt/);
   });
 });
 
@@ -421,12 +433,16 @@ describe('command lines that are wrong', () => {
     [['--partitions', '0'], /whole number from 1/],
   ])('%j', async (args, pattern) => {
     await prepare();
-    expectError(await run('run', ...args, 'job.ts'), 'ML_USAGE', pattern, 2);
+    expectError(await runHosted('run', ...args, 'job.ts'), 'ML_USAGE', pattern, 2);
   });
 
   test('a parameter that the program does not have', async () => {
     await prepare();
-    expectError(await run('run', 'job.ts', '--set', 'sufix=x'), 'ML_PARAMETER_INVALID', /sufix/);
+    expectError(
+      await runHosted('run', 'job.ts', '--set', 'sufix=x'),
+      'ML_PARAMETER_INVALID',
+      /sufix/,
+    );
   });
 });
 
@@ -435,8 +451,8 @@ describe('the history', () => {
     await prepare();
     expect((await run('job', 'list')).stderr).toContain('no job has been run');
     expectError(await run('job', 'show', 'last'), 'ML_JOB_UNKNOWN', /no job has been run/);
-    await run('run', 'job.ts');
-    await run('run', 'job.ts');
+    await runHosted('run', 'job.ts');
+    await runHosted('run', 'job.ts');
     const list = await run('job', 'list');
     const rows = list.stdout.trimEnd().split('\n');
     expect(rows).toHaveLength(3);
@@ -493,19 +509,19 @@ test('--watch runs again when the program or a module of it changes, also after 
 describe('a plan', () => {
   test('shows operators and stages, and reads nothing', async () => {
     await write('job.ts', UPPER);
-    const { code, stdout, stderr } = await run('plan', 'job.ts', '--set', 'suffix=!');
+    const { code, stdout, stderr } = await runHosted('plan', 'job.ts', '--set', 'suffix=!');
     expect(code).toBe(0);
     expect(stdout).toMatch(/^upper\n {2}suffix = "!"\n {2}read-0 +read +lines in\.txt\n/);
     expect(stdout).toMatch(/^stage 0 {2}read lines in\.txt → .*write lines out\.txt$/m);
     expect(stderr).toMatch(/^note: the size of lines in\.txt is not known: /);
     await write('in.txt', 'a\n');
-    expect((await run('plan', 'job.ts')).stderr).toBe('');
+    expect((await runHosted('plan', 'job.ts')).stderr).toBe('');
     expect(await readdir(directory)).toEqual(['in.txt', 'job.ts']);
   });
 
   test('is data with --json', async () => {
     await prepare();
-    const { stdout } = await run('plan', 'job.ts', '--json');
+    const { stdout } = await runHosted('plan', 'job.ts', '--json');
     expect(JSON.parse(stdout)).toMatchObject({
       flow: 'upper',
       parameters: { suffix: '' },

@@ -20,6 +20,8 @@ export interface FailingRun {
   readonly exit?: number;
   /** Files that are changed so that it works when it is run again. */
   readonly mend?: Readonly<Record<string, string>>;
+  /** It is about the process itself. One that has input, or is mended, has a process of its own, too; the others share some. */
+  readonly isProcess?: boolean;
 }
 
 export const IMPORT =
@@ -77,7 +79,8 @@ export async function expectFailure(millrace: BuiltMillrace, run: FailingRun): P
   await run.prepare?.(directory);
   const before = await everythingIn(directory);
   const args = ['run', 'job.ts', ...(run.args ?? [])];
-  const options = { cwd: directory, input: run.input ?? '' };
+  const needsProcess = run.isProcess === true || run.input !== undefined || run.mend !== undefined;
+  const options = { cwd: directory, input: run.input ?? '', isHosted: !needsProcess };
   const finished = await millrace.run(args, options);
   expect(finished.code, finished.stderr).toBe(run.exit ?? 1);
   expectError(finished, run);

@@ -15,8 +15,10 @@ import type { HostedCommand, HostedResult } from './command-host.ts';
 
 const PACKAGE = fileURLToPath(new URL('../..', import.meta.url));
 const COMMAND_HOST = fileURLToPath(new URL('command-host.ts', import.meta.url));
-/** Commands that ask a broker, and end: nothing in them is about their process. */
-const HOSTED = /^(?:topic \w+|group \w+|queue \w+|user \w+|vhost \w+|produce|consume)\b/;
+/** Commands that ask a broker, or read records, and end: nothing in them is about their process. */
+const HOSTED = /^(?:job \w+|topic \w+|group \w+|queue \w+|user \w+|vhost \w+|produce|consume)\b/;
+/** Processes that run programs, at most. */
+const HOSTS = 2;
 /** Below the package's own node_modules, so that its dependencies are found. */
 const STAGES = join(PACKAGE, 'node_modules/.cache/built');
 const DAY_MS = 86_400_000;
@@ -37,6 +39,8 @@ export interface RunOptions {
   readonly node?: string;
   /** Working directory. */
   readonly cwd?: string;
+  /** In a process that runs many: for a program that neither needs standard input nor leaves anything behind in its process. */
+  readonly isHosted?: boolean;
 }
 
 /** A process of the command. */
@@ -98,7 +102,10 @@ export class Running {
 
 /** A process that runs commands one after the other. */
 class CommandHost {
+  /** Until the command that it runs has ended; for ever when that has ended it. */
   isBusy = false;
+  /** Resolves when that command has ended. */
+  free: Promise<unknown> = Promise.resolve();
   readonly #child: ChildProcess;
   readonly #ended: Promise<never>;
 
@@ -116,19 +123,23 @@ class CommandHost {
     this.#ended.catch(() => {});
   }
 
-  async run(command: HostedCommand): Promise<Finished> {
+  run(command: HostedCommand): Promise<Finished> {
     this.isBusy = true;
+    const finished = this.#run(command);
+    this.free = finished.catch(() => {});
+    return finished;
+  }
+
+  async #run(command: HostedCommand): Promise<Finished> {
     const result = new Promise<HostedResult>((resolve) => {
       this.#child.once('message', (message) => {
         resolve(message as HostedResult);
       });
     });
     this.#child.send(command);
-    try {
-      return { signal: null, ...(await Promise.race([result, this.#ended])) };
-    } finally {
-      this.isBusy = false;
-    }
+    const { isSpent, ...finished } = await Promise.race([result, this.#ended]);
+    this.isBusy = isSpent;
+    return { signal: null, ...finished };
   }
 
   end(): void {
@@ -143,7 +154,7 @@ export interface BuiltMillrace {
   directory(): Promise<string>;
   launch(args: readonly string[], options?: RunOptions): Running;
   /**
-   * To the end. Commands that only ask a broker are run as a process of their own the first time in a test file, which shows that they end,
+   * To the end. Commands that only ask or read are run as a process of their own the first time in a test file, which shows that they end,
    * and then in one that runs them all.
    */
   run(args: readonly string[], options?: RunOptions): Promise<Finished>;
@@ -159,7 +170,7 @@ export interface Broker extends Running {
 /** For a test file, at its top level. */
 export function builtMillrace(): BuiltMillrace {
   const running = new Set<Running>();
-  const hosts: CommandHost[] = [];
+  const hosts = new Set<CommandHost>();
   /** Commands that have run as a process of their own. */
   const seen = new Set<string>();
   const directories: string[] = [];
@@ -197,21 +208,31 @@ export function builtMillrace(): BuiltMillrace {
     return launched;
   }
 
-  function host(args: readonly string[], options: RunOptions): Promise<Finished> {
-    let idle = hosts.find(({ isBusy }) => !isBusy);
-    if (idle === undefined) {
-      idle = new CommandHost(join(stage, 'dist/cli.js'), environment({}));
-      hosts.push(idle);
+  async function host(args: readonly string[], options: RunOptions): Promise<Finished> {
+    const idleHost = (): CommandHost | undefined => [...hosts].find(({ isBusy }) => !isBusy);
+    let chosen = idleHost();
+    // Members of a group wait for one another, programs do not.
+    while (chosen === undefined && options.isHosted === true && hosts.size >= HOSTS) {
+      await Promise.race([...hosts].map(({ free }) => free));
+      chosen = idleHost();
     }
-    return idle.run({
-      args,
-      cwd: options.cwd ?? process.cwd(),
-      env: environment(options),
-      input: Buffer.from(options.input ?? '').toString('base64'),
-    });
+    chosen ??= new CommandHost(join(stage, 'dist/cli.js'), environment({}));
+    hosts.add(chosen);
+    try {
+      return await chosen.run({
+        args,
+        cwd: options.cwd ?? process.cwd(),
+        env: environment(options),
+        input: Buffer.from(options.input ?? '').toString('base64'),
+      });
+    } finally {
+      // It has not come back.
+      if (chosen.isBusy) hosts.delete(chosen);
+    }
   }
 
   function run(args: readonly string[], options: RunOptions = {}): Promise<Finished> {
+    if (options.isHosted === true) return host(args, options);
     const command = HOSTED.exec(args.join(' '))?.[0];
     if (command !== undefined && options.node === undefined && seen.has(command))
       return host(args, options);

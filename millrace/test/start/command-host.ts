@@ -15,6 +15,8 @@ export interface HostedCommand {
 }
 
 export interface HostedResult {
+  /** The command has ended in the middle of something, and this process, too. */
+  readonly isSpent: boolean;
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
@@ -89,26 +91,41 @@ async function runCommand(main: Main, command: HostedCommand): Promise<HostedRes
     replace(process.stdout, 'write', keeper(out)),
     replace(process.stderr, 'write', keeper(err)),
     replace(process, 'stdin', stdinOf(Buffer.from(command.input, 'base64'))),
-    // Nothing that is hosted ends its process by itself.
-    replace(process, 'exit', () => {
-      throw new Error('a hosted command called process.exit');
-    }),
+    // A command that runs a program takes it away from the program.
+    replace(globalThis, 'console', console),
   ];
+  let isSpent: boolean;
   try {
-    await main(command.args);
+    // No await of the command: stacks of programs would show this file.
+    isSpent = await new Promise((resolve, reject) => {
+      onExit = () => resolve(true);
+      main(command.args).then(() => resolve(false), reject);
+    });
   } finally {
     for (const each of restore) each();
     forget();
   }
   return {
+    isSpent,
     code: exitCode(),
     stdout: Buffer.concat(out).toString('utf8'),
     stderr: Buffer.concat(err).toString('utf8'),
   };
 }
 
+let onExit = (): void => {};
+const endProcess = process.exit.bind(process);
+// A command that runs a program ends its process when it is done: then it has returned by the next turn.
+process.exit = ((code?: number) => {
+  if (code !== undefined) process.exitCode = code;
+  setImmediate(onExit);
+}) as typeof process.exit;
 const { main } = (await import(process.argv[2] ?? '')) as { readonly main: Main };
 process.on('message', (command) => {
   // Whatever goes wrong here ends the process, and the test with it.
-  void runCommand(main, command as HostedCommand).then((result) => process.send?.(result));
+  void runCommand(main, command as HostedCommand).then((result) => {
+    process.send?.(result, () => {
+      if (result.isSpent) endProcess();
+    });
+  });
 });
