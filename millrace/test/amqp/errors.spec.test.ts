@@ -265,6 +265,11 @@ const CHANNEL_CASES: Readonly<Record<string, Case>> = {
     closes: 'channel',
     with: '406 60.20',
   },
+  'a priority of a consumer that is nothing': {
+    says: [['BasicConsume', { queue: QUEUE, arguments: { 'x-priority': null } }]],
+    closes: 'channel',
+    with: '406 60.20',
+  },
 };
 
 const CONNECTION_CASES: Readonly<Record<string, Case>> = {

@@ -295,6 +295,27 @@ test('an exchange that is internal takes dead letters', async () => {
   });
 });
 
+test('types of numbers stay, and how often it died is a long, again and again', async () => {
+  await withFakeHosts(async (fake) => {
+    const to = await declare(fake, 'to', undefined);
+    const from = await declare(fake, 'from', 'to');
+    // Equal for us, and not for a client in which numbers have types: a double of 10, a long of 7.
+    const ten = Buffer.from('\x03tend\x40\x24\0\0\0\0\0\0', 'latin1');
+    const seven = Buffer.from('\x05sevenl\0\0\0\0\0\0\0\x07', 'latin1');
+    const head = Buffer.of(0x20, 0, 0, 0, 0, ten.length + seven.length);
+    put(from, {}, { properties: Buffer.concat([head, ten, seven]) });
+    for (const times of [1, 2]) {
+      expect(from.bury('rejected')).toBe('moved');
+      const properties = to.messages.at(-1)?.properties ?? Buffer.alloc(0);
+      expect(properties.includes(ten)).toBe(true);
+      expect(properties.includes(seven)).toBe(true);
+      const long = Buffer.of(0, 0, 0, 0, 0, 0, 0, times);
+      expect(properties.includes(Buffer.concat([Buffer.from('\x05countl'), long]))).toBe(true);
+      put(from, {}, { properties });
+    }
+  });
+});
+
 test('headers and properties that are none are no reason to lose a message', async () => {
   await withFakeHosts(async (fake) => {
     const to = await declare(fake, 'to', undefined);

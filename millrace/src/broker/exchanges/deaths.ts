@@ -12,6 +12,8 @@ import {
   type BasicProperties,
   decodeProperties,
   encodeProperties,
+  type HeaderChanges,
+  withProperties,
 } from '../../wire/amqp/properties.ts';
 import type { QueueMessage } from '../queues/message.ts';
 import type { DeadLetterReason } from '../queues/queue.ts';
@@ -33,19 +35,24 @@ export interface DeadLetterFacts {
   readonly deaths: readonly FieldTable[];
 }
 
+/** All else that was published stays byte by byte: clients see the types of headers, of numbers too. */
 export function factsOfDeath(death: Death): DeadLetterFacts {
-  const { expiration, headers: before, ...properties } = readable(death.message.properties);
-  const deaths = deathsWith(death, before ?? {}, expiration);
-  const headers = headersOfDeath(death, before, deaths);
-  return { properties: encodeProperties({ ...properties, headers }), deaths };
+  const given = death.message.properties;
+  const read = readable(given);
+  const { expiration, headers = {} } = read ?? {};
+  const deaths = deathsWith(death, headers, expiration);
+  const changes = { expiration: undefined, headers: headersOfDeath(death, headers, deaths) };
+  return { properties: withProperties(read === undefined ? NONE : given, changes), deaths };
 }
 
-/** What a Kafka client wrote may be no properties: it has none then. */
-function readable(properties: Buffer): BasicProperties {
+const NONE = encodeProperties({});
+
+/** undefined for what a Kafka client wrote, and is no properties: it has none then. */
+function readable(properties: Buffer): BasicProperties | undefined {
   try {
     return decodeProperties(properties);
   } catch {
-    return {};
+    return undefined;
   }
 }
 
@@ -54,12 +61,15 @@ function deathsWith(
   headers: FieldTable,
   expiration: string | undefined,
 ): readonly FieldTable[] {
-  const deaths = deathsIn(headers);
+  const deaths = deathsIn(headers).map(counted);
   const known = deaths.find((entry) => entry['queue'] === queue && entry['reason'] === reason);
   if (known !== undefined)
-    return [{ ...known, count: countOf(known) + 1 }, ...deaths.filter((other) => other !== known)];
+    return [
+      { ...known, count: BigInt(countOf(known) + 1) },
+      ...deaths.filter((other) => other !== known),
+    ];
   const first: Record<string, FieldValue> = {
-    count: 1,
+    count: 1n,
     reason,
     queue,
     time: new FieldTimestamp(Math.floor(nowMs / 1000)),
@@ -72,25 +82,23 @@ function deathsWith(
 
 function headersOfDeath(
   { queue, reason, message, routingKey }: Death,
-  before: FieldTable | undefined,
+  before: FieldTable,
   deaths: readonly FieldTable[],
-): FieldTable {
-  const headers: Record<string, FieldValue> = Object.create(null);
-  for (const [name, value] of Object.entries(before ?? {}))
-    if (!isDropped(name, routingKey)) headers[name] = value;
+): HeaderChanges {
   const { exchange } = message;
-  headers['x-death'] = deaths;
-  headers['x-first-death-reason'] ??= reason;
-  headers['x-first-death-queue'] ??= queue;
-  headers['x-first-death-exchange'] ??= exchange;
-  headers['x-last-death-reason'] = reason;
-  headers['x-last-death-queue'] = queue;
-  headers['x-last-death-exchange'] = exchange;
-  return headers;
-}
-
-function isDropped(name: string, routingKey: string | undefined): boolean {
-  return name === 'BCC' || name === 'x-delay' || (name === 'CC' && routingKey !== undefined);
+  const isFirst = (name: string): boolean => (fieldOf(before, name) ?? null) === null;
+  return {
+    BCC: undefined,
+    'x-delay': undefined,
+    ...(routingKey === undefined ? {} : { CC: undefined }),
+    'x-death': deaths,
+    ...(isFirst('x-first-death-reason') ? { 'x-first-death-reason': reason } : {}),
+    ...(isFirst('x-first-death-queue') ? { 'x-first-death-queue': queue } : {}),
+    ...(isFirst('x-first-death-exchange') ? { 'x-first-death-exchange': exchange } : {}),
+    'x-last-death-reason': reason,
+    'x-last-death-queue': queue,
+    'x-last-death-exchange': exchange,
+  };
 }
 
 /**
@@ -116,6 +124,13 @@ function isDeath(value: FieldValue): value is FieldTable {
   if (value === null || typeof value !== 'object' || Array.isArray(value)) return false;
   const { queue, reason } = value as FieldTable;
   return typeof queue === 'string' && typeof reason === 'string';
+}
+
+/** Its count as a long, as RabbitMQ writes it: clients in which numbers have types ask for one. */
+function counted(death: FieldTable): FieldTable {
+  return fieldOf(death, 'count') === undefined
+    ? death
+    : { ...death, count: BigInt(countOf(death)) };
 }
 
 function countOf(death: FieldTable): number {

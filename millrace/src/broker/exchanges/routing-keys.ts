@@ -3,7 +3,7 @@
  *
  * Source: RabbitMQ, sender-selected distribution.
  */
-import { decodeProperties, encodeProperties } from '../../wire/amqp/properties.ts';
+import { decodeProperties, withHeaders } from '../../wire/amqp/properties.ts';
 import type { FieldTable, FieldValue } from '../../wire/amqp/field-table.ts';
 import type { QueueOutcome } from '../queues/queue.ts';
 import { fieldOf, fieldType } from './field-values.ts';
@@ -47,10 +47,10 @@ export function allRoutingKeys(
   return { ok: true, value: keys };
 }
 
-/** The properties without BCC, as those who receive the message see them. */
+/** The properties without BCC, as those who receive the message see them; the rest stays byte by byte. */
 export function withoutBlindCopies(properties: Buffer): Buffer {
   if (!hasHeaders(properties) || !properties.includes(BCC_NAME)) return properties;
-  const decoded = decodeProperties(properties);
-  const { BCC: blind, ...headers } = decoded.headers ?? {};
-  return blind === undefined ? properties : encodeProperties({ ...decoded, headers });
+  // The name may be in a text of another header.
+  if (fieldOf(headersOf(properties), 'BCC') === undefined) return properties;
+  return withHeaders(properties, { BCC: undefined });
 }

@@ -84,7 +84,8 @@ function refuseStreamUse(channel: ChannelState, { name }: Queue, noAck: boolean)
 }
 
 function priorityOf(table: FieldTable): number {
-  const value = table['x-priority'] ?? 0;
+  const value = table['x-priority'];
+  if (value === undefined) return 0;
   if (typeof value === 'number' && Number.isInteger(value)) return value;
   throw new AmqpFault('PRECONDITION_FAILED', 'invalid x-priority: it is no integer');
 }

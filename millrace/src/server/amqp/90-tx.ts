@@ -20,7 +20,11 @@ export function selectTransactions(channel: ChannelState): void {
 
 export async function commit(channel: ChannelState): Promise<void> {
   const transaction = transactionOf(channel);
-  const messages = transaction.messages.splice(0);
+  // They come to their queues now: time to live begins here.
+  const timestampMs = channel.session.shared.env.clock.nowMs();
+  const messages = transaction.messages
+    .splice(0)
+    .map(({ message, mandatory }) => ({ message: { ...message, timestampMs }, mandatory }));
   const settlements = transaction.settlements.splice(0);
   transaction.clear();
   const published = channel.session.publisher.publishNow(channel, messages);
