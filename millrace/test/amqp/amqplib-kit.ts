@@ -1,4 +1,4 @@
-/** What the suites with amqplib share: connections that are closed after each test, and waiting for messages and failures. */
+/** What the suites with amqplib share: connections that are closed by themselves, and waiting for messages and failures. */
 import { once } from 'node:events';
 import {
   type Channel,
@@ -28,8 +28,9 @@ export class AmqplibKit {
     this.broker = await startAmqpUnderTest(args);
   }
 
-  /** After all of them. */
+  /** After all of them. Closes what is open. */
   async stop(): Promise<void> {
+    await this.closeAll();
     await this.broker?.stop();
   }
 
@@ -54,9 +55,9 @@ export class AmqplibKit {
     return quiet(await (await this.connection()).createConfirmChannel());
   }
 
-  /** After each test. */
+  /** After each test, unless tests run beside each other. */
   async closeAll(): Promise<void> {
-    for (const model of this.open.splice(0)) await model.close().catch(() => {});
+    await Promise.all(this.open.splice(0).map((model) => model.close().catch(() => {})));
   }
 }
 

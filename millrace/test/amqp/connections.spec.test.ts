@@ -1,14 +1,14 @@
 /** amqplib against the broker: logging in, channels and connections in numbers, and what concerns a connection as a whole. */
 import { once } from 'node:events';
 import { type Channel, connect, credentials, type ChannelModel } from 'amqplib';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { uniqueName } from './amqp-under-test.ts';
 import { AmqplibKit, drain, failureOf, Inbox, quiet, text } from './amqplib-kit.ts';
 import { encodeMethod, HEARTBEAT, PROTOCOL_HEADER, RawAmqp } from './raw-amqp.ts';
 
+// The tests mostly wait, and run beside each other.
 const kit = new AmqplibKit();
 beforeAll(() => kit.start());
-afterEach(() => kit.closeAll());
 afterAll(() => kit.stop());
 
 const LOGIN = {
@@ -18,7 +18,7 @@ const LOGIN = {
   locale: 'en_US',
 };
 
-test('the server says what it can do', async () => {
+test.concurrent('the server says what it can do', async () => {
   const model = await kit.connection();
   const properties = model.connection.serverProperties as unknown as Record<string, unknown>;
   expect(properties['version']).toMatch(/^\d+\.\d+\.\d+/);
@@ -36,14 +36,14 @@ test('the server says what it can do', async () => {
   });
 });
 
-test('it offers PLAIN and AMQPLAIN, and the limits of RabbitMQ', async () => {
+test.concurrent('it offers PLAIN and AMQPLAIN, and the limits of RabbitMQ', async () => {
   const client = await RawAmqp.open(kit.under);
   expect(String(client.start['mechanisms']).split(' ').sort()).toEqual(['AMQPLAIN', 'PLAIN']);
   expect(client.tune).toEqual({ channelMax: 2047, frameMax: 131_072, heartbeat: 60 });
   await client.close();
 });
 
-test('AMQPLAIN logs in, too', async () => {
+test.concurrent('AMQPLAIN logs in, too', async () => {
   const model = await connect(`amqp://${kit.under.host}:${kit.under.port}`, {
     credentials: credentials.amqplain('guest', 'guest'),
   });
@@ -52,7 +52,7 @@ test('AMQPLAIN logs in, too', async () => {
   await model.close();
 });
 
-test.each([
+test.concurrent.each([
   ['a wrong password', 'guest:wrong', ''],
   ['an unknown user', 'nobody:guest', ''],
 ])('%s is refused', async (_name, login, vhost) => {
@@ -62,14 +62,14 @@ test.each([
   );
 });
 
-test('who has not said that it knows closes after a refused login sees the socket end', async () => {
+test.concurrent('who has not said that it knows closes after a refused login sees the socket end', async () => {
   const client = await RawAmqp.connect(kit.under.host, kit.under.port);
   const login = { password: 'wrong', capabilities: {} };
   await expect(client.logIn(login)).rejects.toThrow(/ended/);
   await client.untilEnded();
 });
 
-test('a virtual host that is not there is refused', async () => {
+test.concurrent('a virtual host that is not there is refused', async () => {
   const vhost = uniqueName('missing');
   await expect(connect(`${kit.under.url}/${vhost}`)).rejects.toThrow();
   const client = await RawAmqp.connect(kit.under.host, kit.under.port);
@@ -78,7 +78,7 @@ test('a virtual host that is not there is refused', async () => {
   await client.untilEnded();
 });
 
-test('tune-ok and open may come in one piece, and the first methods with them', async () => {
+test.concurrent('tune-ok and open may come in one piece, and the first methods with them', async () => {
   const client = await RawAmqp.connect(kit.under.host, kit.under.port);
   client.bytes(PROTOCOL_HEADER);
   await client.expect(0, 'ConnectionStart');
@@ -105,7 +105,7 @@ test('tune-ok and open may come in one piece, and the first methods with them', 
   await client.close();
 });
 
-test('frames of the smallest size carry large messages', async () => {
+test.concurrent('frames of the smallest size carry large messages', async () => {
   const model = await kit.connection({ url: `${kit.under.url}?frameMax=4096` });
   const channel = await model.createChannel();
   const { queue } = await channel.assertQueue('', { exclusive: true });
@@ -115,7 +115,7 @@ test('frames of the smallest size carry large messages', async () => {
   expect((await inbox.next()).content.equals(content)).toBe(true);
 });
 
-test('a hundred channels of one connection work next to each other', async () => {
+test.concurrent('a hundred channels of one connection work next to each other', async () => {
   const model = await kit.connection();
   const queue = uniqueName('channels');
   const first = await model.createChannel();
@@ -136,7 +136,7 @@ test('a hundred channels of one connection work next to each other', async () =>
   await first.deleteQueue(queue);
 });
 
-test('numbers of channels are free again at once', async () => {
+test.concurrent('numbers of channels are free again at once', async () => {
   const model = await kit.connection({ url: `${kit.under.url}?channelMax=1` });
   for (let round = 0; round < 50; round++) {
     const channel: Channel = quiet(await model.createChannel());
@@ -148,7 +148,7 @@ test('numbers of channels are free again at once', async () => {
   await last.close();
 });
 
-test('two hundred connections at a time', async () => {
+test.concurrent('two hundred connections at a time', async () => {
   const queue = uniqueName('connections');
   const channel = await kit.channel();
   await channel.assertQueue(queue);
@@ -168,7 +168,7 @@ test('two hundred connections at a time', async () => {
   await channel.deleteQueue(queue);
 });
 
-test('a connection that ends without a word leaves nothing behind', async () => {
+test.concurrent('a connection that ends without a word leaves nothing behind', async () => {
   const client = await RawAmqp.open(kit.under);
   const { queue } = await client.call(1, 'QueueDeclare', { queue: '', exclusive: true });
   const shared = uniqueName('left');
@@ -185,14 +185,14 @@ test('a connection that ends without a word leaves nothing behind', async () => 
   await channel.deleteQueue(shared);
 });
 
-test('a new secret is taken', async () => {
+test.concurrent('a new secret is taken', async () => {
   const model = await kit.connection();
   await model.updateSecret(Buffer.from('guest'), 'rotation');
   const channel = await model.createChannel();
   expect(await channel.assertQueue('', { exclusive: true })).toMatchObject({ messageCount: 0 });
 });
 
-test('heartbeats are sent as agreed, and missed ones end the connection', async () => {
+test.concurrent('heartbeats are sent as agreed, and missed ones end the connection', async () => {
   const client = await RawAmqp.connect(kit.under.host, kit.under.port);
   client.bytes(PROTOCOL_HEADER);
   await client.expect(0, 'ConnectionStart');
@@ -208,7 +208,7 @@ test('heartbeats are sent as agreed, and missed ones end the connection', async 
   expect(client.events).toEqual([]);
 });
 
-test('a request is answered over a direct reply', async () => {
+test.concurrent('a request is answered over a direct reply', async () => {
   const requests = uniqueName('requests');
   const server = await kit.channel();
   await server.assertQueue(requests);
@@ -240,7 +240,7 @@ test('a request is answered over a direct reply', async () => {
   await server.deleteQueue(requests);
 });
 
-test('a direct reply is for who consumes it without acknowledgements', async () => {
+test.concurrent('a direct reply is for who consumes it without acknowledgements', async () => {
   const channel = await kit.channel();
   const acking = failureOf(channel, () => channel.consume('amq.rabbitmq.reply-to', () => {}));
   expect(await acking).toBe('406 60.20');
@@ -252,7 +252,7 @@ test('a direct reply is for who consumes it without acknowledgements', async () 
   expect(await asked).toBe('406 60.40');
 });
 
-test('whether somebody waits for a direct reply can be asked', async () => {
+test.concurrent('whether somebody waits for a direct reply can be asked', async () => {
   const client = await kit.channel();
   const inbox = await Inbox.of(client, 'amq.rabbitmq.reply-to', { noAck: true });
   const server = await kit.channel();
@@ -265,7 +265,7 @@ test('whether somebody waits for a direct reply can be asked', async () => {
   expect(await failureOf(server, () => server.checkQueue(address))).toBe('404 50.10');
 });
 
-test('a connection that is closed by its client ends all that it has', async () => {
+test.concurrent('a connection that is closed by its client ends all that it has', async () => {
   const model = await kit.connection();
   const channel = await model.createChannel();
   const ended = Promise.all([once(channel, 'close'), once(model, 'close')]);

@@ -1,19 +1,19 @@
 /** amqplib against the broker: what queues may be declared to do. */
 import type { Message } from 'amqplib';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { uniqueName } from './amqp-under-test.ts';
 import { AmqplibKit, drain, failureOf, Inbox, text, untilCount } from './amqplib-kit.ts';
 
+// The tests mostly wait, and run beside each other.
 const kit = new AmqplibKit();
 beforeAll(() => kit.start());
-afterEach(() => kit.closeAll());
 afterAll(() => kit.stop());
 
 type Death = Readonly<Record<string, unknown>>;
 const deaths = (message: Message | undefined): Death[] =>
   (message?.properties.headers?.['x-death'] ?? []) as unknown as Death[];
 
-test('a server-named queue is exclusive to its connection, and goes with it', async () => {
+test.concurrent('a server-named queue is exclusive to its connection, and goes with it', async () => {
   const channel = await kit.channel();
   const { queue } = await channel.assertQueue('', { exclusive: true });
   expect(queue).toMatch(/^amq\.gen-/);
@@ -27,7 +27,7 @@ test('a server-named queue is exclusive to its connection, and goes with it', as
   expect(await failureOf(third, () => third.checkQueue(gone))).toBe('404 50.10');
 });
 
-test('a queue that deletes itself goes with its last consumer', async () => {
+test.concurrent('a queue that deletes itself goes with its last consumer', async () => {
   const queue = uniqueName('auto');
   const channel = await kit.channel();
   await channel.assertQueue(queue, { autoDelete: true });
@@ -39,7 +39,7 @@ test('a queue that deletes itself goes with its last consumer', async () => {
   expect(await failureOf(channel, () => channel.checkQueue(queue))).toBe('404 50.10');
 });
 
-test('a queue that is not durable works as any other', async () => {
+test.concurrent('a queue that is not durable works as any other', async () => {
   const queue = uniqueName('transient');
   const channel = await kit.confirmChannel();
   await channel.assertQueue(queue, { durable: false });
@@ -49,7 +49,7 @@ test('a queue that is not durable works as any other', async () => {
   await channel.deleteQueue(queue);
 });
 
-test('the counts of a declaration are those of now', async () => {
+test.concurrent('the counts of a declaration are those of now', async () => {
   const queue = uniqueName('counts');
   const channel = await kit.confirmChannel();
   expect(await channel.assertQueue(queue)).toEqual({ queue, messageCount: 0, consumerCount: 0 });
@@ -59,7 +59,7 @@ test('the counts of a declaration are those of now', async () => {
   await channel.deleteQueue(queue);
 });
 
-test('what is rejected goes to the dead letter exchange, with its story', async () => {
+test.concurrent('what is rejected goes to the dead letter exchange, with its story', async () => {
   const [queue, dead] = [uniqueName('source'), uniqueName('dead')];
   const channel = await kit.confirmChannel();
   await channel.assertQueue(dead, { durable: true });
@@ -92,7 +92,7 @@ test('what is rejected goes to the dead letter exchange, with its story', async 
   for (const name of [queue, dead]) await channel.deleteQueue(name);
 });
 
-test('a message that dies again and again in the same place counts up', async () => {
+test.concurrent('a message that dies again and again in the same place counts up', async () => {
   const [work, wait] = [uniqueName('work'), uniqueName('wait')];
   const channel = await kit.confirmChannel();
   await channel.assertQueue(work, { deadLetterExchange: '', deadLetterRoutingKey: wait });
@@ -118,7 +118,7 @@ test('a message that dies again and again in the same place counts up', async ()
   for (const name of [work, wait]) await channel.deleteQueue(name);
 });
 
-test('a dead letter exchange routes by the key of the message', async () => {
+test.concurrent('a dead letter exchange routes by the key of the message', async () => {
   const channel = await kit.confirmChannel();
   const [exchange, queue] = [uniqueName('dlx'), uniqueName('source')];
   await channel.assertExchange(exchange, 'topic', { durable: false });
@@ -139,7 +139,7 @@ test('a dead letter exchange routes by the key of the message', async () => {
   ]);
 });
 
-test('dead letters that nobody takes are gone', async () => {
+test.concurrent('dead letters that nobody takes are gone', async () => {
   const queue = uniqueName('nowhere');
   const channel = await kit.confirmChannel();
   await channel.assertQueue(queue, { exclusive: true, deadLetterExchange: uniqueName('missing') });
@@ -151,7 +151,7 @@ test('dead letters that nobody takes are gone', async () => {
   expect(await channel.checkQueue(queue)).toMatchObject({ messageCount: 0 });
 });
 
-test('messages expire: by the queue, and by what they say', async () => {
+test.concurrent('messages expire: by the queue, and by what they say', async () => {
   const [queue, dead] = [uniqueName('ttl'), uniqueName('expired')];
   const channel = await kit.confirmChannel();
   await channel.assertQueue(dead);
@@ -170,7 +170,7 @@ test('messages expire: by the queue, and by what they say', async () => {
   for (const name of [queue, dead]) await channel.deleteQueue(name);
 });
 
-test('a time to live of zero is for consumers that wait', async () => {
+test.concurrent('a time to live of zero is for consumers that wait', async () => {
   const queue = uniqueName('at-once');
   const channel = await kit.confirmChannel();
   await channel.assertQueue(queue, { exclusive: true, messageTtl: 0 });
@@ -182,7 +182,7 @@ test('a time to live of zero is for consumers that wait', async () => {
   expect(text(await inbox.next())).toBe('somebody waits');
 });
 
-test('a full queue drops its oldest messages', async () => {
+test.concurrent('a full queue drops its oldest messages', async () => {
   const [queue, dead] = [uniqueName('max'), uniqueName('overflow')];
   const channel = await kit.confirmChannel();
   await channel.assertQueue(dead);
@@ -201,7 +201,7 @@ test('a full queue drops its oldest messages', async () => {
   for (const name of [queue, dead]) await channel.deleteQueue(name);
 });
 
-test('a queue that is full of bytes drops its oldest messages', async () => {
+test.concurrent('a queue that is full of bytes drops its oldest messages', async () => {
   const queue = uniqueName('max-bytes');
   const channel = await kit.confirmChannel();
   await channel.assertQueue(queue, { exclusive: true, arguments: { 'x-max-length-bytes': 100 } });
@@ -210,7 +210,7 @@ test('a queue that is full of bytes drops its oldest messages', async () => {
   expect((await drain(channel, queue)).map((message) => text(message)[0])).toEqual(['3', '4']);
 });
 
-test('a full queue may refuse what is published', async () => {
+test.concurrent('a full queue may refuse what is published', async () => {
   const queue = uniqueName('reject');
   const channel = await kit.confirmChannel();
   await channel.assertQueue(queue, { exclusive: true, maxLength: 2, overflow: 'reject-publish' });
@@ -228,7 +228,7 @@ test('a full queue may refuse what is published', async () => {
   expect((await drain(channel, queue)).map(text)).toEqual(['0', '1']);
 });
 
-test('what was refused may become a dead letter', async () => {
+test.concurrent('what was refused may become a dead letter', async () => {
   const [queue, dead] = [uniqueName('reject-dlx'), uniqueName('refused')];
   const channel = await kit.confirmChannel();
   await channel.assertQueue(dead);
@@ -250,7 +250,7 @@ test('what was refused may become a dead letter', async () => {
   for (const name of [queue, dead]) await channel.deleteQueue(name);
 });
 
-test('a queue with priorities gives the higher first, in order within', async () => {
+test.concurrent('a queue with priorities gives the higher first, in order within', async () => {
   const queue = uniqueName('priorities');
   const channel = await kit.confirmChannel();
   await channel.assertQueue(queue, { maxPriority: 5 });
@@ -272,7 +272,7 @@ test('a queue with priorities gives the higher first, in order within', async ()
   await channel.deleteQueue(queue);
 });
 
-test('a queue expires when it is not used, and consuming is using', async () => {
+test.concurrent('a queue expires when it is not used, and consuming is using', async () => {
   const [used, unused] = [uniqueName('used'), uniqueName('unused')];
   const channel = await kit.confirmChannel();
   await channel.assertQueue(used, { expires: 1_000 });
@@ -292,7 +292,7 @@ test('a queue expires when it is not used, and consuming is using', async () => 
   await channel.deleteQueue(used);
 });
 
-test('a quorum queue counts deliveries, and gives up at its limit', async () => {
+test.concurrent('a quorum queue counts deliveries, and gives up at its limit', async () => {
   const [queue, dead] = [uniqueName('quorum'), uniqueName('poison')];
   const channel = await kit.confirmChannel();
   await channel.assertQueue(dead);
@@ -320,7 +320,7 @@ test('a quorum queue counts deliveries, and gives up at its limit', async () => 
   for (const name of [queue, dead]) await channel.deleteQueue(name);
 });
 
-test('an exclusive queue is of its connection alone', async () => {
+test.concurrent('an exclusive queue is of its connection alone', async () => {
   const queue = uniqueName('mine');
   const model = await kit.connection();
   const channel = await model.createChannel();
@@ -340,7 +340,7 @@ test('an exclusive queue is of its connection alone', async () => {
   expect((await drain(channel, queue)).map(text)).toEqual(['from outside']);
 });
 
-test('a queue that is used, or not empty, is not deleted when that was asked', async () => {
+test.concurrent('a queue that is used, or not empty, is not deleted when that was asked', async () => {
   const queue = uniqueName('if');
   const channel = await kit.confirmChannel();
   await channel.assertQueue(queue);

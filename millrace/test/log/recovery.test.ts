@@ -136,8 +136,8 @@ test('a cut during the recovery from a cut loses nothing either', async () => {
   const rounds = 8;
   const steps = await countSteps(SMALL, rounds);
   for (let step = 60; step <= steps; step += 37) {
-    // How many steps the second start takes is not known before: cut ever later until it gets through.
-    for (let second = 1; ; second += 5) {
+    // How many steps the second start takes is not known before: cut ever later until it gets through. Each first cut begins elsewhere.
+    for (let second = 1 + (step % 10); ; second += 10) {
       const machine = new SimMachine(2000 + step);
       const history = newHistory();
       machine.cutAtStep(step);

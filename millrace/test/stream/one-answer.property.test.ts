@@ -7,6 +7,7 @@ import { expect, test } from 'vitest';
 import type { FlowBuilder } from '../../src/flow/builder.ts';
 import { flow } from '../../src/flow/flow.ts';
 import { MemoryCluster } from '../../src/testing/memory-cluster.ts';
+import { runs } from '../runs.ts';
 import { type BoundedRecord, runBounded } from './bounded-in-memory.ts';
 import {
   END,
@@ -90,6 +91,6 @@ test.each(Object.keys(PROGRAMS))('%s', async (name) => {
         summed(bounded.get('out') ?? [], program.results),
       );
     }),
-    { numRuns: 30 },
+    { numRuns: runs(15) },
   );
 });

@@ -8,7 +8,7 @@ import type { Broker } from '../broker.ts';
 import type { QueueOutcome } from '../queues/queue.ts';
 import type { Binding, VirtualHost } from './virtual-host.ts';
 
-const SEEDS = Number(process.env['MILLRACE_SEEDS'] ?? 30);
+const SEEDS = Number(process.env['MILLRACE_SEEDS'] ?? 15);
 const FIRST_SEED = Number(process.env['MILLRACE_SEED'] ?? 1);
 const LIVES = 5;
 const OPERATIONS = 25;

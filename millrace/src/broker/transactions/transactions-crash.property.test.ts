@@ -1,8 +1,9 @@
 /** Transactions through power cuts. `MILLRACE_SEED=n` replays one seed. */
 import { expect, test } from 'vitest';
+import { runs } from '../../../test/runs.ts';
 import { TransactionsCrash } from '../../../test/transactions/transactions-crash.ts';
 
-const SEEDS = 80;
+const SEEDS = runs(40);
 
 test('a transaction is in all of its partitions or in none, whatever happens in between', async () => {
   const only = process.env['MILLRACE_SEED'];

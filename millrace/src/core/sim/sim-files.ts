@@ -371,7 +371,9 @@ function checkRange(buffer: Uint8Array, start: number, end: number, position: nu
   assert(isInside && position >= 0, `bytes ${start} to ${end} of ${buffer.length} at ${position}`);
 }
 
+/** For now: one buffer is not copied. */
 function joined(buffers: readonly Uint8Array[]): Uint8Array {
   assert(buffers.length <= WRITE_BUFFERS_MAX, `${buffers.length} buffers in one write`);
-  return Buffer.concat(buffers);
+  const [first] = buffers;
+  return buffers.length === 1 && first !== undefined ? first : Buffer.concat(buffers);
 }

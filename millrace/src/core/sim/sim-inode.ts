@@ -19,6 +19,9 @@ interface Page {
   isFrozen: boolean;
 }
 
+/** Of all pages that were written with nothing else: journals and reserves are full of them. */
+const ZERO_PAGE: Page = { bytes: new Uint8Array(PAGE_BYTES), isFrozen: true };
+
 /** What one sync promised: the content when it began. */
 export interface InodeSync {
   readonly sequence: number;
@@ -69,8 +72,14 @@ export class SimInode {
       const at = position + (from - start);
       const within = at % PAGE_BYTES;
       const count = Math.min(end - from, PAGE_BYTES - within);
-      const page = this.writablePage((at - within) / PAGE_BYTES);
-      page.set(bytes.subarray(from, from + count), within);
+      const number = (at - within) / PAGE_BYTES;
+      const part = bytes.subarray(from, from + count);
+      if (isZeroPage(part)) {
+        this.dirty.add(number);
+        this.live.set(number, ZERO_PAGE);
+      } else {
+        this.writablePage(number).set(part, within);
+      }
       from += count;
     }
     this.liveBytes = Math.max(this.liveBytes, position + (end - start));
@@ -287,4 +296,10 @@ export class SimInode {
     this.dirty.clear();
     this.syncs.clear();
   }
+}
+
+function isZeroPage(bytes: Uint8Array): boolean {
+  return (
+    bytes.length === PAGE_BYTES && bytes[0] === 0 && Buffer.compare(bytes, ZERO_PAGE.bytes) === 0
+  );
 }

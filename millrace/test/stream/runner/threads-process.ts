@@ -60,6 +60,8 @@ async function failure(): Promise<string> {
     connection: { kind: 'port', port: () => log.port() },
   });
   try {
+    await flow.ready;
+    await sendOrders(log, 'shop', ORDERS, ORDERS + 10);
     await flow.done;
     return 'nothing';
   } catch (error) {

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { openMemoryState } from '../../../src/engine/stream/state/task-state.ts';
+import { runs } from '../../runs.ts';
 import { anyStep, Life } from './state-steps.ts';
 
 const memory = {
@@ -21,7 +22,7 @@ test('whatever is done to it, the state is that of the model, and that of the la
       }
       await life.end();
     }),
-    { numRuns: 200 },
+    { numRuns: runs(100) },
   );
   expect(steps).toBeGreaterThan(1000);
 });
