@@ -29,11 +29,17 @@ const ENTRIES = {
 /** The entries whose types are public. */
 const TYPED_ENTRIES = ['index.d.ts', 'broker.d.ts', 'testing.d.ts'];
 
-/** Bundles the sources into a directory and names the files, relative to it. */
-export async function bundle(directory: string): Promise<string[]> {
+/**
+ * Bundles the sources into a directory and names the files, relative to it.
+ * @param more entries of tests, by name
+ */
+export async function bundle(
+  directory: string,
+  more: Readonly<Record<string, string>> = {},
+): Promise<string[]> {
   const build = await rolldown({
     cwd: PACKAGE,
-    input: ENTRIES,
+    input: { ...ENTRIES, ...more },
     platform: 'node',
     external: (id) => !id.startsWith('.') && !isAbsolute(id),
     onLog: (level, log) => {

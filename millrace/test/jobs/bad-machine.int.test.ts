@@ -171,7 +171,7 @@ describe.runIf(canBeNobody)('what the user may not', () => {
 });
 
 test.concurrent('a function that takes all memory: workers are lost, the job says so', async () => {
-  const hungry = `.map((x) => { const all: unknown[] = []; for (;;) all.push(new Array(100_000).fill(x + all.length)); return x; })`;
+  const hungry = `.map((x) => { const all: unknown[] = []; for (;;) all.push(new Array(1_000_000).fill(0.5)); return x; })`;
   const directory = await prepared(IMPORT + through(hungry));
   const before = await everythingIn(directory);
   const args = ['run', 'job.ts', '--workers', '1', '--memory', '17MB'];

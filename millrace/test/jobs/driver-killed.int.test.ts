@@ -11,7 +11,7 @@ import { WORDS, writeWords } from './programs.ts';
 const millrace = builtMillrace();
 /** In the environment of every process of a run. */
 const MARK = 'MILLRACE_TEST_MARK';
-const ROUNDS = runs(8);
+const ROUNDS = runs(4);
 const isLinux = process.platform === 'linux';
 
 /** Processes that live and carry the mark. */
