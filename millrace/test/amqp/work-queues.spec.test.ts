@@ -168,6 +168,47 @@ test('recover gives unsettled messages again', async () => {
   await channel.deleteQueue(queue);
 });
 
+test('a global prefetch is one for all consumers of a channel, and changes at once', async () => {
+  const queues = [uniqueName('global'), uniqueName('global')];
+  const channel = await kit.channel();
+  await channel.prefetch(2, true);
+  const inboxes: Inbox[] = [];
+  for (const queue of queues) {
+    await channel.assertQueue(queue);
+    for (let n = 0; n < 5; n++) channel.sendToQueue(queue, body(n));
+    inboxes.push(await Inbox.of(channel, queue));
+  }
+  let asked = 0;
+  /** Waits until so many came, and looks whether the others are where they were. */
+  const came = async (count: number): Promise<void> => {
+    const all = () => inboxes.flatMap(({ messages }) => messages).length;
+    await expect.poll(all, { timeout: 20_000 }).toBe(count);
+    let ready = 0;
+    for (const queue of queues) ready += (await channel.checkQueue(queue)).messageCount;
+    expect(ready).toBe(10 - asked - count);
+  };
+  await came(2);
+  const [first] = inboxes.flatMap(({ messages }) => messages);
+  if (first !== undefined) channel.ack(first);
+  await came(3);
+  await channel.prefetch(4, true);
+  await came(5);
+  // Who asks for a message gets it, and it counts for nothing.
+  const tries = await Promise.all(queues.map((queue) => channel.get(queue)));
+  const got = tries.filter((message) => message !== false);
+  asked = got.length;
+  expect(asked).toBeGreaterThan(0);
+  for (const message of got) channel.ack(message);
+  await came(5);
+  // What one consumer may have holds beside it, and for consumers that come after it.
+  await channel.prefetch(1);
+  channel.ackAll();
+  await came(Math.min(9, 10 - asked));
+  await channel.prefetch(0, true);
+  await came(10 - asked);
+  for (const queue of queues) await channel.deleteQueue(queue);
+});
+
 test('a cancelled consumer gets nothing more, and may settle what it has', async () => {
   const queue = uniqueName('cancel');
   const channel = await kit.channel();

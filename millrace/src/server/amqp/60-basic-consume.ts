@@ -1,8 +1,8 @@
 /**
  * Class 60, basic: qos, consume, cancel, get.
  *
- * As RabbitMQ 4: `prefetch_count` holds for each consumer that comes after it, with `global`, too; a consumer tag in use is NOT_ALLOWED
- * (530); exclusive use is ACCESS_REFUSED (403); cancelling an unknown tag succeeds; `x-priority` is a consumer's priority; streams need
+ * As RabbitMQ 4: `prefetch_count` holds for each consumer that comes after it, with `global` for all consumers of the channel together and
+ * from now on; a consumer tag in use is NOT_ALLOWED (530); exclusive use is ACCESS_REFUSED (403); cancelling an unknown tag succeeds; `x-priority` is a consumer's priority; streams need
  * a prefetch and acknowledgements, and have no `get`; `amq.rabbitmq.reply-to` is consumed once per channel, and without acknowledgements.
  * `no_local` means nothing.
  */
@@ -24,7 +24,10 @@ const TAG_BYTES = 16;
 export function qos(channel: ChannelState, method: MethodOf<'basic.qos'>): void {
   if (method.prefetchSize !== 0)
     throw new AmqpFault('NOT_IMPLEMENTED', `prefetch_size!=0 (${method.prefetchSize})`);
-  channel.prefetch = method.prefetchCount;
+  if (method.global) {
+    channel.channelPrefetch = method.prefetchCount;
+    channel.resumeConsumers();
+  } else channel.prefetch = method.prefetchCount;
   channel.answer({ name: 'basic.qos-ok' });
 }
 
@@ -165,7 +168,7 @@ export async function get(channel: ChannelState, method: MethodOf<'basic.get'>):
     channel.number,
     {
       name: 'basic.get-ok',
-      deliveryTag: channel.take(delivery, noAck),
+      deliveryTag: channel.takeOne(delivery, noAck),
       redelivered: delivery.redelivered,
       exchange,
       routingKey,

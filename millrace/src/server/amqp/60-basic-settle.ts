@@ -35,7 +35,9 @@ export function recover(
   method: MethodOf<'basic.recover'> | MethodOf<'basic.recover-async'>,
 ): void {
   if (!method.requeue) throw new AmqpFault('NOT_IMPLEMENTED', 'requeue=false');
-  settleAll(channel.unacked.takeAll(), 'release');
+  const deliveries = channel.unacked.takeAll();
+  channel.settled(deliveries);
+  settleAll(deliveries, 'release');
   if (method.name === 'basic.recover') channel.answer({ name: 'basic.recover-ok' });
 }
 
@@ -48,7 +50,9 @@ function settle(
   const { deliveryTag, multiple } = which;
   const { transaction } = channel;
   if (transaction === undefined) {
-    settleAll(channel.takeBack(deliveryTag, multiple), how, options);
+    const deliveries = channel.takeBack(deliveryTag, multiple);
+    channel.settled(deliveries);
+    settleAll(deliveries, how, options);
     return;
   }
   const upTo = multiple && deliveryTag === 0 ? Number.POSITIVE_INFINITY : deliveryTag;

@@ -32,7 +32,10 @@ export async function commit(channel: ChannelState): Promise<void> {
     giveBack(channel, settlements);
     throw new AmqpFault('PRECONDITION_FAILED', 'partial tx completion');
   }
-  for (const { deliveries, how, options } of settlements) settleAll(deliveries, how, options);
+  for (const { deliveries, how, options } of settlements) {
+    channel.settled(deliveries);
+    settleAll(deliveries, how, options);
+  }
   const queues = new Set(settlements.flatMap((each) => each.deliveries.map(({ queue }) => queue)));
   await published.durable;
   await Promise.all([...queues].map((queue) => queue.flush()));

@@ -44,12 +44,19 @@ export class ChannelState {
   reply: ReplyEntry | undefined;
   /** What `basic.qos` said last: of consumers that come after it. */
   prefetch = 0;
+  /** What `basic.qos` with `global` said last: most messages that are with the client, of all consumers together. 0: any number. */
+  channelPrefetch = 0;
   /** The queue that an empty name means. */
   lastQueue = '';
   /** Of the last message published in mode `confirm`. */
   publishTag = 0;
   private deliveryTag = 0;
   private heldNotices: MethodInput[] | undefined;
+  /** Messages that consumers have brought to the client, and that are not settled. */
+  private held = 0;
+  /** The others, which it has asked for one by one. */
+  private readonly got = new Set<Delivery>();
+  private resumes = 0;
 
   constructor(session: AmqpSession, number: number) {
     this.session = session;
@@ -90,8 +97,19 @@ export class ChannelState {
   /** The tag under which a message goes out; unless it is settled by that, it is kept until the client settles it. */
   take(delivery: Delivery, noAck: boolean): number {
     const tag = ++this.deliveryTag;
-    if (!noAck) this.unacked.add(tag, delivery);
+    if (noAck) return tag;
+    this.unacked.add(tag, delivery);
+    this.held++;
     return tag;
+  }
+
+  /** As `take`, for a message that the client has asked for: no prefetch counts it. */
+  takeOne(delivery: Delivery, noAck: boolean): number {
+    if (!noAck) {
+      this.got.add(delivery);
+      this.held--;
+    }
+    return this.take(delivery, noAck);
   }
 
   /** A tag of its own, for what needs no settling. */
@@ -110,6 +128,29 @@ export class ChannelState {
       if (delivery !== undefined) return [delivery];
     } else if (this.unacked.has(tag)) return this.unacked.takeUpTo(tag);
     throw new AmqpFault('PRECONDITION_FAILED', `unknown delivery tag ${tag}`);
+  }
+
+  /** Its consumers may have one more message. */
+  get hasCredit(): boolean {
+    return this.channelPrefetch === 0 || this.held < this.channelPrefetch;
+  }
+
+  /** What was taken back is settled now, and not only when its transaction is committed. */
+  settled(deliveries: readonly Delivery[]): void {
+    const hadCredit = this.hasCredit;
+    this.held -= deliveries.length;
+    if (this.got.size > 0)
+      for (const delivery of deliveries) if (this.got.delete(delivery)) this.held++;
+    if (!hadCredit) this.resumeConsumers();
+  }
+
+  /** There may be credit again. Each time another one comes first. */
+  resumeConsumers(): void {
+    if (!this.hasCredit || this.consumers.size === 0) return;
+    const consumers = [...this.consumers.values()];
+    const first = this.resumes++ % consumers.length;
+    const inTurn = [...consumers.slice(first), ...consumers.slice(0, first)];
+    for (const consumer of inTurn) consumer.queue.resume(consumer);
   }
 
   /** '' means the queue that was declared last. @throws {AmqpFault} NOT_FOUND when there was none */

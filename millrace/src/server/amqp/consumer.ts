@@ -4,6 +4,7 @@
  * Invariants
  * - Nothing is delivered before consume-ok was written, nor after cancel-ok.
  * - While the output of the connection is full it is not willing; the connection resumes it when there is room.
+ * - Nor is it while the client has as many messages as the channel allows; the channel resumes it when one is settled.
  *
  * @hot
  */
@@ -28,8 +29,8 @@ export class ChannelConsumer implements ConsumerEntry {
   readonly noAck: boolean;
   readonly exclusive: boolean;
   readonly priority: number;
-  readonly prefetch: number;
   readonly streamOffset?: StreamOffset;
+  private readonly ownPrefetch: number;
   private readonly channel: ChannelState;
   private isStarted = false;
 
@@ -40,13 +41,20 @@ export class ChannelConsumer implements ConsumerEntry {
     this.noAck = options.noAck;
     this.exclusive = options.exclusive;
     this.priority = options.priority;
-    this.prefetch = options.prefetch;
+    this.ownPrefetch = options.prefetch;
     if (options.streamOffset !== undefined) this.streamOffset = options.streamOffset;
   }
 
   get isWilling(): boolean {
     const { channel } = this;
-    return this.isStarted && channel.isOpen && channel.session.output.hasRoom;
+    return this.isStarted && channel.isOpen && channel.session.output.hasRoom && channel.hasCredit;
+  }
+
+  /** Alone it never has more than all consumers of the channel together. */
+  get prefetch(): number {
+    const { channelPrefetch } = this.channel;
+    if (channelPrefetch === 0) return this.ownPrefetch;
+    return this.ownPrefetch === 0 ? channelPrefetch : Math.min(this.ownPrefetch, channelPrefetch);
   }
 
   /** consume-ok was written. */
