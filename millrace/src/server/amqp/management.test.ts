@@ -1,8 +1,22 @@
 /** Requests to the broker, as the command line makes them, and as somebody else may. */
-import { expect, test } from 'vitest';
+import type * as Crypto from 'node:crypto';
+import { expect, test, vi } from 'vitest';
 import { onSimAmqp } from '../../../test/server-amqp/sim-amqp.ts';
 import type { AmqpChannel } from '../../client/amqp/channel.ts';
 import { MANAGEMENT_EXCHANGE, MANAGEMENT_ROUTING_KEY } from '../../wire/amqp/management.ts';
+
+// A hash takes time of this machine and none of the simulated one, where half a minute may be over before it is made.
+vi.mock('node:crypto', async (importOriginal) => {
+  const original = await importOriginal<typeof Crypto>();
+  const scrypt = (
+    password: string,
+    salt: Buffer,
+    bytes: number,
+    cost: Crypto.ScryptOptions,
+    done: (error: Error | null, hash: Buffer) => void,
+  ): void => done(null, original.scryptSync(password, salt, bytes, cost));
+  return { ...original, scrypt };
+});
 
 const PERSISTENT = { deliveryMode: 2 };
 
