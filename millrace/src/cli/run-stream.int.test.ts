@@ -43,6 +43,11 @@ function run(...args: readonly string[]): Promise<Finished> {
   return millrace.run(args, { cwd: directory });
 }
 
+/** For a program that leaves nothing behind in its process. */
+function runHosted(...args: readonly string[]): Promise<Finished> {
+  return millrace.run(args, { cwd: directory, isHosted: true });
+}
+
 function launch(...args: readonly string[]): Running {
   return millrace.launch(args, { cwd: directory, input: '' });
 }
@@ -109,7 +114,7 @@ describe('on the log of its directory', () => {
     expect(await valuesOf(second.client, 'capitals', 4)).toContain('C!');
     await second.flow.shows('stderr', /^counting: running 4 tasks/m);
     expect((await second.flow.end('SIGTERM')).code).toBe(0);
-    expect((await run('plan', 'app.ts')).stdout).toMatch(
+    expect((await runHosted('plan', 'app.ts')).stdout).toMatch(
       /^Stage 0: 2 tasks\n {2}reads +topic words$/m,
     );
   });
@@ -137,7 +142,7 @@ describe('on the log of its directory', () => {
       );
     });
     const lines = async (...until: string[]): Promise<Finished> =>
-      run('run', 'app.ts', '--flow', 'other', '--overwrite', '--quiet', '--until', ...until);
+      runHosted('run', 'app.ts', '--flow', 'other', '--overwrite', '--quiet', '--until', ...until);
     for (const workers of ['0', '1']) {
       const done = await run('run', 'app.ts', '--until', 'now', '--workers', workers);
       expect(done.stderr).toMatch(/^windows: done in .*read 4 records/m);
@@ -152,7 +157,7 @@ describe('on the log of its directory', () => {
     // Each job has written its own.
     expect(days.map(({ value }) => Number(value)).toSorted((a, b) => a - b)).toEqual([1, 1, 3, 3]);
     expectError(
-      await run('run', 'app.ts', '--flow', 'other'),
+      await runHosted('run', 'app.ts', '--flow', 'other'),
       'ML_FLOW_INVALID',
       /cannot run without end[^]*words\.txt[^]*--until now/,
     );
@@ -161,14 +166,14 @@ describe('on the log of its directory', () => {
   test('a broker that has it is told of, and can be used', async () => {
     await write('app.ts', WORDS);
     const broker = await millrace.start(join(directory, 'millrace-data'));
-    const locked = await run('run', 'app.ts');
+    const locked = await runHosted('run', 'app.ts');
     expectError(locked, 'ML_DIR_LOCKED', /in use by process \d+/);
     expect(locked.stderr).toContain(`--brokers ${broker.address}`);
-    expectError(await run('reset', 'app.ts', '--yes'), 'ML_DIR_LOCKED', /in use/);
+    expectError(await runHosted('reset', 'app.ts', '--yes'), 'ML_DIR_LOCKED', /in use/);
     // A plan needs no log of its own: it asks the broker.
     const client = await connect(broker.address);
     await client.admin.createTopic('words', { partitions: 3 });
-    expect((await run('plan', 'app.ts')).stdout).toMatch(/^Stage 0: 3 tasks$/m);
+    expect((await runHosted('plan', 'app.ts')).stdout).toMatch(/^Stage 0: 3 tasks$/m);
     const flow = launch('run', 'app.ts', '--brokers', broker.address);
     await flow.shows('stderr', /counting: running/);
     expect((await flow.end('SIGINT')).code).toBe(0);
@@ -226,19 +231,19 @@ describe('on a broker', () => {
     const flow = launch('run', ...args);
     await flow.shows('stderr', /counting: running/);
     await valuesOf(client, 'capitals', 2);
-    expectError(await run('reset', ...args, '--yes'), 'ML_FLOW_BUSY', /is running/);
+    expectError(await runHosted('reset', ...args, '--yes'), 'ML_FLOW_BUSY', /is running/);
     await flow.end('SIGINT');
-    const unsure = await run('reset', ...args);
+    const unsure = await runHosted('reset', ...args);
     expectError(unsure, 'ML_USAGE', /deletes +topic counting-/, 2);
     expect(await client.admin.topics()).toContain('counting-counts-changelog');
-    const done = await run('reset', ...args, '--yes');
+    const done = await runHosted('reset', ...args, '--yes');
     expect(done.stderr).toMatch(/^counting: reset; the next run begins at the beginning/m);
     expect((await client.admin.topics()).filter((name) => name.startsWith('counting'))).toEqual([]);
     const again = launch('run', ...args);
     await again.shows('stderr', /counting: running/);
     expect(await valuesOf(client, 'capitals', 4)).toEqual(['A', 'B', 'A', 'B']);
     await again.end('SIGINT');
-    const { stdout } = await run('reset', ...args, '--yes', '--json', '--to', 'latest');
+    const { stdout } = await runHosted('reset', ...args, '--yes', '--json', '--to', 'latest');
     expect(JSON.parse(stdout)).toMatchObject({
       flow: 'counting',
       offsets: [{ topic: 'words', partition: 0, offset: 2 }],
@@ -264,7 +269,7 @@ describe('an end', () => {
       event: 'failed',
       error: { code: 'ML_USER_FUNCTION' },
     });
-    expectError(await run('run', 'app.ts'), 'ML_USER_FUNCTION', /offset 1/);
+    expectError(await runHosted('run', 'app.ts'), 'ML_USER_FUNCTION', /offset 1/);
   });
 
   test('by an error that nobody waits for is one', async () => {
@@ -316,13 +321,13 @@ describe('an end', () => {
 
 test('a plan shows the stages of either run, before there is anything', async () => {
   await write('app.ts', WORDS);
-  const endless = await run('plan', 'app.ts');
+  const endless = await runHosted('plan', 'app.ts');
   expect(endless.stdout).toMatch(/^counting\n[^]*^Stage 0: 4 tasks$[^]*^Stage 1: 4 tasks$/m);
   expect(endless.stdout).toMatch(/^ {2}sends +counting-counts-repartition, 4 partitions by key/m);
   expect(endless.stderr).toMatch(
     /^note: topic words does not exist .* taken to have 4 partitions$/m,
   );
-  const { stdout } = await run('plan', 'app.ts', '--json', '--partitions', '3');
+  const { stdout } = await runHosted('plan', 'app.ts', '--json', '--partitions', '3');
   expect(JSON.parse(stdout)).toMatchObject({
     flow: 'counting',
     stages: [{ partitions: 3, inputs: [{ topic: 'words' }] }, { partitions: 3 }],
@@ -330,7 +335,7 @@ test('a plan shows the stages of either run, before there is anything', async ()
     outputTopics: [{ name: 'capitals' }, { name: 'counts' }],
     deadLetters: null,
   });
-  const bounded = await run('plan', 'app.ts', '--until', 'now');
+  const bounded = await runHosted('plan', 'app.ts', '--until', 'now');
   expect(bounded.stdout).toMatch(/^stage 0 {2}read topic words/m);
   expect(bounded.stderr).toMatch(/^note: the size of topic words is not known/m);
   expect(existsSync(join(directory, 'millrace-data'))).toBe(false);
@@ -370,11 +375,24 @@ test('--watch stops the flow, and starts it again, when a file of it has changed
 describe('options', () => {
   test('that cannot be are refused', async () => {
     await write('app.ts', WORDS);
-    expectError(await run('run', 'app.ts', '--until', 'soon'), 'ML_USAGE', /'soon'/, 2);
-    expectError(await run('run', 'app.ts', '--memory', '100MB'), 'ML_USAGE', /have an end/, 2);
-    expectError(await run('run', 'app.ts', '--kafka', '0.0.0.0:0'), 'ML_INSECURE_BIND', /0\.0/);
-    expectError(await run('run', 'app.ts', '--brokers', '127.0.0.1:1'), 'ML_CONNECT_FAILED', /:1/);
-    const nowhere = await run('reset', 'app.ts', '--yes', '--data', 'nowhere');
+    expectError(await runHosted('run', 'app.ts', '--until', 'soon'), 'ML_USAGE', /'soon'/, 2);
+    expectError(
+      await runHosted('run', 'app.ts', '--memory', '100MB'),
+      'ML_USAGE',
+      /have an end/,
+      2,
+    );
+    expectError(
+      await runHosted('run', 'app.ts', '--kafka', '0.0.0.0:0'),
+      'ML_INSECURE_BIND',
+      /0\.0/,
+    );
+    expectError(
+      await runHosted('run', 'app.ts', '--brokers', '127.0.0.1:1'),
+      'ML_CONNECT_FAILED',
+      /:1/,
+    );
+    const nowhere = await runHosted('reset', 'app.ts', '--yes', '--data', 'nowhere');
     expectError(nowhere, 'ML_USAGE', /no log in .*nowhere/, 2);
     expect(existsSync(join(directory, 'nowhere'))).toBe(false);
   });
@@ -385,8 +403,18 @@ describe('options', () => {
       'app.ts',
       `${IMPORT} export default flow('f', (f) => { f.read(files.lines('in.txt')).write(files.lines('-')); });`,
     );
-    expectError(await run('run', 'app.ts', '--until', 'now'), 'ML_USAGE', /reads no topics/, 2);
-    expectError(await run('run', 'app.ts', '--state', 'disk'), 'ML_USAGE', /reads no topics/, 2);
-    expect(await run('run', 'app.ts', '--quiet')).toMatchObject({ code: 0, stdout: 'a\n' });
+    expectError(
+      await runHosted('run', 'app.ts', '--until', 'now'),
+      'ML_USAGE',
+      /reads no topics/,
+      2,
+    );
+    expectError(
+      await runHosted('run', 'app.ts', '--state', 'disk'),
+      'ML_USAGE',
+      /reads no topics/,
+      2,
+    );
+    expect(await runHosted('run', 'app.ts', '--quiet')).toMatchObject({ code: 0, stdout: 'a\n' });
   });
 });

@@ -154,8 +154,8 @@ export interface BuiltMillrace {
   directory(): Promise<string>;
   launch(args: readonly string[], options?: RunOptions): Running;
   /**
-   * To the end. Commands that only ask or read are run as a process of their own the first time in a test file, which shows that they end,
-   * and then in one that runs them all.
+   * To the end. Commands that only ask or read, and those that may be hosted, are run as a process of their own the first time in a test
+   * file, which shows that they end, and then in one that runs them all.
    */
   run(args: readonly string[], options?: RunOptions): Promise<Finished>;
   /** `millrace start` on a directory and a free port of loopback, until it is ready. */
@@ -232,11 +232,11 @@ export function builtMillrace(): BuiltMillrace {
   }
 
   function run(args: readonly string[], options: RunOptions = {}): Promise<Finished> {
-    if (options.isHosted === true) return host(args, options);
-    const command = HOSTED.exec(args.join(' '))?.[0];
-    if (command !== undefined && options.node === undefined && seen.has(command))
-      return host(args, options);
-    if (command !== undefined) seen.add(command);
+    const command = options.isHosted === true ? args[0] : HOSTED.exec(args.join(' '))?.[0];
+    if (command !== undefined && options.node === undefined) {
+      if (seen.has(command)) return host(args, options);
+      seen.add(command);
+    }
     return launch(args, { input: '', ...options }).ended;
   }
 
