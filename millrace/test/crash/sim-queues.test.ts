@@ -8,8 +8,9 @@ import { expect, test } from 'vitest';
 import { runs } from '../runs.ts';
 import { queueCrashRun, queueFailureOf } from './sim-queues.ts';
 
-/** How long the run goes on beginning new seeds. */
-const BUDGET_MS = runs(5_000);
+/** How long the run goes on beginning new seeds, and how many there are, however slow the machine is. */
+const BUDGET_MS = runs(2_500);
+const SEEDS_MIN = 12;
 const only = process.env['MILLRACE_SEED'];
 
 test.runIf(only !== undefined)('the seed that was asked for', async () => {
@@ -31,7 +32,7 @@ test.skipIf(only !== undefined)(
     const totals: Record<string, number> = { seeds: 0, powerCuts: 0, kills: 0, cutsDuringStart: 0 };
     const failures: string[] = [];
     for (let seed = 1; failures.length < 3; seed++) {
-      if (performance.now() - began > BUDGET_MS) break;
+      if (seed > SEEDS_MIN && performance.now() - began > BUDGET_MS) break;
       const { powerCuts, kills, cutsDuringStart, counts, ...run } = await queueCrashRun({ seed });
       const sums = { seeds: 1, powerCuts, kills, cutsDuringStart, ...counts };
       for (const [name, count] of Object.entries(sums)) totals[name] = (totals[name] ?? 0) + count;
@@ -46,5 +47,5 @@ test.skipIf(only !== undefined)(
     for (const name of ['confirmed', 'accepted', 'redelivered', 'rejected', 'left'])
       expect(totals[name]).toBeGreaterThan(50);
   },
-  BUDGET_MS * 10,
+  BUDGET_MS * 20,
 );
