@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Webhook } from 'standardwebhooks';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { visibleBatches } from '../../client/kafka/fetched-records.ts';
 import type { Log } from '../../client/log.ts';
 import { MillraceError } from '../../core/errors.ts';
@@ -21,6 +21,7 @@ const env = realEnv();
 let directory: string;
 let log: EmbeddedLog;
 let count = 0;
+/** The tests mostly wait, and run beside each other: all of these are open until the last has ended. */
 const receivers: Receiver[] = [];
 const deliveries: Delivery[] = [];
 
@@ -29,12 +30,9 @@ beforeAll(async () => {
   log = await openEmbedded(env, { dataDir: join(directory, 'log') });
 });
 
-afterEach(async () => {
-  await Promise.all(deliveries.splice(0).map((each) => each.stop()));
-  for (const each of receivers.splice(0)) each.close();
-});
-
 afterAll(async () => {
+  await Promise.all(deliveries.map((each) => each.stop()));
+  for (const each of receivers) each.close();
   await log.close();
   rmSync(directory, { recursive: true, force: true });
 });
@@ -159,7 +157,7 @@ async function deadLetters(topic: string, wanted: number): Promise<DeadLetter[]>
   return dead;
 }
 
-test('each record is sent once, signed with each secret, under an id without dots', async () => {
+test.concurrent('each record is sent once, signed with each secret, under an id without dots', async () => {
   const topic = await newTopic();
   await put(topic, ['{"a":1}', null, '{"a":2}']);
   const receiver = await Receiver.open();
@@ -195,7 +193,7 @@ test('each record is sent once, signed with each secret, under an id without dot
   expect(receiver.got.at(-1)?.body).toBe('{"a":4}');
 });
 
-test('an event has the value as its data', async () => {
+test.concurrent('an event has the value as its data', async () => {
   const topic = await newTopic();
   await put(topic, ['{"n":12345678901234567890}', 'text']);
   const receiver = await Receiver.open();
@@ -253,7 +251,7 @@ test.each<[string, Answer, RegExp]>([
   },
 );
 
-test('an answer is read up to a bound, and its status counts', async () => {
+test.concurrent('an answer is read up to a bound, and its status counts', async () => {
   const topic = await newTopic();
   await put(topic, ['a']);
   const receiver = await Receiver.open((response) => {
@@ -268,7 +266,7 @@ test('an answer is read up to a bound, and its status counts', async () => {
   await until(() => delivery.stats().delivered === 1);
 });
 
-test('Retry-After is kept to, by the endpoint as a whole', async () => {
+test.concurrent('Retry-After is kept to, by the endpoint as a whole', async () => {
   const topic = await newTopic();
   await put(topic, ['a', 'b', 'c']);
   const times: number[] = [];
@@ -284,7 +282,7 @@ test('Retry-After is kept to, by the endpoint as a whole', async () => {
   expect(second - first).toBeGreaterThanOrEqual(990);
 });
 
-test('410 stops it for good, until somebody says that the endpoint is back', async () => {
+test.concurrent('410 stops it for good, until somebody says that the endpoint is back', async () => {
   const topic = await newTopic();
   await put(topic, ['a', 'b']);
   const receiver = await Receiver.open((response) => response.writeHead(410).end());
@@ -301,7 +299,7 @@ test('410 stops it for good, until somebody says that the endpoint is back', asy
   expect(receiver.got.slice(1).map(({ body }) => body)).toEqual(['a', 'b']);
 });
 
-test('what waits for another attempt goes on waiting after a restart, and is lost by none', async () => {
+test.concurrent('what waits for another attempt goes on waiting after a restart, and is lost by none', async () => {
   const topic = await newTopic();
   const values = Array.from({ length: 40 }, (_, index) => `v${index}`);
   await put(topic, values);
@@ -331,7 +329,7 @@ test('what waits for another attempt goes on waiting after a restart, and is los
   expect(last.stats().retrying).toBe(0);
 });
 
-test('processes of one name share the work, and take over what another leaves', async () => {
+test.concurrent('processes of one name share the work, and take over what another leaves', async () => {
   const topic = await newTopic(4);
   const values = Array.from({ length: 120 }, (_, index) => `v${index}`);
   const answered: { readonly body: string; readonly status: number }[] = [];
@@ -357,7 +355,7 @@ test('processes of one name share the work, and take over what another leaves', 
   expect(again).toBeLessThanOrEqual(4);
 });
 
-test.each(['reader', 'offsets', 'committed', 'member'] as const)(
+test.concurrent.each(['reader', 'offsets', 'committed', 'member'] as const)(
   'a log that is away for a while ends no delivery: %s',
   async (failing) => {
     const topic = await newTopic(2);
@@ -400,7 +398,7 @@ test.each(['reader', 'offsets', 'committed', 'member'] as const)(
   },
 );
 
-test('an attempt that is under way when partitions move is waited for, not made again', async () => {
+test.concurrent('an attempt that is under way when partitions move is waited for, not made again', async () => {
   const topic = await newTopic();
   let release = (): void => {};
   const receiver = await Receiver.open((response, { body }) => {
@@ -421,7 +419,7 @@ test('an attempt that is under way when partitions move is waited for, not made 
   expect(receiver.got.map(({ body }) => body)).toEqual(['slow', 'next']);
 });
 
-test('a restart does not hammer: what is not due is not sent', async () => {
+test.concurrent('a restart does not hammer: what is not due is not sent', async () => {
   const topic = await newTopic();
   await put(topic, ['a']);
   const receiver = await Receiver.open((response) => response.writeHead(500).end());
@@ -436,7 +434,7 @@ test('a restart does not hammer: what is not due is not sent', async () => {
   await until(() => second.stats().retrying === 2);
 });
 
-test('of a key the next one goes out when the one before was taken; others do not wait', async () => {
+test.concurrent('of a key the next one goes out when the one before was taken; others do not wait', async () => {
   const topic = await newTopic();
   const order: string[] = [];
   const receiver = await Receiver.open((response, { body }, nth) => {
@@ -454,7 +452,7 @@ test('of a key the next one goes out when the one before was taken; others do no
   expect(order[0]).toBe('o1');
 });
 
-test('no more attempts at a time than it may make', async () => {
+test.concurrent('no more attempts at a time than it may make', async () => {
   const topic = await newTopic();
   await put(
     topic,
@@ -466,7 +464,7 @@ test('no more attempts at a time than it may make', async () => {
   expect(receiver.atOnceMax).toBe(3);
 });
 
-test('an endpoint that always fails is left alone, and the topic is not read on and on', async () => {
+test.concurrent('an endpoint that always fails is left alone, and the topic is not read on and on', async () => {
   const topic = await newTopic();
   await put(
     topic,
@@ -494,7 +492,7 @@ test.each([
   );
 });
 
-test.each([['127.0.0.1'], ['10.1.2.3'], ['::1'], ['::ffff:169.254.169.254']])(
+test.concurrent.each([['127.0.0.1'], ['10.1.2.3'], ['::1'], ['::ffff:169.254.169.254']])(
   'a name that leads to %s is not connected to',
   async (address) => {
     const topic = await newTopic();
@@ -525,7 +523,7 @@ test.each([['127.0.0.1'], ['10.1.2.3'], ['::1'], ['::ffff:169.254.169.254']])(
   },
 );
 
-test('a name is looked up once for each connection, which goes where that has led', async () => {
+test.concurrent('a name is looked up once for each connection, which goes where that has led', async () => {
   const topic = await newTopic();
   await put(topic, ['a']);
   const receiver = await Receiver.open();
@@ -551,7 +549,7 @@ test('a name is looked up once for each connection, which goes where that has le
   expect(receiver.got[0]?.headers.host).toBe(`hooks.example.com:${port}`);
 });
 
-test('what is wrong is said before anything is sent', async () => {
+test.concurrent('what is wrong is said before anything is sent', async () => {
   const topic = await newTopic();
   const wrong: object[] = [
     { name: 'no name' },
