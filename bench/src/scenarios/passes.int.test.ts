@@ -204,7 +204,7 @@ function metricsOf(result: Findings): string[] {
   return result.samples.filter(({ value }) => value > 0).map(({ metric }) => metric);
 }
 
-test('produce, consume and latency give their figures, and say what was consumed', async () => {
+test.concurrent('produce, consume and latency give their figures, and say what was consumed', async () => {
   const [produced, consumed, latency] = await Promise.all([
     runScenario('produce', memoryVariant('a')),
     runScenario('consume', memoryVariant('a')),
@@ -218,6 +218,6 @@ test('produce, consume and latency give their figures, and say what was consumed
   expect(seen?.content.valueBytes).toBe(2000 * (seen?.content.recordCount ?? 0));
 });
 
-test('a broker that hands out other bytes than it was given is caught', async () => {
+test.concurrent('a broker that hands out other bytes than it was given is caught', async () => {
   await expect(runScenario('consume', memoryVariant('a', true))).rejects.toThrow('wrong CRC');
 });

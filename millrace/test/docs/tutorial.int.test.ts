@@ -89,7 +89,7 @@ async function untilListening(port: number): Promise<void> {
   }
 }
 
-test.each([
+test.concurrent.each([
   { page: 'first-program.md', commandsMin: 12 },
   { page: 'first-stream.md', commandsMin: 10 },
   { page: 'first-queue.md', commandsMin: 8 },

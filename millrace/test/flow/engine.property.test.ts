@@ -132,7 +132,7 @@ const settings = fc.record({
 
 test('a flow gives what its plan means, in every detail of the order', async () => {
   let compared = 0;
-  const runs = parameters(300);
+  const runs = parameters(150);
   await fc.assert(
     fc.asyncProperty(data, data, randomSteps, settings, async (left, right, steps, options) => {
       const sources = [memorySource(left), memorySource(right)];

@@ -133,7 +133,7 @@ for (const { type, strategy } of COMBINATIONS)
           expectSame(run.pairs, expected);
         },
       ),
-      parameters(150),
+      parameters(80),
     );
     // Semi and anti joins by merging hold nothing; a broadcast has no way out.
     const spills = strategy === 'partitioned-hash' || (strategy === 'sort-merge' && hasPairs(type));
@@ -184,7 +184,7 @@ for (const type of TYPES)
           expectSame(pairs, expected);
         },
       ),
-      parameters(150),
+      parameters(80),
     );
     // What cannot be split is not, and the rest of this test is not idle.
     expect(splitRuns > 0).toBe(type !== 'outer');
@@ -242,6 +242,6 @@ test('every join has the rows of the same join in SQL', async () => {
         expect(asMultiset(got)).toEqual(asMultiset(await duck.ask(tables, SQL[type])));
       }
     }),
-    parameters(12),
+    parameters(8),
   );
 });

@@ -223,6 +223,6 @@ for (const [title, question] of Object.entries({ ...QUESTIONS, ...joinQuestions(
         if (question.isOrdered === true) expect(got).toEqual(expected);
         else expect(asMultiset(got)).toEqual(asMultiset(expected));
       }),
-      parameters(12),
+      parameters(8),
     );
   });

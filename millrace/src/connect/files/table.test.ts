@@ -9,6 +9,7 @@ import { encodeKey } from '../../core/key-codec.ts';
 import { partitionOfKey } from '../../core/key-partition.ts';
 import { SimMachine } from '../../core/sim/sim-machine.ts';
 import type { Part } from '../../flow/sink.ts';
+import { runs } from '../../../test/runs.ts';
 import { buildFilter, hashOf, mayHold } from './table-format.ts';
 import type { TableReader } from './table-reader.ts';
 import { openTable } from './table-reader.ts';
@@ -150,7 +151,7 @@ test('any table answers as a map of the latest value per key', async () => {
           expect(plain(await all(table.range()))).toEqual(plainOf(oracle));
         }),
     ),
-    { numRuns: 60 },
+    { numRuns: runs(30) },
   );
 }, 60_000);
 
@@ -183,7 +184,7 @@ test('any range gives the keys inside its bounds, in both directions', async () 
           expect(plain((await all(table.batches(asked))).flat())).toEqual(expected);
         }),
     ),
-    { numRuns: 100 },
+    { numRuns: runs(50) },
   );
 }, 60_000);
 
@@ -289,7 +290,7 @@ test('whichever part a key is in, it is found', async () => {
         expect(plain(await table.entries({}))).toEqual(plainOf(oracleOf(entries)));
       }),
     ),
-    { numRuns: 60 },
+    { numRuns: runs(30) },
   );
 }, 60_000);
 
