@@ -375,7 +375,8 @@ describe('a handshake', () => {
     expect(client.strange).toEqual(PROTOCOL_HEADER);
   });
 
-  test.each([
+  // These two wait, as does whoever is refused for a password: beside each other.
+  test.concurrent.each([
     ['never begins', Buffer.alloc(0)],
     ['stops after the header', PROTOCOL_HEADER],
   ])('that %s ends after a while', async (_, bytes) => {
@@ -400,7 +401,7 @@ describe('a handshake', () => {
     return client;
   }
 
-  test.each([
+  test.concurrent.each([
     ['with another mechanism', start('EXTERNAL', ''), 503, 10, 11],
     ['with a wrong password', start('PLAIN', '\0guest\0wrong'), 403, 0, 0],
     ['with half a response', start('PLAIN', 'guest'), 403, 0, 0],
