@@ -117,6 +117,9 @@ export const AMQP_WAITING_BYTES_MAX = 4 * 1024 * 1024;
 /** Messages and acknowledgements of one open transaction, together, and the bytes of its messages. */
 export const TX_STEPS_MAX = 1_000_000;
 export const TX_BYTES_MAX = 64 * 1024 * 1024;
+/** A commit of more is done in pieces, between which others have their turn. What fits one batch of a queue is one piece. */
+export const TX_PIECE_STEPS = 16_384;
+export const TX_PIECE_BYTES = 1024 * 1024;
 /** Consumers of one channel. */
 export const CHANNEL_CONSUMERS_MAX = 65_535;
 /** Messages that one request shows at most, and their bytes. */
