@@ -98,7 +98,7 @@ async function published(
 
 /** Calls back with each piece that is published. */
 function onPiece(told: (messages: number) => void): void {
-  const publishNow = Reflect.get(Publisher.prototype, 'publishNow') as Publisher['publishNow'];
+  const publishNow = Reflect.get(Publisher.prototype, 'publishNow');
   vi.spyOn(Publisher.prototype, 'publishNow').mockImplementation(function (
     this: Publisher,
     channel,
