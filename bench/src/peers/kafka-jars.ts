@@ -55,7 +55,7 @@ export interface KafkaJars {
 }
 
 /** The cache of the benchmarks: `$XDG_CACHE_HOME/millrace-bench`, by default below the home directory. */
-function cacheFolder(): string {
+export function cacheFolder(): string {
   const base = process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache');
   return join(base, 'millrace-bench');
 }

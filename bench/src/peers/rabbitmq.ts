@@ -19,6 +19,8 @@ export interface StartRabbitMqOptions {
   readonly dataDir: string;
   /** Lines of rabbitmq.conf. Default: none. */
   readonly settings?: readonly string[];
+  /** Default: a free one. */
+  readonly port?: number;
 }
 
 /** undefined where it is not installed. */
@@ -40,11 +42,8 @@ export async function startRabbitMq(options: StartRabbitMqOptions): Promise<Runn
   mkdirSync(dataDir, { recursive: true });
   writeFileSync(join(dataDir, 'rabbitmq.conf'), settings.map((line) => `${line}\n`).join(''));
   writeFileSync(join(dataDir, 'enabled_plugins'), '[].\n');
-  const [port, distributionPort, mapperPort] = [
-    await freePort(),
-    await freePort(),
-    await freePort(),
-  ];
+  const port = options.port ?? (await freePort());
+  const [distributionPort, mapperPort] = [await freePort(), await freePort()];
   const environment = {
     HOME: dataDir,
     ERL_EPMD_PORT: String(mapperPort),
