@@ -10,6 +10,11 @@ import { endChild, type Launched, launchMillrace } from '../launched-millrace.ts
 
 export { uniqueName } from '../launched-millrace.ts';
 
+const OTHER_BROKER = process.env['MILLRACE_TEST_BROKER'];
+
+/** Of tests that mostly wait, with topics and groups of their own. Apache Kafka that has just been started gets its clients one by one. */
+export const BESIDE_EACH_OTHER = { concurrent: OTHER_BROKER === undefined };
+
 export interface BrokerUnderTest {
   readonly kind: 'millrace' | 'other';
   readonly host: string;
@@ -26,8 +31,7 @@ export interface BrokerUnderTest {
 export async function startBrokerUnderTest(
   settings: readonly string[] = [],
 ): Promise<BrokerUnderTest> {
-  const given = process.env['MILLRACE_TEST_BROKER'];
-  if (given !== undefined) return otherBroker(given);
+  if (OTHER_BROKER !== undefined) return otherBroker(OTHER_BROKER);
   const dir = mkdtempSync(join(tmpdir(), 'millrace-test-'));
   let running = await launch(dir, 0, settings);
   const port = running.ready;

@@ -10,7 +10,12 @@ import {
 import { ZERO_UUID } from '../../src/wire/kafka/schema.ts';
 import { encodeVersioned } from '../../src/wire/kafka/versioned.ts';
 import { nameOf, RawClient, type ResponseOf } from '../groups/raw-client.ts';
-import { type BrokerUnderTest, startBrokerUnderTest, uniqueName } from './broker-under-test.ts';
+import {
+  BESIDE_EACH_OTHER,
+  type BrokerUnderTest,
+  startBrokerUnderTest,
+  uniqueName,
+} from './broker-under-test.ts';
 
 /** Kafka's lower limit; ours is set lower, for the test that waits for it. */
 const SESSION_MS = 6_000;
@@ -22,7 +27,7 @@ let broker: BrokerUnderTest;
 let topic: string;
 let topicId: string;
 let sessionMinMs: number;
-/** The tests mostly wait, and run beside each other: clients are open until all have ended. */
+/** Open until all tests have ended. */
 const open: RawClient[] = [];
 
 beforeAll(async () => {
@@ -232,7 +237,7 @@ async function fetched(
 
 const NO_OFFSET = { error: 'NONE', offset: -1, metadata: '' };
 
-describe.concurrent('membership', () => {
+describe('membership', BESIDE_EACH_OTHER, () => {
   test.each([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])('JoinGroup v%i', async (version) => {
     const groupId = uniqueName('join');
     const first = await joinOnce(groupId, { version });
@@ -388,7 +393,7 @@ describe.concurrent('membership', () => {
   });
 });
 
-describe.concurrent('static members', () => {
+describe('static members', BESIDE_EACH_OTHER, () => {
   test('come back with their assignment and without a rebalance; the former id is fenced', async () => {
     const groupId = uniqueName('static');
     const members = await stable(groupId, [{ groupInstanceId: 'a' }, { groupInstanceId: 'b' }]);
@@ -436,7 +441,7 @@ describe.concurrent('static members', () => {
   });
 });
 
-describe.concurrent('offsets', () => {
+describe('offsets', BESIDE_EACH_OTHER, () => {
   test.each([2, 3, 4, 5, 6, 7, 8, 9, 10])('OffsetCommit v%i', async (version) => {
     const groupId = uniqueName('commit');
     expect(await commit(groupId, 7, { version, metadata: 'note' })).toBe('NONE');
@@ -575,7 +580,7 @@ describe.concurrent('offsets', () => {
   });
 });
 
-describe.concurrent('administration', () => {
+describe('administration', BESIDE_EACH_OTHER, () => {
   test.each([0, 1, 2, 3, 4, 5, 6])('DescribeGroups v%i', async (version) => {
     const groupId = uniqueName('describe');
     const missing = uniqueName('missing');

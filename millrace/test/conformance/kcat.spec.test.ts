@@ -3,11 +3,15 @@ import { spawn } from 'node:child_process';
 import { Kafka, logLevel } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bookLines } from './book.ts';
-import { type BrokerUnderTest, startBrokerUnderTest, uniqueName } from './broker-under-test.ts';
+import {
+  BESIDE_EACH_OTHER,
+  type BrokerUnderTest,
+  startBrokerUnderTest,
+  uniqueName,
+} from './broker-under-test.ts';
 import { kcat, KCAT_INSTALLED, kcatOk } from './kcat.ts';
 
-// Each waits for processes, with names of its own.
-describe.skipIf(!KCAT_INSTALLED).concurrent('kcat', () => {
+describe.skipIf(!KCAT_INSTALLED)('kcat', BESIDE_EACH_OTHER, () => {
   let broker: BrokerUnderTest;
   beforeAll(async () => {
     broker = await startBrokerUnderTest();

@@ -24,8 +24,10 @@ export interface Way {
 
 const OTHER_BROKER = process.env['MILLRACE_TEST_BROKER'];
 const env = realEnv();
+/** Tests, and ways, mostly wait. Apache Kafka that has just been started gets its clients one by one. */
+const BESIDE_EACH_OTHER = { concurrent: OTHER_BROKER === undefined };
 
-/** Runs `tests` for each way, with a broker for all of them. They mostly wait: tests and ways run beside each other. */
+/** Runs `tests` for each way, with a broker for all of them. */
 export function describeWays(what: string, tests: (way: Way) => void): void {
   let embedded: EmbeddedLog | undefined;
   const dir = mkdtempSync(join(tmpdir(), 'millrace-log-'));
@@ -52,7 +54,7 @@ export function describeWays(what: string, tests: (way: Way) => void): void {
   const inProcess = { name: 'embedded', open: async () => started() };
   const ways = OTHER_BROKER === undefined ? [inProcess, port, kafka] : [kafka];
   for (const { name, open } of ways) {
-    describe.concurrent(`${what}: ${name}`, () => {
+    describe(`${what}: ${name}`, BESIDE_EACH_OTHER, () => {
       let log: Log | undefined;
       beforeAll(async () => {
         log = await open();
