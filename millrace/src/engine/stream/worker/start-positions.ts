@@ -101,8 +101,14 @@ export async function topicGone(
   const names = inputTopics(topology);
   const found = await log.topics(names);
   const missing = names.find((name) => !found.has(name));
-  if (missing === undefined) return error;
   const flow = topology.plan.name;
+  // Somebody was faster than this question: the name is another topic by now.
+  if (missing === undefined)
+    return new MillraceError(
+      'ML_TOPIC_CHANGED',
+      `a topic that flow '${flow}' reads was deleted and made anew meanwhile: it is one of ${names.join(', ')}`,
+      { cause: error, fields: { flow } },
+    );
   return new MillraceError(
     'ML_TOPIC_MISSING',
     `topic ${missing} was deleted while flow '${flow}' read it`,
