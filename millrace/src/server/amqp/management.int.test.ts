@@ -5,7 +5,8 @@ import { onSimAmqp } from '../../../test/server-amqp/sim-amqp.ts';
 import type { AmqpChannel } from '../../client/amqp/channel.ts';
 import { MANAGEMENT_EXCHANGE, MANAGEMENT_ROUTING_KEY } from '../../wire/amqp/management.ts';
 
-// A hash takes time of this machine and none of the simulated one, where half a minute may be over before it is made.
+// A hash takes time of this machine and none of the simulated one, where half a minute may be over before it is made. Replacing
+// a module wants a process of its own, hence the name of this file.
 vi.mock('node:crypto', async (importOriginal) => {
   const original = await importOriginal<typeof Crypto>();
   const scrypt = (
