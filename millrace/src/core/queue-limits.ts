@@ -112,6 +112,10 @@ export const AMQP_UNSENT_BYTES_MAX = 1024 * 1024;
 export const AMQP_OWED_BYTES_MAX = 16 * 1024 * 1024;
 /** Bytes of a connection's messages that are appended and not durable; above, its socket waits. One chunk may exceed it. */
 export const AMQP_UNCONFIRMED_BYTES_MAX = 16 * 1024 * 1024;
+/** The same of all connections together: well below what the journal lets wait. */
+export const AMQP_UNDURABLE_BYTES_MAX = 128 * 1024 * 1024;
+/** Bytes of messages that go to several queues, all copies but the first, that are appended before others have their turn. One message may exceed it. */
+export const AMQP_TURN_BYTES = 1024 * 1024;
 /** Bytes of methods and messages that wait behind one of their channel that takes time; above, the socket of the connection waits. */
 export const AMQP_WAITING_BYTES_MAX = 4 * 1024 * 1024;
 /** Messages and acknowledgements of one open transaction, together, and the bytes of its messages. */

@@ -33,6 +33,31 @@ export function publish(
   method: MethodOf<'basic.publish'>,
   content: Content,
 ): Promise<void> | void {
+  if (channel.transaction === undefined && channel.session.publisher.mustWait)
+    return publishInTurn(channel, method, content);
+  return publishNow(channel, method, content);
+}
+
+/** Those that come behind it on its channel wait for it. */
+async function publishInTurn(
+  channel: ChannelState,
+  method: MethodOf<'basic.publish'>,
+  { properties, body, isOwned }: Content,
+): Promise<void> {
+  const content: Content = {
+    properties: Buffer.from(properties),
+    body: isOwned ? body : Buffer.from(body),
+    isOwned: true,
+  };
+  await channel.session.publisher.nextTurn();
+  if (channel.isOpen) await publishNow(channel, method, content);
+}
+
+function publishNow(
+  channel: ChannelState,
+  method: MethodOf<'basic.publish'>,
+  content: Content,
+): Promise<void> | void {
   const { session } = channel;
   const { exchange, routingKey, mandatory } = method;
   if (method.immediate) throw new AmqpFault('NOT_IMPLEMENTED', 'immediate=true');

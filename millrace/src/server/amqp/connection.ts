@@ -337,13 +337,13 @@ export class AmqpConnection implements FrameHandler {
 
   private onOpen(opened: OpenedConnection): void {
     const { shared } = this.options;
-    const { output } = this;
     const { user, grant, vhost, wantsCancels } = opened;
     const publisher = new Publisher({
       vhost,
-      output,
+      output: this.output,
       replies: shared.replies,
       background: shared.background,
+      turns: shared.turns,
       onPressure: () => this.updatePause(),
       onDiskFull: () => this.options.onDiskFull(),
     });
@@ -357,7 +357,7 @@ export class AmqpConnection implements FrameHandler {
       owner: {
         label: opened.name === '' ? this.options.peer : `${this.options.peer} (${opened.name})`,
       },
-      output,
+      output: this.output,
       publisher,
       wantsCancels,
       fault: (number, fault) => this.fault(number, fault),

@@ -2,14 +2,22 @@
 import { expect, test } from 'vitest';
 import { Background } from '../../core/background.ts';
 import { realEnv } from '../../core/real-env.ts';
-import { AMQP_UNCONFIRMED_BYTES_MAX } from '../../core/queue-limits.ts';
+import {
+  AMQP_TURN_BYTES,
+  AMQP_UNCONFIRMED_BYTES_MAX,
+  AMQP_UNDURABLE_BYTES_MAX,
+} from '../../core/queue-limits.ts';
 import type { VirtualHost } from '../../broker/exchanges/virtual-host.ts';
 import { NO_PROPERTIES, type QueueMessage } from '../../broker/queues/message.ts';
 import type { Queue, QueueAppended } from '../../broker/queues/queue.ts';
 import { DirectReplies } from './direct-replies.ts';
 import type { Output } from './output.ts';
 import { PendingConfirms } from './pending-confirms.ts';
+import { PublishTurns } from './publish-turns.ts';
 import { Publisher, type PublishingChannel } from './publisher.ts';
+
+/** Of a record to a queue of one of these names, beside its body, at least. */
+const RECORD_BYTES = 100;
 
 class World {
   /** In the order in which the client hears of it. */
@@ -21,10 +29,12 @@ class World {
   reason: QueueAppended['reason'] = 'full';
   readonly resolvers: (() => void)[] = [];
   readonly failures: unknown[] = [];
+  readonly turns: PublishTurns;
   readonly publisher: Publisher;
   private readonly background = new Background((error) => this.failures.push(error));
 
-  constructor() {
+  constructor(turns = new PublishTurns(realEnv())) {
+    this.turns = turns;
     const queue = {
       append: (messages: readonly QueueMessage[]): QueueAppended => {
         this.appended.push(messages.length);
@@ -52,6 +62,7 @@ class World {
       output,
       replies: new DirectReplies(realEnv().random),
       background: this.background,
+      turns: this.turns,
       onPressure: () => this.pressures++,
       onDiskFull: () => this.diskFulls++,
     });
@@ -186,4 +197,66 @@ test('what goes to many queues counts as often', async () => {
   expect(world.publisher.isFull).toBe(true);
   await world.sync();
   expect(world.publisher.isFull).toBe(false);
+});
+
+test('what all connections have on its way to the disk is bounded, and those who wait are not read', async () => {
+  const turns = new PublishTurns(realEnv());
+  const large = message('q', AMQP_UNCONFIRMED_BYTES_MAX);
+  const worlds: World[] = [];
+  while (!turns.isOver) {
+    const world = new World(turns);
+    world.publisher.add(world.channel(), large, false);
+    world.publisher.commit();
+    worlds.push(world);
+  }
+  expect(worlds.length).toBe(AMQP_UNDURABLE_BYTES_MAX / AMQP_UNCONFIRMED_BYTES_MAX);
+  const { publisher } = new World(turns);
+  expect(publisher.mustWait).toBe(true);
+  let isGranted = false;
+  const granted = publisher.nextTurn().then(() => (isGranted = true));
+  expect(publisher.isFull).toBe(true);
+  await new Promise(setImmediate);
+  await new Promise(setImmediate);
+  expect(isGranted).toBe(false);
+  await worlds[0]?.sync();
+  await granted;
+  expect(publisher.isFull).toBe(false);
+  for (const world of worlds) await world.sync();
+});
+
+test('copies of a turn are bounded, and those who wait go on one after the other', async () => {
+  const world = new World();
+  const { publisher, turns } = world;
+  let messages = 0;
+  for (; !turns.isOver; messages++) publisher.add(world.channel(), message('many', 1_000), false);
+  publisher.commit();
+  expect(messages).toBe(Math.ceil(AMQP_TURN_BYTES / (99 * (1_000 + RECORD_BYTES))));
+  const order: number[] = [];
+  const waiting = [0, 1, 2].map(async (each) => {
+    await publisher.nextTurn();
+    order.push(each);
+    expect(turns.isOver).toBe(false);
+    turns.spend(AMQP_TURN_BYTES);
+  });
+  await Promise.all(waiting);
+  expect(order).toEqual([0, 1, 2]);
+  await world.sync();
+});
+
+test('a message to one queue is no copy', () => {
+  const { publisher, turns } = new World();
+  publisher.add(new World().channel(), message('q', 2 * AMQP_TURN_BYTES), false);
+  expect(turns.isOver).toBe(false);
+});
+
+test('what says nothing takes room on the disk all the same', async () => {
+  const world = new World();
+  const channel = world.channel();
+  let messages = 0;
+  for (; !world.publisher.isFull && messages < 10_000; messages++) {
+    world.publisher.add(channel, message('many', 0), false);
+    if (messages % 100 === 99) world.publisher.commit();
+  }
+  expect(messages * 100 * 60).toBeLessThanOrEqual(2 * AMQP_UNCONFIRMED_BYTES_MAX);
+  await world.sync();
 });

@@ -6,7 +6,7 @@
  * - Messages of a chunk are appended before the memory of the chunk is given back.
  * - A returned message is told of before its confirm; a confirm comes after the message is durable in all queues that keep it.
  * - Bytes appended and not durable, in all queues together, stay within AMQP_UNCONFIRMED_BYTES_MAX and one chunk: beyond, the connection
- *   reads no more. So a publisher is as fast as the disk, and not faster.
+ *   reads no more. So a publisher is as fast as the disk, and not faster. Nor does it read while it waits for its turn among all others.
  *
  * @hot
  */
@@ -15,12 +15,14 @@ import { AMQP_UNCONFIRMED_BYTES_MAX } from '../../core/queue-limits.ts';
 import { PublishBatch } from '../../broker/exchanges/publish-batch.ts';
 import type { VirtualHost } from '../../broker/exchanges/virtual-host.ts';
 import type { QueueMessage } from '../../broker/queues/message.ts';
+import { recordBytes } from '../../broker/queues/message-record.ts';
 import type { QueueOutcome } from '../../broker/queues/queue.ts';
 import { REPLY_CODES } from '../../wire/amqp/reply-codes.ts';
 import { isReplyName, type DirectReplies } from './direct-replies.ts';
 import { refused } from './faults.ts';
 import type { Output } from './output.ts';
 import type { PendingConfirms } from './pending-confirms.ts';
+import type { PublishTurns } from './publish-turns.ts';
 import type { StagedMessage } from './transaction.ts';
 
 /** What it needs of a channel. */
@@ -38,6 +40,7 @@ export interface PublisherOptions {
   readonly output: Output;
   readonly replies: DirectReplies;
   readonly background: Background;
+  readonly turns: PublishTurns;
   /** `isFull` has changed. */
   readonly onPressure: () => void;
   /** The disk has refused messages. */
@@ -55,6 +58,8 @@ export class Publisher {
   private readonly touched = new Set<PublishingChannel>();
   private batchBytes = 0;
   private unconfirmedBytes = 0;
+  /** Channels that wait for a turn. */
+  private waiting = 0;
   /** Channels that have confirms to tell. */
   private readonly telling = new Set<PublishingChannel>();
 
@@ -63,9 +68,24 @@ export class Publisher {
     this.batch = new PublishBatch(options.vhost);
   }
 
-  /** More is on its way to the disk than may be. */
+  /** More is on its way to the disk than may be, or something waits for its turn. */
   get isFull(): boolean {
-    return this.unconfirmedBytes >= AMQP_UNCONFIRMED_BYTES_MAX;
+    return this.waiting > 0 || this.unconfirmedBytes >= AMQP_UNCONFIRMED_BYTES_MAX;
+  }
+
+  /** Others have their turn before anything more is published. */
+  get mustWait(): boolean {
+    return this.options.turns.isOver;
+  }
+
+  /** Resolves when it is the turn of a channel. */
+  async nextTurn(): Promise<void> {
+    const { turns, onPressure } = this.options;
+    this.waiting++;
+    onPressure();
+    await turns.next();
+    this.waiting--;
+    onPressure();
   }
 
   /**
@@ -155,9 +175,12 @@ export class Publisher {
     this.channels.push(channel);
     this.tags.push(channel.publishTag);
     const routed = this.batch.add(message);
-    if (routed.ok && routed.value > 0)
+    if (routed.ok && routed.value > 0) {
+      const bytes = recordBytes(message);
       // Each queue has it for itself.
-      this.batchBytes += routed.value * (message.body.length + message.properties.length);
+      this.batchBytes += routed.value * bytes;
+      if (routed.value > 1) this.options.turns.spend((routed.value - 1) * bytes);
+    }
     return routed;
   }
 
@@ -209,6 +232,7 @@ export class Publisher {
   private whenDurable(durable: Promise<void>, bytes: number, done: () => void): void {
     const wasFull = this.isFull;
     this.unconfirmedBytes += bytes;
+    this.options.turns.hold(bytes);
     if (this.isFull && !wasFull) this.options.onPressure();
     this.options.background.run('publish', this.confirmWhen(durable, bytes, done));
   }
@@ -218,10 +242,15 @@ export class Publisher {
     bytes: number,
     done: () => void,
   ): Promise<void> {
-    await durable;
-    const wasFull = this.isFull;
-    this.unconfirmedBytes -= bytes;
-    if (wasFull && !this.isFull) this.options.onPressure();
+    try {
+      await durable;
+    } finally {
+      // Of what has failed nothing is on its way any more, either.
+      const wasFull = this.isFull;
+      this.unconfirmedBytes -= bytes;
+      this.options.turns.release(bytes);
+      if (wasFull && !this.isFull) this.options.onPressure();
+    }
     done();
   }
 }

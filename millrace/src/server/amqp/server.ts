@@ -16,6 +16,7 @@ import { OpenConnections } from '../open-connections.ts';
 import { AmqpConnection } from './connection.ts';
 import type { ConnectionOrigin } from './handshake.ts';
 import { DirectReplies } from './direct-replies.ts';
+import { PublishTurns } from './publish-turns.ts';
 import type { AmqpShared } from './session.ts';
 
 export interface AmqpServerOptions {
@@ -70,6 +71,7 @@ class Server implements AmqpServer {
       vhosts: broker.virtualHosts,
       access: broker.access,
       replies: new DirectReplies(env.random),
+      turns: new PublishTurns(env),
       background: new Background((error, task) => {
         logger.error('work in the background failed', { error, task });
       }),

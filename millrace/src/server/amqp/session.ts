@@ -11,6 +11,7 @@ import type { ConnectionInfo } from '../../wire/amqp/management.ts';
 import type { DirectReplies } from './direct-replies.ts';
 import type { Output } from './output.ts';
 import type { Publisher } from './publisher.ts';
+import type { PublishTurns } from './publish-turns.ts';
 
 /** What all connections of a server share. */
 export interface AmqpShared {
@@ -23,6 +24,7 @@ export interface AmqpShared {
   readonly access: Access;
   readonly replies: DirectReplies;
   readonly background: Background;
+  readonly turns: PublishTurns;
   /** Of all that are open. */
   connections(): ConnectionInfo[];
   /** Ends those of a user, or of a virtual host, that is no more. */
