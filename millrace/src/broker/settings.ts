@@ -11,6 +11,7 @@ import { nearestName } from '../core/nearest-name.ts';
 import {
   boolean,
   byName,
+  choice,
   type ConfigKey,
   defaultsOf,
   int,
@@ -114,6 +115,10 @@ export const SETTINGS = {
     min: 1_024,
     max: 512 * MIB,
     doc: 'The largest message that AMQP clients may publish; a larger one closes its channel with PRECONDITION_FAILED.',
+  }),
+  amqpProduct: choice('millrace.amqp.product', ['Millrace 4.1.0', 'RabbitMQ 3.13.0'], {
+    default: 'Millrace 4.1.0',
+    doc: 'The product and the version that AMQP clients are told. Some clients use less of the dialect unless they hear the name of RabbitMQ, or know it only up to version 3: Celery (kombu) is one.',
   }),
   fetchMemoryBytes: long('millrace.fetch.memory.bytes', {
     default: 256 * MIB,

@@ -74,7 +74,7 @@ export class Handshake {
       name: 'connection.start',
       versionMajor: 0,
       versionMinor: 9,
-      serverProperties: serverProperties(this.options.shared.settings.amqpMessageMaxBytes),
+      serverProperties: serverProperties(this.options.shared.settings),
       mechanisms: MECHANISMS,
       locales: 'en_US',
     });

@@ -1,11 +1,10 @@
 /**
  * What the server says of itself. Clients look at the capabilities, some at the version too: it names the RabbitMQ whose dialect is
- * spoken.
+ * spoken. Few look at the product; for their sake it can be set.
  */
+import type { BrokerSettings } from '../../broker/settings.ts';
 import type { FieldTable } from '../../wire/amqp/field-table.ts';
 import { MESSAGE_BYTES_MAX } from '../../wire/amqp/server-facts.ts';
-
-const DIALECT = '4.1.0';
 
 /** Everything that a client may rely on; `millrace.release` is `basic.release`. */
 const CAPABILITIES: FieldTable = {
@@ -23,14 +22,13 @@ const CAPABILITIES: FieldTable = {
 
 const PROPERTIES: FieldTable = {
   capabilities: CAPABILITIES,
-  product: 'Millrace',
-  version: DIALECT,
   platform: `Node.js ${process.versions.node}`,
   copyright: 'The Millrace authors',
   information: 'AMQP 0-9-1 in the dialect of RabbitMQ, on a log',
 };
 
-/** @param messageBytesMax a body of more closes its channel: who knows it need not try */
-export function serverProperties(messageBytesMax: number): FieldTable {
-  return { ...PROPERTIES, [MESSAGE_BYTES_MAX]: messageBytesMax };
+/** Says, too, how large messages may be: a body of more closes its channel, and who knows that need not try. */
+export function serverProperties({ amqpMessageMaxBytes, amqpProduct }: BrokerSettings): FieldTable {
+  const [product = '', version = ''] = amqpProduct.split(' ');
+  return { ...PROPERTIES, product, version, [MESSAGE_BYTES_MAX]: amqpMessageMaxBytes };
 }
