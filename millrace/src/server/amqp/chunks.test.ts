@@ -1,34 +1,15 @@
 /** Bytes of a connection may be cut anywhere: what is published arrives whole, and in its order. */
 import { expect, test } from 'vitest';
-import {
-  encodeBody,
-  encodeHeader,
-  encodeMethod,
-  PROTOCOL_HEADER,
-} from '../../../test/amqp/raw-amqp.ts';
+import { encodeBody, encodeHeader, encodeMethod } from '../../../test/amqp/raw-amqp.ts';
+import { LOGIN, OPEN } from '../../../test/server-amqp/raw-login.ts';
 import { onSimAmqp } from '../../../test/server-amqp/sim-amqp.ts';
 import { runs } from '../../../test/runs.ts';
 
 const MESSAGES = 60;
 
-const LOGIN = Buffer.concat([
-  PROTOCOL_HEADER,
-  encodeMethod(0, 'ConnectionStartOk', {
-    clientProperties: {},
-    mechanism: 'PLAIN',
-    response: Buffer.from('\0guest\0guest'),
-    locale: 'en_US',
-  }),
-]);
-
 /** All that a client says that does not wait for answers. */
 function published(bodies: readonly Buffer[]): Buffer {
-  const frames = [
-    encodeMethod(0, 'ConnectionTuneOk', { channelMax: 10, frameMax: 4_096, heartbeat: 0 }),
-    encodeMethod(0, 'ConnectionOpen', { virtualHost: '/' }),
-    encodeMethod(1, 'ChannelOpen'),
-    encodeMethod(2, 'ChannelOpen'),
-  ];
+  const frames = [OPEN, encodeMethod(2, 'ChannelOpen')];
   for (const [index, body] of bodies.entries()) {
     const channel = 1 + (index % 2);
     const headers = { at: index };

@@ -1,30 +1,11 @@
 /** How a client leaves: what it has said before counts, and nothing of what it had is forgotten. */
 import { expect, test } from 'vitest';
-import {
-  encodeBody,
-  encodeHeader,
-  encodeMethod,
-  PROTOCOL_HEADER,
-} from '../../../test/amqp/raw-amqp.ts';
+import { encodeBody, encodeHeader, encodeMethod } from '../../../test/amqp/raw-amqp.ts';
+import { LOGIN, OPEN } from '../../../test/server-amqp/raw-login.ts';
 import { onSimAmqp } from '../../../test/server-amqp/sim-amqp.ts';
 import { TX_STEPS_MAX } from '../../core/queue-limits.ts';
 import type { Delivery } from '../../broker/queues/queue.ts';
 import { Transaction } from './transaction.ts';
-
-const LOGIN = Buffer.concat([
-  PROTOCOL_HEADER,
-  encodeMethod(0, 'ConnectionStartOk', {
-    clientProperties: {},
-    mechanism: 'PLAIN',
-    response: Buffer.from('\0guest\0guest'),
-    locale: 'en_US',
-  }),
-]);
-const OPEN = Buffer.concat([
-  encodeMethod(0, 'ConnectionTuneOk', { channelMax: 10, frameMax: 4_096, heartbeat: 0 }),
-  encodeMethod(0, 'ConnectionOpen', { virtualHost: '/' }),
-  encodeMethod(1, 'ChannelOpen'),
-]);
 
 function published(routingKey: string, body: string): Buffer {
   return Buffer.concat([

@@ -1,11 +1,7 @@
 /** Clients that publish more than can be done at once: what they publish arrives in its order, and others are served meanwhile. */
 import { expect, test } from 'vitest';
-import {
-  encodeBody,
-  encodeHeader,
-  encodeMethod,
-  PROTOCOL_HEADER,
-} from '../../../test/amqp/raw-amqp.ts';
+import { encodeBody, encodeHeader, encodeMethod } from '../../../test/amqp/raw-amqp.ts';
+import { LOGIN, OPEN } from '../../../test/server-amqp/raw-login.ts';
 import { onSimAmqp } from '../../../test/server-amqp/sim-amqp.ts';
 import type { AmqpChannel } from '../../client/amqp/channel.ts';
 import { AMQP_TURN_BYTES } from '../../core/queue-limits.ts';
@@ -21,23 +17,9 @@ const ANSWER_TURNS = 12;
 /** Messages that one turn can bring to all queues, and the one that exceeds it. */
 const TURN_MESSAGES = Math.ceil(AMQP_TURN_BYTES / ((QUEUES - 1) * MESSAGE_BYTES));
 
-const LOGIN = Buffer.concat([
-  PROTOCOL_HEADER,
-  encodeMethod(0, 'ConnectionStartOk', {
-    clientProperties: {},
-    mechanism: 'PLAIN',
-    response: Buffer.from('\0guest\0guest'),
-    locale: 'en_US',
-  }),
-]);
-
 /** All that a client says behind its login: numbered messages, and its farewell if it takes leave. */
 function published(client: number, takesLeave: boolean): Buffer {
-  const frames = [
-    encodeMethod(0, 'ConnectionTuneOk', { channelMax: 10, frameMax: 4_096, heartbeat: 0 }),
-    encodeMethod(0, 'ConnectionOpen', { virtualHost: '/' }),
-    encodeMethod(1, 'ChannelOpen'),
-  ];
+  const frames: Buffer[] = [OPEN];
   for (let index = 0; index < MESSAGES; index++) {
     const body = Buffer.from(`${client} ${index}`);
     frames.push(encodeMethod(1, 'BasicPublish', { exchange: 'amq.fanout' }));

@@ -1,11 +1,7 @@
 /** Transactions of a channel, where time matters: on a simulated machine, whose clock is its own. */
 import { afterEach, expect, test, vi } from 'vitest';
-import {
-  encodeBody,
-  encodeHeader,
-  encodeMethod,
-  PROTOCOL_HEADER,
-} from '../../../test/amqp/raw-amqp.ts';
+import { encodeBody, encodeHeader, encodeMethod } from '../../../test/amqp/raw-amqp.ts';
+import { LOGIN, OPEN } from '../../../test/server-amqp/raw-login.ts';
 import { onSimAmqp, type SimAmqp } from '../../../test/server-amqp/sim-amqp.ts';
 import type { AmqpChannel } from '../../client/amqp/channel.ts';
 import type { Connection } from '../../core/env.ts';
@@ -15,13 +11,6 @@ import { Publisher } from './publisher.ts';
 
 afterEach(() => {
   vi.restoreAllMocks();
-});
-
-const START_OK = encodeMethod(0, 'ConnectionStartOk', {
-  clientProperties: {},
-  mechanism: 'PLAIN',
-  response: Buffer.from('\0guest\0guest'),
-  locale: 'en_US',
 });
 
 test('what is published in a transaction begins to live with its commit', async () => {
@@ -38,12 +27,10 @@ test('what is published in a transaction begins to live with its commit', async 
     });
     const answered = (method: string): Promise<void> =>
       until(() => Buffer.concat(answers).includes(encodeMethod(1, method)));
-    connection.write([Buffer.concat([PROTOCOL_HEADER, START_OK])]);
+    connection.write([LOGIN]);
     await env.timers.sleep(1_000);
     const said = [
-      encodeMethod(0, 'ConnectionTuneOk', { channelMax: 10, frameMax: 4_096, heartbeat: 0 }),
-      encodeMethod(0, 'ConnectionOpen', { virtualHost: '/' }),
-      encodeMethod(1, 'ChannelOpen'),
+      OPEN,
       encodeMethod(1, 'TxSelect'),
       encodeMethod(1, 'BasicPublish', { routingKey: queue }),
       encodeHeader(1, 1, {}),
@@ -77,7 +64,7 @@ async function published(
     drained: () => {},
     closed: () => {},
   });
-  connection.write([Buffer.concat([PROTOCOL_HEADER, START_OK])]);
+  connection.write([LOGIN]);
   await env.timers.sleep(1_000);
   const said = [
     encodeMethod(0, 'ConnectionTuneOk', { channelMax: 10, frameMax: 131_072, heartbeat: 0 }),
