@@ -1,7 +1,6 @@
 /**
- * A proxy before a broker, whose product is RabbitMQ to those behind it, and the three requests of RabbitMQ's management plugin with which
- * client suites end a connection of their own: so their tests of recovery run without a plugin, and on every broker alike. A connection is
- * known by the name its client gave it.
+ * A proxy before a broker, and the three requests of RabbitMQ's management plugin with which client suites end a connection of their own:
+ * so their tests of recovery run without a plugin, and on every broker alike. A connection is known by the name its client gave it.
  */
 import {
   createServer as createHttpServer,
@@ -73,10 +72,7 @@ function pass(client: Socket, at: Address, ended: () => void): Passing {
   const broker = connect({ ...at, noDelay: true });
   const passing: Passing = { client, broker, name: '', greeting: Buffer.alloc(0) };
   client.pipe(broker);
-  broker.once('data', (greeting: Buffer) => {
-    client.write(asRabbitMq(greeting));
-    broker.pipe(client);
-  });
+  broker.pipe(client);
   const listenForName = (chunk: Buffer): void => {
     passing.greeting = Buffer.concat([passing.greeting, chunk]);
     passing.name = nameIn(passing.greeting) ?? '';
@@ -89,13 +85,6 @@ function pass(client: Socket, at: Address, ended: () => void): Passing {
   broker.on('error', () => undefined).once('close', () => client.end());
   client.once('close', ended);
   return passing;
-}
-
-/** Some tests run against nothing else. The names are of one length. */
-function asRabbitMq(greeting: Buffer): Buffer {
-  const at = greeting.indexOf('Millrace');
-  if (at >= 0) greeting.write('RabbitMQ', at, 'latin1');
-  return greeting;
 }
 
 /** The value of the client property `connection_name`, a long string, when it is there in full. */

@@ -69,6 +69,13 @@ def countdown():
     assert now.apply_async(countdown=1).get(timeout=TIMEOUT) - asked >= 1
 
 
+def waiting_tasks_hold_up_nobody():
+    # More than the worker may hold at once: it raises its prefetch for each.
+    for number in range(20):
+        add.apply_async((number, 1), countdown=20)
+    assert add.delay(1, 1).get(timeout=15) == 2
+
+
 def priorities():
     assert add.apply_async((1, 1), priority=5).get(timeout=TIMEOUT) == 2
 
@@ -114,6 +121,7 @@ if __name__ == "__main__":
                     retries,
                     failures,
                     countdown,
+                    waiting_tasks_hold_up_nobody,
                     priorities,
                     remote_control,
                     the_broker_comes_back,
