@@ -371,7 +371,7 @@ function checkRange(buffer: Uint8Array, start: number, end: number, position: nu
   assert(isInside && position >= 0, `bytes ${start} to ${end} of ${buffer.length} at ${position}`);
 }
 
-/** For now: one buffer is not copied. */
+/** Good until the buffers change: a single one is not copied. */
 function joined(buffers: readonly Uint8Array[]): Uint8Array {
   assert(buffers.length <= WRITE_BUFFERS_MAX, `${buffers.length} buffers in one write`);
   const [first] = buffers;

@@ -1,7 +1,7 @@
 /** How a client leaves: what it has said before counts, and nothing of what it had is forgotten. */
 import { expect, test } from 'vitest';
 import { encodeBody, encodeHeader, encodeMethod } from '../../../test/amqp/raw-amqp.ts';
-import { LOGIN, OPEN } from '../../../test/server-amqp/raw-login.ts';
+import { answersOf, LOGIN, OPEN } from '../../../test/server-amqp/raw-login.ts';
 import { onSimAmqp } from '../../../test/server-amqp/sim-amqp.ts';
 import { TX_STEPS_MAX } from '../../core/queue-limits.ts';
 import type { Delivery } from '../../broker/queues/queue.ts';
@@ -18,12 +18,7 @@ function published(routingKey: string, body: string): Buffer {
 test('what was published before a connection was closed counts, also behind a method that takes time', async () => {
   await onSimAmqp({}, async ({ env, log, connect, until }) => {
     const connection = log.connectAmqp();
-    const answers: Buffer[] = [];
-    connection.start({
-      data: (chunk) => answers.push(Buffer.from(chunk)),
-      drained: () => {},
-      closed: () => {},
-    });
+    const answers = answersOf(connection);
     connection.write([LOGIN]);
     await until(() => answers.length > 0);
     await env.timers.sleep(1_000);

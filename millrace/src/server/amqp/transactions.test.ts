@@ -1,7 +1,7 @@
 /** Transactions of a channel, where time matters: on a simulated machine, whose clock is its own. */
 import { afterEach, expect, test, vi } from 'vitest';
 import { encodeBody, encodeHeader, encodeMethod } from '../../../test/amqp/raw-amqp.ts';
-import { LOGIN, OPEN } from '../../../test/server-amqp/raw-login.ts';
+import { answersOf, LOGIN, OPEN } from '../../../test/server-amqp/raw-login.ts';
 import { onSimAmqp, type SimAmqp } from '../../../test/server-amqp/sim-amqp.ts';
 import type { AmqpChannel } from '../../client/amqp/channel.ts';
 import type { Connection } from '../../core/env.ts';
@@ -19,12 +19,7 @@ test('what is published in a transaction begins to live with its commit', async 
     const queue = 'short-lived';
     await channel.declareQueue({ queue, arguments: { 'x-message-ttl': 1_000 } });
     const connection = log.connectAmqp();
-    const answers: Buffer[] = [];
-    connection.start({
-      data: (chunk) => answers.push(Buffer.from(chunk)),
-      drained: () => {},
-      closed: () => {},
-    });
+    const answers = answersOf(connection);
     const answered = (method: string): Promise<void> =>
       until(() => Buffer.concat(answers).includes(encodeMethod(1, method)));
     connection.write([LOGIN]);
@@ -57,13 +52,8 @@ async function published(
   bodies: readonly string[],
 ): Promise<{ readonly connection: Connection; readonly got: () => Buffer }> {
   const connection = log.connectAmqp();
-  const answers: Buffer[] = [];
+  const answers = answersOf(connection);
   const got = (): Buffer => Buffer.concat(answers);
-  connection.start({
-    data: (chunk) => answers.push(Buffer.from(chunk)),
-    drained: () => {},
-    closed: () => {},
-  });
   connection.write([LOGIN]);
   await env.timers.sleep(1_000);
   const said = [
