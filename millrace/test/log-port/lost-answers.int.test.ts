@@ -7,7 +7,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Cluster } from '../../src/client/kafka/cluster.ts';
+import type { Address } from '../../src/client/kafka/connection.ts';
 import { connectLog } from '../../src/client/kafka/kafka-log.ts';
+import { RecordSender } from '../../src/client/kafka/record-sender.ts';
 import type { Log } from '../../src/client/log.ts';
 import type { Connection, ConnectionHandlers } from '../../src/core/env.ts';
 import { realEnv } from '../../src/core/real-env.ts';
@@ -80,15 +83,15 @@ const losses = new Losses();
 const dir = mkdtempSync(join(tmpdir(), 'millrace-log-'));
 let embedded: EmbeddedLog | undefined;
 let log: Log;
+let bootstrap: readonly Address[];
+const connect = async (address: Address): Promise<Connection> =>
+  breaking(await env.net.connect(address), losses);
 
 beforeAll(async () => {
   embedded = await openEmbedded(env, { dataDir: dir, kafka: { host: '127.0.0.1', port: 0 } });
   const { host, port } = embedded.broker.address ?? { host: '', port: 0 };
-  log = await connectLog(env, {
-    label: 'breaking',
-    bootstrap: [{ host, port }],
-    connect: async (address) => breaking(await env.net.connect(address), losses),
-  });
+  bootstrap = [{ host, port }];
+  log = await connectLog(env, { label: 'breaking', bootstrap, connect });
 });
 
 afterAll(async () => {
@@ -132,6 +135,24 @@ describe.each(['request', 'answer'] as const)('a lost %s', (lost) => {
     expect(committed?.offset).toBe(2);
     await producer.close();
   });
+
+  test.each<ApiName>(['Metadata', 'InitProducerId', 'DescribeConfigs', 'Produce'])(
+    'of %s: what a sender is given is there once',
+    async (api) => {
+      const topic = await newTopic(log);
+      const cluster = await Cluster.connect(env, bootstrap, { connect });
+      losses.plan(api, lost);
+      const sender = await RecordSender.open(cluster, { topic, compression: 'none', acks: -1 });
+      for (const value of ['a', 'b']) {
+        const of = { partition: 0, key: null, headers: [], timestamp: 1 };
+        sender.append({ ...of, value: Buffer.from(value) });
+        await sender.settled(0);
+      }
+      expect(losses.left).toBe(0);
+      expect(values(await readAll(log, [topic]))).toEqual(['a', 'b']);
+      await cluster.close();
+    },
+  );
 
   test('of Fetch: no record is left out or comes twice', async () => {
     const topic = await newTopic(log);

@@ -302,15 +302,14 @@ async function newIdentity(cluster: Cluster): Promise<ProducerIdentity> {
 
 /** The most that a batch of this topic may hold, kept below our own limit. */
 async function batchBytesMax(cluster: Cluster, topic: string): Promise<number> {
-  const { results } = await cluster.call(messages[32], {
-    resources: [
-      {
-        resourceType: TOPIC_RESOURCE,
-        resourceName: topic,
-        configurationKeys: ['max.message.bytes'],
-      },
-    ],
-  });
+  const resource = {
+    resourceType: TOPIC_RESOURCE,
+    resourceName: topic,
+    configurationKeys: ['max.message.bytes'],
+  };
+  const { results } = await cluster.retrying(() =>
+    cluster.call(messages[32], { resources: [resource] }),
+  );
   const topicBytesMax = Number(results[0]?.configs[0]?.value ?? CLI_BATCH_BYTES);
   return Math.min(CLI_BATCH_BYTES, topicBytesMax);
 }

@@ -92,14 +92,21 @@ describeQueueDoors('a queue', ({ millrace, other, name }) => {
 
   test('gives higher priorities first, and delayed ones later', async () => {
     const jobs = millrace().queue(name('jobs'), { value: 'string' });
-    await jobs.enqueue('delayed', { delay: '100ms', priority: 10 });
     await jobs.enqueue('low');
     await jobs.enqueue('high', { priority: 7 });
+    await jobs.enqueue('tomorrow', { delay: '1 day', priority: 10 });
     expect(await jobs.stats()).toMatchObject({ ready: 2, delayed: 1 });
+    const sentMs = Date.now();
+    await jobs.enqueue('delayed', { delay: '100ms', priority: 10 });
     const seen: string[] = [];
-    await using worker = jobs.work((value) => seen.push(value));
+    let delayMs = 0;
+    await using worker = jobs.work((value) => {
+      if (value === 'delayed') delayMs = Date.now() - sentMs;
+      else seen.push(value);
+    });
     await handled(worker, 3);
-    expect(seen).toEqual(['high', 'low', 'delayed']);
+    expect(seen).toEqual(['high', 'low']);
+    expect(delayMs).toBeGreaterThanOrEqual(100);
   });
 
   test('keeps a dedupe key once, and a key in order', async () => {
