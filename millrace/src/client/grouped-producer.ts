@@ -14,6 +14,7 @@ import type {
   LogProducer,
   RecordBytes,
   RecordHeader,
+  TopicDescription,
   TopicPartition,
   TopicSpec,
 } from './log.ts';
@@ -65,7 +66,10 @@ interface Sent {
 
 export class GroupedProducer {
   readonly #log: Log;
-  readonly #topics = new Map<string, { readonly partitions: number; readonly askedMs: number }>();
+  readonly #topics = new Map<
+    string,
+    { readonly found: TopicDescription; readonly askedMs: number }
+  >();
   readonly #queue: Call[] = [];
   #producer: LogProducer | undefined;
   #working: Promise<void> | undefined;
@@ -79,21 +83,26 @@ export class GroupedProducer {
 
   /** How many partitions a topic has; one that does not exist is made. @throws {MillraceError} ML_TOPIC_MISSING, ML_ABORTED */
   async partitionsOf(spec: TopicSpec): Promise<number> {
+    return (await this.topicOf(spec)).partitions;
+  }
+
+  /** The same, and which topic of that name it is. What is said may be some seconds old. */
+  async topicOf(spec: TopicSpec): Promise<TopicDescription> {
     if (this.#isClosed) throw closed();
     const { name } = spec;
     const nowMs = this.#log.env.clock.monotonicMs();
     const known = this.#topics.get(name);
-    if (known !== undefined && nowMs - known.askedMs < PRODUCE_TOPIC_MS) return known.partitions;
-    const find = async (): Promise<number | undefined> =>
-      (await this.#log.topics([name])).get(name)?.partitions;
-    let partitions = await find();
-    if (partitions === undefined) {
+    if (known !== undefined && nowMs - known.askedMs < PRODUCE_TOPIC_MS) return known.found;
+    const find = async (): Promise<TopicDescription | undefined> =>
+      (await this.#log.topics([name])).get(name);
+    let found = await find();
+    if (found === undefined) {
       await this.#log.createTopics([spec]);
-      partitions = await find();
+      found = await find();
     }
-    if (partitions === undefined) throw topicMissing(name);
-    this.#topics.set(name, { partitions, askedMs: nowMs });
-    return partitions;
+    if (found === undefined) throw topicMissing(name);
+    this.#topics.set(name, { found, askedMs: nowMs });
+    return found;
   }
 
   /** As the default partitioner of Kafka's clients has it where there is a key; else one after the other. */
@@ -109,12 +118,14 @@ export class GroupedProducer {
   append(topic: string, records: readonly ByteRecord[]): Promise<readonly PlacedAt[]> {
     if (this.#isClosed) return Promise.reject(closed());
     if (records.length === 0) return Promise.resolve([]);
-    return new Promise((resolve, reject) => {
-      this.#queue.push({ topic, records, places: [], next: 0, resolve, reject });
-      this.#working ??= this.#work().finally(() => {
-        this.#working = undefined;
-      });
-    });
+    return this.#enqueue(topic, records);
+  }
+
+  /** Resolves when what was appended before is on the disk, or is not going to be. @throws {MillraceError} ML_ABORTED, … */
+  async settled(): Promise<void> {
+    if (this.#isClosed) throw closed();
+    // Nothing, behind all that: it has its turn when that has had it.
+    if (this.#working !== undefined) await this.#enqueue('', []);
   }
 
   /** Waits for what is under way. Idempotent. */
@@ -122,6 +133,15 @@ export class GroupedProducer {
     this.#isClosed = true;
     await this.#working;
     await this.#producer?.close();
+  }
+
+  #enqueue(topic: string, records: readonly ByteRecord[]): Promise<readonly PlacedAt[]> {
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ topic, records, places: [], next: 0, resolve, reject });
+      this.#working ??= this.#work().finally(() => {
+        this.#working = undefined;
+      });
+    });
   }
 
   async #work(): Promise<void> {

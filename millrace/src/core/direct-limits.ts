@@ -45,10 +45,26 @@ export const WEBHOOK_AWAY_MS = 50;
 export const WEBHOOK_STOP_MS = 2_000;
 /** Positions are committed so often. */
 export const WEBHOOK_COMMIT_MS = 1_000;
-/** Bodies that come, and ids that are remembered of each endpoint so that none is written twice. */
+/** Bodies that come, and ids that are remembered of each endpoint so that none is written twice, however old they are. */
 export const WEBHOOK_BODY_BYTES_MAX = 1024 * 1024 - 16 * 1024;
 export const WEBHOOK_BODIES_BYTES_MAX = 32 * 1024 * 1024;
 export const WEBHOOK_IDS_MAX = 100_000;
 export const WEBHOOK_ID_CHARS_MAX = 256;
 /** Signatures in one header. */
 export const WEBHOOK_SIGNATURES_MAX = 16;
+
+// server/http, what is written once --------------------------------------------------------------------------------
+
+/** Records that were written with an idempotency key and are remembered, of all topics together; and for how long. */
+export const ONCE_RECORDS_MAX = 100_000;
+export const ONCE_WINDOW_MS = 86_400_000;
+export const ONCE_KEY_CHARS_MAX = 256;
+/** Topics of which it is known how far they were looked through; of others it is found out anew. */
+export const ONCE_TOPICS_MAX = 1_000;
+/** What is looked through of a topic, backwards from its end, before the first id is compared; of one that takes webhooks more. */
+export const ONCE_LOOK_RECORDS_MAX = 1_000_000;
+export const ONCE_LOOK_BYTES_MAX = 256 * 1024 * 1024;
+export const WEBHOOK_LOOK_BYTES_MAX = 1024 * 1024 * 1024;
+/** A step backwards: so many records at first, and then about so many bytes. */
+export const ONCE_STEP_RECORDS = 1_000;
+export const ONCE_STEP_BYTES = 8 * 1024 * 1024;

@@ -14,7 +14,6 @@ import { parseWebhookKey, webhookSignature } from '../../core/webhook-signature.
 import { type EmbeddedLog, openEmbedded } from '../../embedded-log.ts';
 import type { WebhookEndpoints } from './incoming-webhooks.ts';
 import { type HttpServer, openHttp } from './open-http.ts';
-import { WebhookIds } from './webhook-ids.ts';
 
 const SECRET = `whsec_${Buffer.alloc(32, 1).toString('base64')}`;
 const OLD = `whsec_${Buffer.alloc(32, 2).toString('base64')}`;
@@ -264,13 +263,6 @@ test('it is reached by any name that leads here', async () => {
   });
   await server.close();
   expect(status).toBe(200);
-});
-
-test('only the latest ids are remembered', () => {
-  const ids = new WebhookIds(3);
-  for (const id of ['a', 'b', 'c', 'd']) ids.add(id);
-  expect(['a', 'b', 'c', 'd'].map((id) => ids.has(id))).toEqual([false, true, true, true]);
-  expect(ids.size).toBe(3);
 });
 
 test.each<[string, WebhookEndpoints]>([

@@ -10,13 +10,14 @@
  */
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { createHmac } from 'node:crypto';
-import { GroupedProducer } from '../../client/grouped-producer.ts';
+import { GroupedProducer, type PlacedAt } from '../../client/grouped-producer.ts';
 import type { Log, RecordHeader } from '../../client/log.ts';
 import {
   WEBHOOK_BODIES_BYTES_MAX,
   WEBHOOK_BODY_BYTES_MAX,
   WEBHOOK_ID_CHARS_MAX,
   WEBHOOK_IDS_MAX,
+  WEBHOOK_LOOK_BYTES_MAX,
 } from '../../core/direct-limits.ts';
 import type { Env } from '../../core/env.ts';
 import { MillraceError } from '../../core/errors.ts';
@@ -26,9 +27,11 @@ import {
   parseWebhookKey,
   type WebhookKey,
 } from '../../core/webhook-signature.ts';
+import type { RecordReader } from '../../wire/kafka/records/record-reader.ts';
 import { badRequest } from './http-errors.ts';
+import { type OnceMark, OnceTable } from './once-table.ts';
 import { ByteBudget, wholeBody } from './request-body.ts';
-import { WebhookIds } from './webhook-ids.ts';
+import { WriteOnce } from './write-once.ts';
 
 /** What comes to `/webhooks/<name>`. */
 export interface WebhookEndpointOptions {
@@ -58,15 +61,14 @@ interface Endpoint {
   readonly name: string;
   readonly topic: string;
   readonly verify: (headers: IncomingHttpHeaders, body: Buffer) => string;
-  readonly ids: WebhookIds;
-  /** Ids that are being written. */
-  readonly pending: Map<string, Promise<void>>;
-  loaded: Promise<void> | undefined;
+  readonly once: WriteOnce;
 }
 
 const TOLERANCE_SECONDS = 300;
 /** Which webhook it came to. */
 const NAME_HEADER = 'webhook';
+/** What comes under the same id is the same: who is believed does not give it to something else. */
+const SAME = '';
 /** They say what it is, and are kept with it. */
 const KEPT_HEADERS: readonly string[] = [
   'content-type',
@@ -79,7 +81,6 @@ const KEPT_HEADERS: readonly string[] = [
 
 export class IncomingWebhooks {
   readonly #env: Env;
-  readonly #log: Log;
   readonly #producer: GroupedProducer;
   readonly #budget = new ByteBudget(WEBHOOK_BODIES_BYTES_MAX);
   readonly #endpoints = new Map<string, Endpoint>();
@@ -87,7 +88,6 @@ export class IncomingWebhooks {
   /** @throws {MillraceError} ML_CONFIG_INVALID */
   constructor(env: Env, log: Log, endpoints: WebhookEndpoints) {
     this.#env = env;
-    this.#log = log;
     this.#producer = new GroupedProducer(log);
     for (const [name, options] of Object.entries(endpoints)) {
       if (!/^[A-Za-z0-9._-]{1,100}$/.test(name))
@@ -96,9 +96,15 @@ export class IncomingWebhooks {
         name,
         topic: options.topic,
         verify: verifierOf(env, name, options),
-        ids: new WebhookIds(WEBHOOK_IDS_MAX),
-        pending: new Map(),
-        loaded: undefined,
+        once: new WriteOnce({
+          log,
+          producer: this.#producer,
+          topic: options.topic,
+          table: new OnceTable({ recordsMax: WEBHOOK_IDS_MAX, windowMs: Infinity }),
+          scope: '',
+          markOf: (record) => markOf(record, name),
+          lookBytesMax: WEBHOOK_LOOK_BYTES_MAX,
+        }),
       });
     }
   }
@@ -127,77 +133,41 @@ export class IncomingWebhooks {
   }
 
   async #writeOnce(
-    endpoint: Endpoint,
+    { name, topic, once }: Endpoint,
     id: string,
     body: Buffer,
     headers: IncomingHttpHeaders,
   ): Promise<boolean> {
-    await this.#load(endpoint);
-    const { ids, pending } = endpoint;
-    if (ids.has(id)) return true;
-    const same = pending.get(id);
-    if (same !== undefined) {
-      // Answered when that one is on the disk; when that one fails, so does this one, and both come again.
-      await same;
-      return true;
+    const kept: RecordHeader[] = [{ key: NAME_HEADER, value: name }];
+    for (const header of KEPT_HEADERS) {
+      const value = headers[header];
+      if (typeof value === 'string') kept.push({ key: header, value });
     }
-    const writing = this.#write(endpoint, id, body, headers);
-    pending.set(id, writing);
-    try {
-      await writing;
-      ids.add(id);
-      return false;
-    } catch (error) {
-      // It may be on the disk all the same: who comes again is looked up there.
-      endpoint.loaded = undefined;
-      throw error;
-    } finally {
-      pending.delete(id);
-    }
+    const append = async ([mark]: readonly OnceMark[]): Promise<readonly PlacedAt[]> => {
+      const partition = this.#producer.partitionFor(id, await this.#partitionsOf(topic));
+      const timestamp = mark?.atMs ?? this.#env.clock.nowMs();
+      return this.#producer.append(topic, [
+        { partition, timestamp, key: id, value: body, headers: kept },
+      ]);
+    };
+    return (await once.write({ id, fingerprint: SAME, count: 1, append })).isKnown;
   }
 
-  /** What was taken before this process began. When it fails, the next one tries again. */
-  #load(endpoint: Endpoint): Promise<void> {
-    endpoint.loaded ??= this.#partitionsOf(endpoint)
-      .then((partitions) =>
-        // Another sender may have the same topic, and the same ids.
-        endpoint.ids.load(this.#log, endpoint.topic, partitions, (headers) =>
-          headers.some(({ key, value }) => key === NAME_HEADER && String(value) === endpoint.name),
-        ),
-      )
-      .catch((error: unknown) => {
-        endpoint.loaded = undefined;
-        throw error;
-      });
-    return endpoint.loaded;
-  }
-
-  async #write(
-    endpoint: Endpoint,
-    id: string,
-    body: Buffer,
-    headers: IncomingHttpHeaders,
-  ): Promise<void> {
-    const partitions = await this.#partitionsOf(endpoint);
-    const kept: RecordHeader[] = [{ key: NAME_HEADER, value: endpoint.name }];
-    for (const name of KEPT_HEADERS) {
-      const value = headers[name];
-      if (typeof value === 'string') kept.push({ key: name, value });
-    }
-    await this.#producer.append(endpoint.topic, [
-      {
-        partition: this.#producer.partitionFor(id, partitions),
-        timestamp: this.#env.clock.nowMs(),
-        key: id,
-        value: body,
-        headers: kept,
-      },
-    ]);
-  }
-
-  #partitionsOf({ topic }: Endpoint): Promise<number> {
+  #partitionsOf(topic: string): Promise<number> {
     return this.#producer.partitionsOf({ name: topic, partitions: undefined, configs: {} });
   }
+}
+
+/** Another sender may have the same topic, and the same ids. */
+function markOf(record: RecordReader, name: string): OnceMark | undefined {
+  const { data, headerCount, keyStart, keyEnd, timestamp } = record;
+  if (headerCount === 0 || keyStart < 0) return undefined;
+  const isOwn = record
+    .headers()
+    .some(({ key, value }) => key === NAME_HEADER && String(value) === name);
+  if (!isOwn) return undefined;
+  const id = data.toString('utf8', keyStart, keyEnd);
+  return { id, fingerprint: SAME, index: 0, count: 1, atMs: timestamp };
 }
 
 /** What looks at the signature, and finds the id. */

@@ -44,15 +44,16 @@ export function allowOrigin(
 ): void {
   const { origin } = headers;
   if (origins.length > 0) response.setHeader('vary', 'Origin');
-  if (origin !== undefined && isNamed(origin, origins))
-    response.setHeader('access-control-allow-origin', origin);
+  if (origin === undefined || !isNamed(origin, origins)) return;
+  response.setHeader('access-control-allow-origin', origin);
+  response.setHeader('access-control-expose-headers', 'idempotent-replayed');
 }
 
 /** What a browser asks before it sends what a form could not. */
 export function preflightHeaders(): Record<string, string> {
   return {
     'access-control-allow-methods': 'GET, POST',
-    'access-control-allow-headers': 'content-type, last-event-id',
+    'access-control-allow-headers': 'content-type, idempotency-key, last-event-id',
     'access-control-max-age': String(PREFLIGHT_SECONDS),
   };
 }

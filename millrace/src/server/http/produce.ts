@@ -4,10 +4,18 @@
  *   application/json       a record, or an array of them
  *   application/x-ndjson   a record in each line, as many as there are: written as they come
  *   anything else          the body is the value of one record, as it is
+ *
+ * With `Idempotency-Key` the same request is written once: see `idempotency.ts`.
  */
 import type { IncomingMessage } from 'node:http';
 import type { ByteRecord, GroupedProducer, PlacedAt } from '../../client/grouped-producer.ts';
-import type { RecordHeader } from '../../client/log.ts';
+import type { Log, RecordHeader } from '../../client/log.ts';
+import {
+  ONCE_LOOK_BYTES_MAX,
+  ONCE_RECORDS_MAX,
+  ONCE_TOPICS_MAX,
+  ONCE_WINDOW_MS,
+} from '../../core/direct-limits.ts';
 import type { Env } from '../../core/env.ts';
 import { MillraceError } from '../../core/errors.ts';
 import {
@@ -21,11 +29,14 @@ import {
 } from '../../core/http-limits.ts';
 import { parseExactJson } from './exact-json.ts';
 import { badRequest } from './http-errors.ts';
+import { fingerprintOf, headersOfMark, idempotencyKeyOf, markOfHeaders } from './idempotency.ts';
 import { LineWriter } from './line-writer.ts';
 import { vectorText } from './offset-vector.ts';
+import { OnceTable } from './once-table.ts';
 import { type Encodings, type GivenRecord, recordOfJson } from './record-encoding.ts';
 import { bodyChunks, ByteBudget, refuseCoded, wholeBody } from './request-body.ts';
 import type { RequestParameters } from './request-parameters.ts';
+import { WriteOnce } from './write-once.ts';
 
 export const PRODUCE_PARAMETERS = ['keys', 'values', 'key', 'partition', 'timestamp'];
 
@@ -40,15 +51,21 @@ export interface Produced {
   readonly offsets: readonly PlacedAt[] | undefined;
   /** Of each partition that was written to, one past the last record. */
   readonly next: string;
+  /** It was written before, or is what somebody else has begun to write, under the same idempotency key. */
+  readonly isKnown: boolean;
 }
 
 export class ProduceRequests {
   readonly #env: Env;
+  readonly #log: Log;
   readonly #producer: GroupedProducer;
   readonly #budget = new ByteBudget(HTTP_BODIES_BYTES_MAX);
+  readonly #once = new Map<string, WriteOnce>();
+  readonly #onceTable = new OnceTable({ recordsMax: ONCE_RECORDS_MAX, windowMs: ONCE_WINDOW_MS });
 
-  constructor(env: Env, producer: GroupedProducer) {
+  constructor(env: Env, log: Log, producer: GroupedProducer) {
     this.#env = env;
+    this.#log = log;
     this.#producer = producer;
   }
 
@@ -60,8 +77,15 @@ export class ProduceRequests {
     encodings: Encodings,
   ): Promise<Produced> {
     const type = mediaType(incoming);
+    const idempotencyKey = idempotencyKeyOf(incoming);
     if (NDJSON.test(type)) {
       refuseSingle(parameters);
+      if (idempotencyKey !== undefined)
+        throw badRequest(
+          400,
+          'an idempotency key is for a body that is taken whole',
+          'Send the records as application/json, an array at a time, each with a key of its own',
+        );
       return this.#lines(topic, incoming, encodings);
     }
     const body = await wholeBody(incoming, this.#env, {
@@ -75,7 +99,7 @@ export class ProduceRequests {
       const given = isJson
         ? recordsOf(parseExactJson(body.toString('utf8'), 'the body'), encodings)
         : [rawRecord(body, incoming, parameters)];
-      return await this.write(topic, given);
+      return await this.write(topic, given, idempotencyKey);
     } finally {
       this.#budget.give(body.length);
     }
@@ -87,12 +111,56 @@ export class ProduceRequests {
     return () => this.#budget.give(bytes);
   }
 
-  /** Records of a message that is in memory. */
-  async write(topic: string, given: readonly GivenRecord[]): Promise<Produced> {
-    const offsets = await this.#append(topic, given, 0);
+  /** Records that are in memory. @param idempotencyKey undefined: they are written whatever was written before */
+  async write(
+    topic: string,
+    given: readonly GivenRecord[],
+    idempotencyKey?: string,
+  ): Promise<Produced> {
+    const records = await this.#placed(topic, given, 0);
+    const { places, isKnown } =
+      idempotencyKey === undefined || records.length === 0
+        ? { places: await this.#producer.append(topic, records), isKnown: false }
+        : await this.#onceOf(topic).write({
+            id: idempotencyKey,
+            fingerprint: fingerprintOf(given),
+            count: records.length,
+            append: (marks) =>
+              this.#producer.append(
+                topic,
+                marks.flatMap((mark) => {
+                  const record = records[mark.index];
+                  if (record === undefined) return [];
+                  return [{ ...record, headers: [...record.headers, ...headersOfMark(mark)] }];
+                }),
+              ),
+          });
     const next = new Map<number, number>();
-    reach(next, offsets);
-    return { records: offsets.length, offsets, next: vectorText(next) };
+    reach(next, places);
+    return { records: places.length, offsets: places, next: vectorText(next), isKnown };
+  }
+
+  #onceOf(topic: string): WriteOnce {
+    const known = this.#once.get(topic);
+    if (known !== undefined) return known;
+    if (this.#once.size >= ONCE_TOPICS_MAX)
+      for (const [name, { isIdle }] of this.#once)
+        if (isIdle) {
+          this.#once.delete(name);
+          break;
+        }
+    const once = new WriteOnce({
+      log: this.#log,
+      producer: this.#producer,
+      topic,
+      table: this.#onceTable,
+      // No name of a topic has it.
+      scope: `${topic}\n`,
+      markOf: markOfHeaders,
+      lookBytesMax: ONCE_LOOK_BYTES_MAX,
+    });
+    this.#once.set(topic, once);
+    return once;
   }
 
   async #lines(topic: string, incoming: IncomingMessage, encodings: Encodings): Promise<Produced> {
@@ -128,15 +196,23 @@ export class ProduceRequests {
     } finally {
       hold(0);
     }
-    return { records: writer.written, offsets: undefined, next: vectorText(next) };
+    return { records: writer.written, offsets: undefined, next: vectorText(next), isKnown: false };
   }
 
-  /** @param first how many were written before */
   async #append(
     topic: string,
     given: readonly GivenRecord[],
     first: number,
   ): Promise<readonly PlacedAt[]> {
+    return this.#producer.append(topic, await this.#placed(topic, given, first));
+  }
+
+  /** @param first how many were written before */
+  async #placed(
+    topic: string,
+    given: readonly GivenRecord[],
+    first: number,
+  ): Promise<readonly ByteRecord[]> {
     const producer = this.#producer;
     const partitions = await producer.partitionsOf({
       name: topic,
@@ -144,24 +220,21 @@ export class ProduceRequests {
       configs: {},
     });
     const nowMs = this.#env.clock.nowMs();
-    const records = given.map(
-      ({ partition, timestamp, key, value, headers }, index): ByteRecord => {
-        if (partition !== undefined && partition >= partitions)
-          throw badRequest(
-            400,
-            `record ${first + index} is for partition ${partition} of topic ${topic}, which has ${partitions}, counted from 0`,
-            'Leave out the partition: it comes from the key',
-          );
-        return {
-          partition: partition ?? producer.partitionFor(key, partitions),
-          timestamp: timestamp ?? nowMs,
-          key,
-          value,
-          headers,
-        };
-      },
-    );
-    return producer.append(topic, records);
+    return given.map(({ partition, timestamp, key, value, headers }, index): ByteRecord => {
+      if (partition !== undefined && partition >= partitions)
+        throw badRequest(
+          400,
+          `record ${first + index} is for partition ${partition} of topic ${topic}, which has ${partitions}, counted from 0`,
+          'Leave out the partition: it comes from the key',
+        );
+      return {
+        partition: partition ?? producer.partitionFor(key, partitions),
+        timestamp: timestamp ?? nowMs,
+        key,
+        value,
+        headers,
+      };
+    });
   }
 }
 

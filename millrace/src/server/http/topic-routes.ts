@@ -38,7 +38,7 @@ export class TopicRoutes {
   serve(log: Log): void {
     const producer = new GroupedProducer(log);
     this.#served = { log, producer };
-    this.#produce = new ProduceRequests(this.#options.env, producer);
+    this.#produce = new ProduceRequests(this.#options.env, log, producer);
   }
 
   /** Waits for what is being written. */
@@ -72,19 +72,21 @@ export class TopicRoutes {
     refuseForeign(incoming.headers, this.#options.origins);
     const parameters = topicParameters(ask, PRODUCE_PARAMETERS);
     const topic = topicOf(ask);
-    const { records, offsets, next } = await this.producing.take(
+    const { records, offsets, next, isKnown } = await this.producing.take(
       topic,
       incoming,
       parameters,
       encodingsOf(parameters),
     );
     const places = offsets?.map(({ partition, offset }) => ({ partition, offset }));
-    return jsonResponse({
+    const response = jsonResponse({
       topic,
       records,
       next,
       ...(places === undefined ? {} : { offsets: places }),
     });
+    if (isKnown) response.headers.set('idempotent-replayed', 'true');
+    return response;
   }
 
   /** One of few requests that stay. */

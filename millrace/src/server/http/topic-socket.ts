@@ -2,7 +2,7 @@
  * A WebSocket of a topic: messages of JSON, both ways.
  *
  *   in    {"subscribe": true, "from", "after", "credit", "slow", "buffer", "keys", "values"} · {"credit": 100} · {"unsubscribe": true}
- *         {"produce": record or records, "ref", "keys", "values"}
+ *         {"produce": record or records, "ref", "keys", "values", "idempotencyKey"}
  *   out   {"subscribed": true, "id"} · {"record": …, "id"} · {"dropped": 12, "id"} · {"idle": true, "id"} · {"unsubscribed": true, "id"}
  *         {"produced": {"records", "next", "offsets"}, "ref"} · {"error": …, "ref"} · {"end": error}: the last one
  *
@@ -27,6 +27,7 @@ import {
 import { serverClosed } from './event-stream.ts';
 import { parseExactJson } from './exact-json.ts';
 import { badRequest, errorToJson } from './http-errors.ts';
+import { idempotencyKeyOfJson } from './idempotency.ts';
 import type { ProduceRequests } from './produce.ts';
 import { encodingOf, type Encodings, recordOfJson } from './record-encoding.ts';
 import type { Slots } from './slots.ts';
@@ -62,7 +63,7 @@ const SUBSCRIBE: readonly string[] = [
   'keys',
   'values',
 ];
-const PRODUCE: readonly string[] = ['produce', 'ref', 'keys', 'values'];
+const PRODUCE: readonly string[] = ['produce', 'ref', 'keys', 'values', 'idempotencyKey'];
 /** RFC 6455 §7.4.1. */
 const GOING_AWAY = 1001;
 const INTERNAL = 1011;
@@ -197,6 +198,7 @@ export class TopicSocket {
     const { topic, producing } = this.#options;
     const encodings = encodingsOf(fields);
     const given = fields['produce'];
+    const idempotencyKey = idempotencyKeyOfJson(fields['idempotencyKey']);
     const records: readonly unknown[] = Array.isArray(given) ? given : [given];
     if (records.length > HTTP_PRODUCE_RECORDS_MAX)
       throw badRequest(413, `a message has at most ${HTTP_PRODUCE_RECORDS_MAX} records`);
@@ -206,7 +208,8 @@ export class TopicSocket {
     const run = async (): Promise<void> => {
       const told = ref === undefined ? {} : { ref };
       try {
-        const { records: count, next, offsets } = await producing.write(topic, parsed);
+        const written = await producing.write(topic, parsed, idempotencyKey);
+        const { records: count, next, offsets } = written;
         const places = offsets?.map(({ partition, offset }) => ({ partition, offset }));
         this.#send({ produced: { records: count, next, offsets: places }, ...told });
       } catch (error) {
