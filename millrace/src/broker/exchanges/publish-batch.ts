@@ -40,7 +40,8 @@ class Share {
 export class PublishBatch {
   private readonly vhost: VirtualHost;
   private readonly options: AppendOptions;
-  private readonly shares = new Map<Queue, Share>();
+  /** A new one for each batch: of one that is cleared again and again all messages would grow old (docs/explanation/queues.md). */
+  private shares = new Map<Queue, Share>();
   /** Most messages go where the one before went. */
   private last: Share | undefined = undefined;
   private added = 0;
@@ -90,7 +91,7 @@ export class PublishBatch {
       if (durable === undefined) durable = appended.durable;
       else (others ??= []).push(appended.durable);
     }
-    shares.clear();
+    this.shares = new Map();
     this.last = undefined;
     this.added = 0;
     return {

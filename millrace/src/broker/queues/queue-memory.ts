@@ -13,6 +13,8 @@ export class QueueMemory {
   /** Those that had a turn last come last. */
   private readonly holders = new Map<MemoryHolder, number>();
   bytes = 0;
+  /** Who reported last. */
+  private newest: MemoryHolder | undefined;
 
   constructor(bytesMax: number = QUEUE_MEMORY_BYTES_MAX) {
     this.bytesMax = bytesMax;
@@ -23,8 +25,10 @@ export class QueueMemory {
     const before = this.holders.get(holder);
     if (before === undefined && bytes === 0) return;
     this.bytes += bytes - (before ?? 0);
-    this.holders.delete(holder);
+    // Whoever is the last one already keeps its place.
+    if (holder !== this.newest || bytes === 0) this.holders.delete(holder);
     if (bytes > 0) this.holders.set(holder, bytes);
+    this.newest = bytes > 0 ? holder : undefined;
     if (this.bytes > this.bytesMax) this.shrink(this.bytesMax, holder);
   }
 

@@ -18,6 +18,7 @@ test('queues take turns, also behind one that fails', () => {
   const order: string[] = [];
   const taker = (name: string, more: number) => ({
     left: more,
+    hasTurnComing: false,
     turn() {
       order.push(name);
       if (name === 'bad') throw new Error('bad');

@@ -5,6 +5,8 @@
 import type { Env } from '../../core/env.ts';
 
 export interface TurnTaker {
+  /** The mark of `QueueTurns`: its turn is coming. Starts as false. */
+  hasTurnComing: boolean;
   /** Does a piece of work. @returns whether there is more that could be done at once */
   turn(): boolean;
 }
@@ -12,7 +14,6 @@ export interface TurnTaker {
 export class QueueTurns {
   private readonly env: Env;
   private waiting: TurnTaker[] = [];
-  private readonly waits = new Set<TurnTaker>();
   private isScheduled = false;
 
   constructor(env: Env) {
@@ -21,8 +22,8 @@ export class QueueTurns {
 
   /** Gives it a turn soon; one, however often it asks. */
   want(taker: TurnTaker): void {
-    if (this.waits.has(taker)) return;
-    this.waits.add(taker);
+    if (taker.hasTurnComing) return;
+    taker.hasTurnComing = true;
     this.waiting.push(taker);
     if (this.isScheduled) return;
     this.isScheduled = true;
@@ -37,13 +38,13 @@ export class QueueTurns {
     try {
       for (const taker of takers) {
         done++;
-        this.waits.delete(taker);
+        taker.hasTurnComing = false;
         if (taker.turn()) this.want(taker);
       }
     } finally {
       // One that has failed takes no turn away from the others.
       for (const taker of takers.slice(done)) {
-        this.waits.delete(taker);
+        taker.hasTurnComing = false;
         this.want(taker);
       }
     }

@@ -59,7 +59,8 @@ export class RunReader {
     this.run = run;
     this.at = 0;
     this.isInBatch = false;
-    this.aborted.clear();
+    // Not without need: it takes new memory each time.
+    if (this.aborted.size > 0) this.aborted.clear();
     this.nextAborted = 0;
   }
 

@@ -55,6 +55,7 @@ export class StreamQueue implements OpenedQueue, TurnTaker, MemoryHolder {
   readonly settings: QueueSettings;
   readonly topic: string | undefined;
   readonly ready: Promise<void> = Promise.resolve();
+  hasTurnComing = false;
   private readonly context: QueueContext;
   private readonly isDurable: boolean;
   private readonly log: PartitionLog;

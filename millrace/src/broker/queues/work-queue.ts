@@ -60,6 +60,7 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
   readonly ready: Promise<void>;
   readonly context: QueueContext;
   budget = 0;
+  hasTurnComing = false;
   private readonly isView: boolean;
   private readonly isDurable: boolean;
   private readonly parts: PartitionSet;

@@ -55,13 +55,14 @@ export class Publisher {
   /** Of each message in the batch: who is to be told, and under which tag. */
   private readonly channels: PublishingChannel[] = [];
   private readonly tags: number[] = [];
-  private readonly touched = new Set<PublishingChannel>();
+  /** Channels with messages in the batch. Both sets are new ones each time, as the batch is. */
+  private touched = new Set<PublishingChannel>();
   private batchBytes = 0;
   private unconfirmedBytes = 0;
   /** Channels that wait for a turn. */
   private waiting = 0;
   /** Channels that have confirms to tell. */
-  private readonly telling = new Set<PublishingChannel>();
+  private telling = new Set<PublishingChannel>();
 
   constructor(options: PublisherOptions) {
     this.options = options;
@@ -160,8 +161,9 @@ export class Publisher {
   /** Tells what was confirmed since the last turn. */
   tellConfirms(): void {
     if (this.telling.size === 0) return;
-    for (const channel of this.telling) channel.confirms.flush();
-    this.telling.clear();
+    const { telling } = this;
+    this.telling = new Set();
+    for (const channel of telling) channel.confirms.flush();
   }
 
   /** @returns to how many it goes */
@@ -189,7 +191,7 @@ export class Publisher {
     if (this.touched.size === 0) return () => {};
     const refusedTags = this.refusedTags(refusedAt);
     const touched = [...this.touched];
-    this.touched.clear();
+    this.touched = new Set();
     const confirmed = touched.map((channel) =>
       channel.confirms.add(channel.publishTag, refusedTags.get(channel) ?? []),
     );
