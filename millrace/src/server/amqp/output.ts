@@ -84,23 +84,35 @@ export class Output {
     { properties, body }: { readonly properties: Buffer; readonly body: Buffer },
   ): void {
     if (this.isStopped) return;
+    this.put(channel, method, properties, body);
+    this.schedule();
+  }
+
+  /** Queues deliver in a turn of their own, when all that was received has been read: it leaves at its end. */
+  deliver(channel: number, delivered: Delivered): void {
+    if (this.isStopped) return;
+    const { consumerTag, deliveryTag, redelivered, message, properties } = delivered;
+    const { exchange, routingKey, body } = message;
+    const name = 'basic.deliver';
+    const method = { name, consumerTag, deliveryTag, redelivered, exchange, routingKey } as const;
+    this.put(channel, method, properties, body);
+    if (this.isScheduled) return;
+    this.isScheduled = true;
+    queueMicrotask(this.flushScheduled);
+  }
+
+  private put(
+    channel: number,
+    method: MethodInput<ContentMethodName>,
+    properties: Buffer,
+    body: Buffer,
+  ): void {
     try {
       this.writer.content(channel, method, properties, body);
     } catch (error) {
       // Those who deliver must not be interrupted.
       this.options.timers.immediate(() => this.options.onUntold(error));
     }
-    this.schedule();
-  }
-
-  deliver(channel: number, delivered: Delivered): void {
-    const { consumerTag, deliveryTag, redelivered, message, properties } = delivered;
-    const { exchange, routingKey, body } = message;
-    this.content(
-      channel,
-      { name: 'basic.deliver', consumerTag, deliveryTag, redelivered, exchange, routingKey },
-      { properties, body },
-    );
   }
 
   heartbeat(): void {
@@ -113,11 +125,13 @@ export class Output {
   schedule(): void {
     if (this.isScheduled || this.isStopped) return;
     this.isScheduled = true;
-    this.options.timers.immediate(() => {
-      this.isScheduled = false;
-      this.flush();
-    });
+    this.options.timers.immediate(this.flushScheduled);
   }
+
+  private readonly flushScheduled = (): void => {
+    this.isScheduled = false;
+    this.flush();
+  };
 
   /** Writes now. */
   flush(): void {
