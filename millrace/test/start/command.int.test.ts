@@ -1,6 +1,7 @@
 /** The command as a whole: help, version, mistakes, an old Node. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { builtMillrace } from './built-millrace.ts';
 
@@ -21,6 +22,13 @@ test('the version is that of the package', async () => {
   const { version } = JSON.parse(manifest) as { readonly version: string };
   const { code, stdout } = await millrace.run(['--version']);
   expect({ code, stdout }).toEqual({ code: 0, stdout: `${version}\n` });
+});
+
+test('the text of a broker, which stays in its memory, takes one byte for each character', () => {
+  const text = readFileSync(join(dirname(millrace.bin), '../dist/chunks/served-broker.js'), 'utf8');
+  expect(text.length).toBeGreaterThan(100_000);
+  // Comments are left out; in texts, write what is beyond Latin-1 as an escape.
+  expect(text.match(/.*[\u0100-\uffff].*/)?.[0]).toBeUndefined();
 });
 
 test('help goes to stdout and lists every command', async () => {
