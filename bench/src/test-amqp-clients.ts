@@ -10,13 +10,14 @@ import { parseArgs } from 'node:util';
 import { type BrokerName, startBroker, type TestedBroker } from './amqp-clients/brokers.ts';
 import type { ClientSuite } from './amqp-clients/client-suite.ts';
 import { goSuite } from './amqp-clients/go-suite.ts';
-import { javaSuite } from './amqp-clients/java-suite.ts';
+import { javaSuites } from './amqp-clients/java-suites.ts';
+import { nodeSuites } from './amqp-clients/node-suites.ts';
 import { pythonSuites } from './amqp-clients/python-suites.ts';
 import { BenchFailure } from './failure.ts';
 import { cacheFolder } from './peers/kafka-jars.ts';
 import { stopChildrenOnExit } from './process.ts';
 
-const SUITES: readonly ClientSuite[] = [goSuite, ...pythonSuites, javaSuite];
+const SUITES: readonly ClientSuite[] = [...nodeSuites, goSuite, ...pythonSuites, ...javaSuites];
 
 /** @returns whether all is well */
 async function main(): Promise<boolean> {
