@@ -7,7 +7,7 @@ import { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { realEnv } from '../../src/core/real-env.ts';
 import { type EmbeddedLog, openEmbedded } from '../../src/embedded-log.ts';
-import { codeOf, newTopic, readAll, values } from './ways.ts';
+import { codeOf, newTopic, readAll, signal, values } from './ways.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'millrace-log-'));
 let log: EmbeddedLog;
@@ -21,7 +21,7 @@ afterAll(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-function startThread(topic: string, ending: 'commit' | 'hang'): Worker {
+function startThread(topic: string, ending: 'commit' | 'hang' | 'join'): Worker {
   const port = log.port();
   return new Worker(new URL('thread.ts', import.meta.url), {
     workerData: { port, topic, ending },
@@ -61,4 +61,33 @@ test('when the log closes, the log of a thread has lost its broker', async () =>
   expect(await codeOf(ofThread.topics())).toBe('ML_ABORTED');
   await ofThread.close();
   expect(await codeOf(reader.poll(0))).toBe('ML_ABORTED');
+});
+
+test('a thread that closes its log while it waits for a group ends, and does not wait for the group', async () => {
+  const topic = await newTopic(log);
+  const rebalance = signal();
+  const member = log.member({
+    group: topic,
+    instanceId: 'first',
+    // It is not to be given up for another reason.
+    sessionMs: 60_000,
+    protocols: ['none'],
+    topics: () => [topic],
+    userData: () => Buffer.alloc(0),
+    assign: async () => new Map(),
+    onRebalance: () => rebalance.give(),
+  });
+  await member.join();
+  const { memberId } = member.identity;
+  const thread = startThread(topic, 'join');
+  await rebalance.given;
+  const said = once(thread, 'message');
+  const exited = once(thread, 'exit');
+  thread.postMessage('go', []);
+  expect(await said).toEqual(['given up']);
+  await exited;
+  // The group has waited for this one, and was not given up by it until the thread had gone.
+  await member.join();
+  expect(member.identity.memberId).toBe(memberId);
+  await member.leave();
 });

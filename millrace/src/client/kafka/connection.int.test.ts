@@ -2,6 +2,9 @@
 import { once } from 'node:events';
 import { createServer, type Socket, type AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
+import { deferred } from '../../core/deferred.ts';
+import type { Connection } from '../../core/env.ts';
+import { connectionPair } from '../../core/pipe.ts';
 import { realEnv } from '../../core/real-env.ts';
 import { messages } from '../../wire/kafka/registry.ts';
 import { encodeResponse } from '../../wire/kafka/frames.ts';
@@ -102,4 +105,67 @@ test('a cluster that was closed opens nothing any more', async () => {
   ]);
   await cluster.close();
   await expect(cluster.topics()).rejects.toMatchObject({ code: 'ML_ABORTED' });
+});
+
+/** A broker that answers the first request, and nothing after it; it has the connection until somebody closes it. */
+async function silent(): Promise<{
+  readonly connection: BrokerConnection;
+  readonly broker: Connection;
+  readonly received: () => number;
+  readonly ended: Promise<void>;
+  readonly closed: Promise<void>;
+}> {
+  const [client, broker] = connectionPair(env.timers, 'silent');
+  let bytes = 0;
+  let isFirst = true;
+  const ended = deferred<void>();
+  const closed = deferred<void>();
+  broker.start({
+    data: (chunk) => {
+      bytes += chunk.length;
+      if (!isFirst) return;
+      isFirst = false;
+      const correlationId = chunk.readInt32BE(8);
+      const apiKeys = [{ apiKey: 3, minVersion: 0, maxVersion: 12 }];
+      const body = { errorCode: 0, apiKeys };
+      broker.write([encodeResponse(messages[18], { apiVersion: 0, correlationId }, body)]);
+    },
+    drained: () => {},
+    ended: () => ended.resolve(),
+    closed: () => closed.resolve(),
+  });
+  const address = { host: 'silent', port: 1 };
+  const connection = await BrokerConnection.open(env, address, { connect: async () => client });
+  return {
+    connection,
+    broker,
+    received: () => bytes,
+    ended: ended.promise,
+    closed: closed.promise,
+  };
+}
+
+test('who closes while an answer waits for others is gone, when what was written has gone', async () => {
+  const { connection, broker, received, closed } = await silent();
+  const before = received();
+  broker.pause();
+  const topics = [{ name: 'x'.repeat(200) }];
+  const call = connection.call(messages[3], { topics }, { isLong: true });
+  connection.close();
+  connection.close();
+  await expect(call).rejects.toMatchObject({ code: 'ML_CONNECTION_LOST' });
+  expect(received()).toBe(before);
+  broker.resume();
+  await closed;
+  expect(received()).toBeGreaterThan(before + 200);
+});
+
+test('who closes while an answer is at hand lets the broker end', async () => {
+  const { connection, broker, ended, closed } = await silent();
+  const call = connection.call(messages[3], { topics: null });
+  connection.close();
+  await expect(call).rejects.toMatchObject({ code: 'ML_CONNECTION_LOST' });
+  await ended;
+  broker.end();
+  await closed;
 });

@@ -53,11 +53,14 @@ interface Waiting {
   readonly answer: (frame: Buffer) => void;
   readonly fail: (error: Error) => void;
   readonly timer: Timer;
+  readonly isLong: boolean;
 }
 
 export interface CallOptions {
   /** Default LOG_REQUEST_MS, for requests that the broker answers at once. */
   readonly timeoutMs?: number;
+  /** The answer waits for what others do. Who closes the connection meanwhile does not wait for it. Default false. */
+  readonly isLong?: boolean;
 }
 
 export class BrokerConnection {
@@ -71,6 +74,8 @@ export class BrokerConnection {
   #nextCorrelationId = 1;
   #failure: MillraceError | undefined;
   #onFlushed: () => void = () => {};
+  /** It is closed, and nobody wants to hear what is still to come. */
+  #isAbandoned = false;
 
   /** @throws {MillraceError} ML_CONNECT_FAILED, ML_CONNECTION_LOST when what listens there speaks another protocol */
   static async open(
@@ -104,7 +109,7 @@ export class BrokerConnection {
     this.address = options.address;
     connection.start({
       data: (chunk) => this.#receive(chunk),
-      drained: () => this.#onFlushed(),
+      drained: () => this.#flushedAll(),
       closed: (error) => this.#fail('was closed by the broker', error),
     });
   }
@@ -146,10 +151,18 @@ export class BrokerConnection {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** Sends what is written, then closes. Idempotent. */
+  /** Sends what is written, then closes; what was asked fails now. Idempotent. */
   close(): void {
+    // A broker ends its side when it has answered everything, and this side, and the process, would be there until then.
+    this.#isAbandoned ||= this.#waiting.some(({ isLong }) => isLong);
     this.#connection.end();
     this.#fail('was closed');
+    if (this.#connection.bufferedBytes === 0) this.#flushedAll();
+  }
+
+  #flushedAll(): void {
+    this.#onFlushed();
+    if (this.#isAbandoned) this.#connection.destroy();
   }
 
   #versionOf(api: ApiMessages): number {
@@ -196,6 +209,7 @@ export class BrokerConnection {
           }
         },
         fail: reject,
+        isLong: options.isLong ?? false,
         timer: this.#env.timers.after(timeoutMs, () => {
           this.#fail(`did not answer ${api.name} for ${timeoutMs} ms`);
           this.#connection.destroy();

@@ -93,7 +93,7 @@ export class KafkaGroupMembership implements GroupMembership {
           protocolName: joined.protocolName,
           assignments: isLeader && !joined.skipAssignment ? await this.#assign(joined) : [],
         },
-        { timeoutMs: this.#waitMs },
+        { timeoutMs: this.#waitMs, isLong: true },
       );
       this.#accept(synced.errorCode);
       this.#isRebalancing = false;
@@ -165,7 +165,7 @@ export class KafkaGroupMembership implements GroupMembership {
           protocolType: PROTOCOL_TYPE,
           protocols: protocols.map((name) => ({ name, metadata })),
         },
-        { timeoutMs: this.#waitMs },
+        { timeoutMs: this.#waitMs, isLong: true },
       );
       if (errorName(answer.errorCode) === 'MEMBER_ID_REQUIRED') {
         this.#memberId = answer.memberId;

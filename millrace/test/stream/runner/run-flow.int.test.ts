@@ -124,10 +124,11 @@ test('threads share the tasks, answer for them, and end when they are told to', 
     said += text;
   });
   const [code] = (await once(child, 'exit')) as [number | null];
-  const [first, second] = said.split('\n');
+  const [first, second, third] = said.split('\n');
   expect(first).toBe('tasks 6 and 6, state of 50 customers, 0 faults');
   expect(second).toMatch(/^ML_USER_FUNCTION .*unlucky/);
   // The order 1,005.
   expect(second).toMatch(/partition 1\b.*offset 251\b/);
+  expect(third).toBe('who was stopped did not wait');
   expect(code).toBe(0);
 });

@@ -5,6 +5,7 @@ import { realEnv } from '../../../src/core/real-env.ts';
 import { openEmbedded } from '../../../src/embedded-log.ts';
 import { buildPlan, loadProgram } from '../../../src/engine/batch/program/load-program.ts';
 import { runFlow } from '../../../src/engine/stream/runner/run-flow.ts';
+import { TASKS_PROTOCOL } from '../../../src/engine/stream/worker/member-data.ts';
 import { audit, openShop, sendOrders, ShopReader } from '../exactly-once/shop-audit.ts';
 
 const ORDERS = 1_000;
@@ -69,13 +70,53 @@ async function failure(): Promise<string> {
   }
 }
 
+/** Threads that wait for a group, whose other member does not come back, end when they are told to. */
+async function stopped(): Promise<string> {
+  const waiting = { path: fileURLToPath(new URL('./waiting.ts', import.meta.url)), settings: {} };
+  const loaded = await loadProgram(waiting, env.fs);
+  let told = (): void => {};
+  const rebalance = new Promise<void>((resolve) => {
+    told = resolve;
+  });
+  const other = log.member({
+    group: 'waiting',
+    instanceId: 'other',
+    // It is not to be given up for another reason.
+    sessionMs: 60_000,
+    protocols: [TASKS_PROTOCOL],
+    topics: () => [],
+    userData: () => Buffer.alloc(0),
+    assign: async () => new Map(),
+    onRebalance: () => told(),
+  });
+  await other.join();
+  const { memberId } = other.identity;
+  const flow = runFlow({
+    log,
+    plan: buildPlan(loaded.flow, {}),
+    program: waiting,
+    dataDirectory: `${directory}/threads-state`,
+    workers: 2,
+    connection: { kind: 'port', port: () => log.port() },
+  });
+  await rebalance;
+  await flow.stop();
+  await flow.done;
+  await other.join();
+  // Had they waited, the group would have given up the other one.
+  const how = other.identity.memberId === memberId ? 'did not wait' : 'waited';
+  await other.leave();
+  return `who was stopped ${how}`;
+}
+
 const tasks = running.assignment()?.members.map((member) => member.tasks.length) ?? [];
 const known = await customers();
 await running.stop();
 await running.done;
 const failed = await failure();
+const waited = await stopped();
 const faults = await audit(reader, 'shop', ORDERS);
 await log.close();
 process.stdout.write(
-  `tasks ${tasks.join(' and ')}, state of ${known} customers, ${faults.length} faults\n${failed}\n`,
+  `tasks ${tasks.join(' and ')}, state of ${known} customers, ${faults.length} faults\n${failed}\n${waited}\n`,
 );
