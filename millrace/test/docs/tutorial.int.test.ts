@@ -58,13 +58,13 @@ async function clone(): Promise<string> {
   return cwd;
 }
 
-/** Without what differs from run to run. */
+/** Without what differs from run to run; who takes less than a second is not told how much that is in one. */
 function masked(text: string, cwd: string): string {
   return text
     .replaceAll(cwd, READERS_DIRECTORY)
     .replaceAll(/\[job \S+\]/g, '[job]')
     .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '<time>')
-    .replaceAll(/ in [\d.]+ m?s \([^)]*\/s\)/g, '')
+    .replaceAll(/( in [\d.]+ m?s)? \([^()]*\/s\)/g, '')
     .replaceAll(/[\d.]+ (s|MB resident)\b/g, '<n> $1')
     .replaceAll(/ +/g, ' ');
 }

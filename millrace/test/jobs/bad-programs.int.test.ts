@@ -459,7 +459,7 @@ describe('functions that fail', () => {
       name: 'a record that the memory does not hold',
       files: { 'in.txt': `a\n${'x'.repeat(9_000_000)}\n` },
       program: through(".sort('by', (x) => x)"),
-      args: ['--memory', '17MB'],
+      args: ['--memory', '17MB', '--workers', '2'],
       code: 'ML_MEMORY_TOO_SMALL',
       says: [
         'by: a task may hold',
