@@ -42,6 +42,8 @@ export const QUEUE_MEMORY_BYTES_MAX = 64 * 1024 * 1024;
 export const QUEUE_LARGE_TOLD_MS = 60_000;
 /** Messages that a queue looks at before others have their turn. */
 export const QUEUE_TURN_MESSAGES = 512;
+/** How long queues take turns, one after the other, before anything else has its own: of many each turn may open a file. */
+export const QUEUE_ROUND_MS = 10;
 /** How far a queue hands out ahead of what is written of that: so many may be called redelivered after a crash that were not. */
 export const QUEUE_AHEAD_OFFSETS_MAX = 65_536;
 /** Messages of a queue ordered by key that wait for another one of their key: 8 bytes each. */
@@ -116,6 +118,12 @@ export const AMQP_UNCONFIRMED_BYTES_MAX = 16 * 1024 * 1024;
 export const AMQP_UNDURABLE_BYTES_MAX = 128 * 1024 * 1024;
 /** Bytes of messages that go to several queues, all copies but the first, that are appended before others have their turn. One message may exceed it. */
 export const AMQP_TURN_BYTES = 1024 * 1024;
+/** What beginning another queue's batch counts as, for a message that goes to that queue alone: it may have to open a file. */
+export const AMQP_BATCH_BYTES = 2 * 1024;
+/** How long what was received is worked on before others have their turn; of each connection one chunk in any case. */
+export const AMQP_RECEIVE_MS = 10;
+/** Messages that go back to their queues at once; more go in pieces, between which others have their turn. */
+export const AMQP_SETTLE_PIECE = 16_384;
 /** Bytes of methods and messages that wait behind one of their channel that takes time; above, the socket of the connection waits. */
 export const AMQP_WAITING_BYTES_MAX = 4 * 1024 * 1024;
 /** Messages and acknowledgements of one open transaction, together, and the bytes of its messages. */

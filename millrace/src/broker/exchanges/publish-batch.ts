@@ -57,6 +57,11 @@ export class PublishBatch {
     return this.added;
   }
 
+  /** Queues that something was added for since the last `commit`. */
+  get queues(): number {
+    return this.shares.size;
+  }
+
   /**
    * Takes a message; its bytes must stay as they are until `commit`.
    * @returns the number of queues it goes to: 0 when it cannot be routed. A refusal counts as a call too. NOT_FOUND, ACCESS_REFUSED,

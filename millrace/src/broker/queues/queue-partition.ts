@@ -419,8 +419,10 @@ export class QueuePartition extends PartitionContents {
     this.tally.bytes -= bytes;
     this.owner.settled(count, bytes);
     index.forgetReadyBelow(limit);
-    const keptOffsets = new Set(kept);
-    this.keys?.purge((offset) => keptOffsets.has(offset));
+    if (this.keys !== undefined) {
+      const keptOffsets = new Set(kept);
+      this.keys.purge((offset) => keptOffsets.has(offset));
+    }
     this.returned.clear();
     this.forgetCurrent();
     this.cursor.seek(limit);

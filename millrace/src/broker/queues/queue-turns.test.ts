@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { QUEUE_ROUND_MS } from '../../core/queue-limits.ts';
 import type { Env } from '../../core/env.ts';
 import { Consumers } from './consumers.ts';
 import { MessageIndex } from './message-index.ts';
@@ -6,10 +7,23 @@ import { NO_FACTS } from './message-facts.ts';
 import { QueueTurns } from './queue-turns.ts';
 import { SETTINGS, TestConsumer } from '../../../test/queues/queue-fixture.ts';
 
-function immediates(): { readonly env: Env; readonly run: () => void } {
+interface Immediates {
+  readonly env: Env;
+  readonly run: () => void;
+  /** Lets time pass. */
+  readonly pass: (ms: number) => void;
+}
+
+function immediates(): Immediates {
   const waiting: (() => void)[] = [];
+  let nowMs = 0;
   const timers = { immediate: (callback: () => void) => void waiting.push(callback) };
-  return { env: { timers } as unknown as Env, run: () => waiting.shift()?.() };
+  const clock = { monotonicMs: () => nowMs };
+  return {
+    env: { timers, clock } as unknown as Env,
+    run: () => waiting.shift()?.(),
+    pass: (ms) => (nowMs += ms),
+  };
 }
 
 test('queues take turns, also behind one that fails', () => {
@@ -30,7 +44,33 @@ test('queues take turns, also behind one that fails', () => {
   expect(run).toThrow('bad');
   expect(order).toEqual(['a', 'bad']);
   for (let count = 0; count < 5; count++) run();
-  expect(order).toEqual(['a', 'bad', 'a', 'b', 'b']);
+  expect(order).toEqual(['a', 'bad', 'b', 'a', 'b']);
+});
+
+test('turns that take long let others in between, and nobody loses a place', () => {
+  const { env, run, pass } = immediates();
+  const turns = new QueueTurns(env);
+  const order: number[] = [];
+  const takers = Array.from({ length: 10 }, (_, number) => ({
+    left: 2,
+    hasTurnComing: false,
+    turn() {
+      order.push(number);
+      pass(QUEUE_ROUND_MS / 2);
+      return --this.left > 0;
+    },
+  }));
+  for (const taker of takers) turns.want(taker);
+  const sizes: number[] = [];
+  for (let seen = 0; seen < 20; seen = order.length) {
+    run();
+    sizes.push(order.length - seen);
+  }
+  expect(sizes).toEqual(Array.from({ length: 10 }, () => 2));
+  const all = takers.map((_, number) => number);
+  expect(order).toEqual([...all, ...all]);
+  run();
+  expect(order.length).toBe(20);
 });
 
 test('entries of settled messages do not pile up', () => {

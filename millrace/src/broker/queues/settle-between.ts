@@ -3,6 +3,7 @@ import type { QueueState } from './state/queue-state.ts';
 
 /** Two lists of offsets as one, the smallest first. */
 export function inOrder(some: Float64Array, others: Float64Array): Float64Array {
+  if (others.length === 0) return some;
   const all = new Float64Array(some.length + others.length);
   all.set(some);
   all.set(others, some.length);

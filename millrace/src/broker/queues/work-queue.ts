@@ -423,15 +423,21 @@ export class WorkQueue implements OpenedQueue, PartitionOwner, TurnTaker, Memory
 
   /** With somebody, or on its way to the dead letters. */
   private heldOffsets(partition: QueuePartition): Float64Array {
-    const offsets: number[] = [];
+    const offsets = new Float64Array(partition.held);
     const { number } = partition;
+    let count = 0;
+    let isInOrder = true;
+    const add = (delivery: HeldDelivery): void => {
+      if (delivery.partition !== number) return;
+      if (count > 0 && delivery.offset < (offsets[count - 1] as number)) isInOrder = false;
+      offsets[count++] = delivery.offset;
+    };
     for (const holders of [this.consumers.all(), [this.getter]])
       for (const holder of holders)
-        for (let each = holder.oldest; each !== undefined; each = each.behind)
-          if (each.partition === number) offsets.push(each.offset);
-    for (const { delivery } of this.exit.waiting)
-      if (delivery.partition === number) offsets.push(delivery.offset);
-    return Float64Array.from(offsets).sort();
+        for (let each = holder.oldest; each !== undefined; each = each.behind) add(each);
+    for (const { delivery } of this.exit.waiting) add(delivery);
+    const all = offsets.subarray(0, count);
+    return isInOrder ? all : all.sort();
   }
 
   get counts(): QueueCounts {

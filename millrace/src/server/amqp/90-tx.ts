@@ -11,7 +11,8 @@
 import type { Queue } from '../../broker/queues/queue.ts';
 import { TX_PIECE_BYTES, TX_PIECE_STEPS } from '../../core/queue-limits.ts';
 import { AmqpFault } from '../../wire/amqp/reply-codes.ts';
-import { type ChannelState, settleAll } from './channel-state.ts';
+import type { ChannelState } from './channel-state.ts';
+import { settleAll } from './settle-turns.ts';
 import { type StagedMessage, type StagedSettlement, Transaction } from './transaction.ts';
 
 export function selectTransactions(channel: ChannelState): void {

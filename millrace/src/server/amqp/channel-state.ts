@@ -4,13 +4,7 @@
  * Owns: delivery tags, the messages that are with its client, its consumers, the sequence of its confirms, its transaction.
  * What methods do to it is in one file per class; `channel.ts` says which of them have their turn.
  */
-import type {
-  Delivery,
-  Queue,
-  QueueConsumer,
-  SettleOptions,
-  Settlement,
-} from '../../broker/queues/queue.ts';
+import type { Delivery, Queue, QueueConsumer } from '../../broker/queues/queue.ts';
 import type { MethodInput } from '../../wire/amqp/methods.ts';
 import { AmqpFault } from '../../wire/amqp/reply-codes.ts';
 import { PendingConfirms } from './pending-confirms.ts';
@@ -159,25 +153,4 @@ export class ChannelState {
     if (this.lastQueue === '') throw new AmqpFault('NOT_FOUND', 'no previously declared queue');
     return this.lastQueue;
   }
-}
-
-/** Settles at their queues, in the order of the tags. */
-export function settleAll(
-  deliveries: readonly Delivery[],
-  how: Settlement,
-  options?: SettleOptions,
-): void {
-  const [first] = deliveries;
-  if (first === undefined) return;
-  if (deliveries.length === 1 || deliveries.every(({ queue }) => queue === first.queue)) {
-    first.queue.settle(deliveries, how, options);
-    return;
-  }
-  const byQueue = new Map<Queue, Delivery[]>();
-  for (const delivery of deliveries) {
-    const known = byQueue.get(delivery.queue);
-    if (known === undefined) byQueue.set(delivery.queue, [delivery]);
-    else known.push(delivery);
-  }
-  for (const [queue, own] of byQueue) queue.settle(own, how, options);
 }

@@ -6,7 +6,8 @@
  *   channel wait; other channels do not notice.
  * - What is published is appended before any later method of the channel that could see it.
  * - After we have closed it, everything but `close` and `close-ok` is ignored until the client has answered.
- * - When it ends its consumers are gone and its messages are back in their queues before anybody is told.
+ * - When it ends its consumers are gone and its messages are back in their queues before anybody is told. Of a connection that we end the
+ *   client is told at once: very many messages go back in pieces.
  */
 import { assert } from '../../core/errors.ts';
 import type { Content } from '../../wire/amqp/frames.ts';
@@ -26,7 +27,7 @@ import { publish } from './60-basic-publish.ts';
 import { ack, nack, recover, reject, release } from './60-basic-settle.ts';
 import { selectConfirms } from './85-confirm.ts';
 import { commit, rollback, selectTransactions } from './90-tx.ts';
-import { ChannelState, settleAll } from './channel-state.ts';
+import { ChannelState } from './channel-state.ts';
 import type { AmqpSession } from './session.ts';
 
 /** What a method that waits is counted as, beside its content. */
@@ -97,6 +98,8 @@ export class Channel {
   private isDown = false;
   /** Settles when what takes time is done. Never rejects. */
   private running: Promise<void> | undefined;
+  /** The same of its messages, which go back to their queues. */
+  private returning: Promise<void> | undefined;
 
   constructor(options: ChannelOptions) {
     this.options = options;
@@ -105,12 +108,13 @@ export class Channel {
 
   /** What takes time, if anything: whoever tears a connection down waits for it. */
   get settled(): Promise<void> | undefined {
-    return this.running;
+    return this.running === undefined && this.returning === undefined ? undefined : this.whenDone();
   }
 
   /** Resolves when all that has come is done. */
   async whenDone(): Promise<void> {
     while (this.running !== undefined) await this.running;
+    await this.returning;
   }
 
   /** @throws {AmqpFault} */
@@ -139,12 +143,14 @@ export class Channel {
     if (!state.isOpen) return;
     const { code, replyText, classId, methodId } = fault;
     this.tearDown();
-    options.session.output.method(state.number, {
-      name: 'channel.close',
-      replyCode: code,
-      replyText,
-      classId,
-      methodId,
+    this.whenBack(() => {
+      options.session.output.method(state.number, {
+        name: 'channel.close',
+        replyCode: code,
+        replyText,
+        classId,
+        methodId,
+      });
     });
   }
 
@@ -167,8 +173,27 @@ export class Channel {
     for (const consumer of consumers) consumer.queue.cancel(consumer);
     for (const { tags, deliveries } of state.transaction?.settlements ?? [])
       state.unacked.restore(tags, deliveries);
-    settleAll(state.unacked.takeAll(), 'release');
-    for (const { queue } of consumers) vhost.consumersChanged(queue);
+    this.returning = shared.settling.settle(state.unacked.takeAll(), 'release');
+    this.whenBack(() => {
+      for (const { queue } of consumers) vhost.consumersChanged(queue);
+    });
+  }
+
+  /** Runs `next` when its messages are back in their queues: now, unless they are very many. */
+  private whenBack(next: () => void): void {
+    if (this.returning === undefined) next();
+    else this.returning = this.after(this.returning, next);
+  }
+
+  /** Never rejects. */
+  private async after(returning: Promise<void>, next: () => void): Promise<void> {
+    try {
+      await returning;
+    } catch (error) {
+      const { logger } = this.options.session.shared;
+      logger.error('messages of a channel that has ended could not go back', { error });
+    }
+    next();
   }
 
   private whileClosing(method: AmqpMethod): void {
@@ -244,8 +269,10 @@ export class Channel {
   private closed(): void {
     const { session, number, onClosed } = this.options;
     this.tearDown();
-    onClosed();
-    session.output.method(number, { name: 'channel.close-ok' });
+    this.whenBack(() => {
+      onClosed();
+      session.output.method(number, { name: 'channel.close-ok' });
+    });
   }
 }
 

@@ -20,6 +20,7 @@ import type { AmqpMethod, ContentMethod } from '../../wire/amqp/methods.ts';
 import { AmqpFault } from '../../wire/amqp/reply-codes.ts';
 import { Channel } from './channel.ts';
 import { type ConnectionOrigin, Handshake, type OpenedConnection } from './handshake.ts';
+import { lasting } from './lasting-content.ts';
 import { Output } from './output.ts';
 import { PROTOCOL_HEADER_BYTES, readProtocolHeader } from './protocol-header.ts';
 import { Publisher } from './publisher.ts';
@@ -69,6 +70,8 @@ export class AmqpConnection implements FrameHandler {
   private waitingBytes = 0;
   private isBlocked = false;
   private isPaused = false;
+  /** Others have their turn before more is read. */
+  private isYielding = false;
   private receivedMs: number;
   private sentMs: number;
   private closeTimer: Timer | undefined;
@@ -201,7 +204,8 @@ export class AmqpConnection implements FrameHandler {
       this.receiveHeader(chunk);
       return;
     }
-    this.receivedMs = this.options.shared.env.clock.monotonicMs();
+    const { receiving, env } = this.options.shared;
+    this.receivedMs = env.clock.monotonicMs();
     this.chunk = chunk;
     try {
       this.assembler.push(chunk);
@@ -213,8 +217,15 @@ export class AmqpConnection implements FrameHandler {
       this.finish();
     }
     this.chunk = undefined;
+    const tookMs = env.clock.monotonicMs() - this.receivedMs;
+    if (!this.isYielding) this.isYielding = receiving.spend(tookMs, this.goOn);
     this.updatePause();
   }
+
+  private readonly goOn = (): void => {
+    this.isYielding = false;
+    this.updatePause();
+  };
 
   private receiveHeader(chunk: Buffer): void {
     this.header = Buffer.concat([this.header, chunk]);
@@ -250,20 +261,8 @@ export class AmqpConnection implements FrameHandler {
     if (this.phase !== 'running') return;
     const channel = this.channels.get(number);
     if (channel === undefined) throw new AmqpFault('CHANNEL_ERROR', "expected 'channel.open'");
-    channel.content(method, this.lasting(content));
+    channel.content(method, lasting(content, this.chunk));
     if (this.options.isDiskFull()) this.diskChanged();
-  }
-
-  /** What does not lie in the chunk may be written over before the chunk is done with. */
-  private lasting(content: Content): Content {
-    const { properties, body, isOwned } = content;
-    const memory = this.chunk?.buffer;
-    if (properties.buffer === memory && (body.buffer === memory || isOwned)) return content;
-    return {
-      properties: Buffer.from(properties),
-      body: isOwned || body.buffer === memory ? body : Buffer.from(body),
-      isOwned,
-    };
   }
 
   /** From the assembler, about what has come; from a channel, about what took time. */
@@ -371,6 +370,7 @@ export class AmqpConnection implements FrameHandler {
   private updatePause(): void {
     const wants =
       this.isBlocked ||
+      this.isYielding ||
       this.output.isOverfull ||
       this.waitingBytes > AMQP_WAITING_BYTES_MAX ||
       this.publisher?.isFull === true;

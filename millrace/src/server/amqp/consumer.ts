@@ -10,7 +10,8 @@
  */
 import type { Delivery, Queue, StreamOffset } from '../../broker/queues/queue.ts';
 import { AmqpFault } from '../../wire/amqp/reply-codes.ts';
-import { type ChannelState, type ConsumerEntry, settleAll } from './channel-state.ts';
+import type { ChannelState, ConsumerEntry } from './channel-state.ts';
+import { settleAll } from './settle-turns.ts';
 import { deliveredProperties } from './delivered-properties.ts';
 
 export interface ConsumerOptions {

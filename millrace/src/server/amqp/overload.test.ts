@@ -4,7 +4,7 @@ import { encodeBody, encodeHeader, encodeMethod } from '../../../test/amqp/raw-a
 import { LOGIN, OPEN } from '../../../test/server-amqp/raw-login.ts';
 import { onSimAmqp } from '../../../test/server-amqp/sim-amqp.ts';
 import type { AmqpChannel } from '../../client/amqp/channel.ts';
-import { AMQP_TURN_BYTES } from '../../core/queue-limits.ts';
+import { AMQP_BATCH_BYTES, AMQP_TURN_BYTES } from '../../core/queue-limits.ts';
 import type { EmbeddedLog } from '../../embedded-log.ts';
 
 const QUEUES = 100;
@@ -95,5 +95,39 @@ test('others are answered while messages go to many queues, and all of them come
     expect(came).toEqual(clients.map(() => inOrder));
     await until(() => clients.at(-1)?.isClosed() === true);
     for (const client of clients) client.destroy();
+  });
+});
+
+test('others are answered while a client publishes to very many queues, one after the other', async () => {
+  await onSimAmqp({}, async ({ log, connect, until }) => {
+    const channel = await (await connect()).channel();
+    // A turn begins less than one message for each of them.
+    const queues = AMQP_TURN_BYTES / AMQP_BATCH_BYTES + 10;
+    const rounds = 3 * ANSWER_TURNS;
+    const declared: Promise<unknown>[] = [];
+    for (let index = 0; index < queues; index++)
+      declared.push(channel.declareQueue({ queue: `q${index}`, durable: false }));
+    await Promise.all(declared);
+    const client = connectRaw(log);
+    await until(() => client.isKnown());
+    const frames: Buffer[] = [OPEN];
+    const message = [encodeHeader(1, 1), encodeBody(1, Buffer.from('m'))];
+    for (let index = 0; index < rounds * queues; index++)
+      frames.push(
+        encodeMethod(1, 'BasicPublish', { routingKey: `q${index % queues}` }),
+        ...message,
+      );
+    client.write(Buffer.concat(frames));
+    const last = `q${queues - 1}`;
+    let seen = 0;
+    let most = 0;
+    while (seen < rounds) {
+      const ready = await readyIn(channel, last);
+      most = Math.max(most, ready - seen);
+      seen = ready;
+    }
+    expect(most).toBeLessThanOrEqual(ANSWER_TURNS);
+    expect(await readyIn(channel, 'q0')).toBe(rounds);
+    client.destroy();
   });
 });

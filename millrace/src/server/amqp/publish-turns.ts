@@ -1,10 +1,10 @@
 /**
  * Whose turn it is to publish, among all connections: what a message costs is known when it is routed, and one that leads to a thousand
- * queues is a thousand messages. When a turn of the event loop has done its part, whoever publishes next waits, and others (who connect,
+ * queues is a thousand messages, as a thousand that lead to one queue each are a thousand batches. When a turn of the event loop has done its part, whoever publishes next waits, and others (who connect,
  * ask, or are due a heartbeat) are dealt with first.
  *
  * Invariants
- * - In one turn at most AMQP_TURN_BYTES of copies are appended, and one message more.
+ * - In one turn at most AMQP_TURN_BYTES of copies, and of what further batches count as, are appended, and one message more.
  * - Bytes appended and not durable, of all connections together, stay within AMQP_UNDURABLE_BYTES_MAX and a piece of one connection.
  * - Those who wait go on in the order in which they came, one of them in a turn.
  *
@@ -15,7 +15,7 @@ import { AMQP_TURN_BYTES, AMQP_UNDURABLE_BYTES_MAX } from '../../core/queue-limi
 
 export class PublishTurns {
   private readonly env: Env;
-  /** Of copies, in this turn. */
+  /** Of copies and further batches, in this turn. */
   private spentBytes = 0;
   private undurableBytes = 0;
   private waiting: (() => void)[] = [];
@@ -38,7 +38,7 @@ export class PublishTurns {
     });
   }
 
-  /** A message went to several queues: bytes of all copies but the first. */
+  /** A message went to several queues: bytes of all copies but the first; or to another one than those before it. */
   spend(bytes: number): void {
     this.spentBytes += bytes;
     this.schedule();

@@ -11,7 +11,7 @@
  * @hot
  */
 import type { Background } from '../../core/background.ts';
-import { AMQP_UNCONFIRMED_BYTES_MAX } from '../../core/queue-limits.ts';
+import { AMQP_BATCH_BYTES, AMQP_UNCONFIRMED_BYTES_MAX } from '../../core/queue-limits.ts';
 import { PublishBatch } from '../../broker/exchanges/publish-batch.ts';
 import type { VirtualHost } from '../../broker/exchanges/virtual-host.ts';
 import type { QueueMessage } from '../../broker/queues/message.ts';
@@ -176,12 +176,14 @@ export class Publisher {
     // By calls of the batch, as it says which were refused.
     this.channels.push(channel);
     this.tags.push(channel.publishTag);
+    const queues = this.batch.queues;
     const routed = this.batch.add(message);
     if (routed.ok && routed.value > 0) {
       const bytes = recordBytes(message);
       // Each queue has it for itself.
       this.batchBytes += routed.value * bytes;
       if (routed.value > 1) this.options.turns.spend((routed.value - 1) * bytes);
+      else if (queues > 0 && this.batch.queues > queues) this.options.turns.spend(AMQP_BATCH_BYTES);
     }
     return routed;
   }

@@ -17,7 +17,9 @@ import { AmqpConnection } from './connection.ts';
 import type { ConnectionOrigin } from './handshake.ts';
 import { DirectReplies } from './direct-replies.ts';
 import { PublishTurns } from './publish-turns.ts';
+import { ReceiveTurns } from './receive-turns.ts';
 import type { AmqpShared } from './session.ts';
+import { SettleTurns } from './settle-turns.ts';
 
 export interface AmqpServerOptions {
   readonly env: Env;
@@ -72,6 +74,8 @@ class Server implements AmqpServer {
       access: broker.access,
       replies: new DirectReplies(env.random),
       turns: new PublishTurns(env),
+      receiving: new ReceiveTurns(env),
+      settling: new SettleTurns(env),
       background: new Background((error, task) => {
         logger.error('work in the background failed', { error, task });
       }),

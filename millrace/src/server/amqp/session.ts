@@ -12,6 +12,8 @@ import type { DirectReplies } from './direct-replies.ts';
 import type { Output } from './output.ts';
 import type { Publisher } from './publisher.ts';
 import type { PublishTurns } from './publish-turns.ts';
+import type { ReceiveTurns } from './receive-turns.ts';
+import type { SettleTurns } from './settle-turns.ts';
 
 /** What all connections of a server share. */
 export interface AmqpShared {
@@ -25,6 +27,8 @@ export interface AmqpShared {
   readonly replies: DirectReplies;
   readonly background: Background;
   readonly turns: PublishTurns;
+  readonly receiving: ReceiveTurns;
+  readonly settling: SettleTurns;
   /** Of all that are open. */
   connections(): ConnectionInfo[];
   /** Ends those of a user, or of a virtual host, that is no more. */
