@@ -56,11 +56,13 @@ export async function measureThroughput(on: Measuring, client: QueueClientName):
   });
 }
 
-/** At a fixed rate, and one message at a time. */
+/** At a fixed rate, with what that takes, and one message at a time. */
 export async function measureLatency(on: Measuring, client: QueueClientName): Promise<void> {
-  const { options } = on;
+  const { options, peer } = on;
   await withQueue(on, async (queue) => {
+    const memory = watchMemory(peer);
     const window = windowOf(WARM_UP_MS, options.seconds * 1000);
+    const cpu = cpuWithin(peer, window);
     const { rate } = options;
     const { published, consumed } = await bothWays(on, {
       client,
@@ -70,6 +72,8 @@ export async function measureLatency(on: Measuring, client: QueueClientName): Pr
       ...window,
     });
     add(on, `${client}, ${title(options)}, ${rate} messages/s`, {
+      queueCpu: ((await cpu) / Math.max(1, published.inWindow)) * 1e6,
+      loadMB: memory() / 1e6,
       queueConfirmP50Ms: published.latencies.p50Ms,
       queueConfirmP99Ms: published.latencies.p99Ms,
       queueDeliverP50Ms: consumed.latencies.p50Ms,
