@@ -6,6 +6,7 @@ import {
   parseBusySeconds,
   parseCpuSeconds,
   parseCpuSecondsWithEnded,
+  parseOwnBytes,
   parseResidentBytes,
   start,
   tail,
@@ -17,6 +18,8 @@ const AFTER_NAME = 'S 1 1 1 0 -1 4194560 10 20 0 0 150 50 300 100';
 test('reads resident memory in bytes, and none of a process without a VmRSS line', () => {
   expect(parseResidentBytes('Name:\tjava\nVmHWM:\t  900 kB\nVmRSS:\t     512 kB\n')).toBe(524_288);
   expect(parseResidentBytes('Name:\tjava\nState:\tZ (zombie)\n')).toBe(0);
+  expect(parseOwnBytes('VmRSS:\t     512 kB\nRssAnon:\t     256 kB\n')).toBe(262_144);
+  expect(parseOwnBytes('VmRSS:\t     512 kB\n')).toBe(0);
 });
 
 test('reads CPU times behind a process name with spaces and parentheses', () => {

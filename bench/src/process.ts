@@ -19,6 +19,8 @@ export interface SpawnOptions {
 export interface Usage {
   /** Resident memory, bytes; 0 once the process is gone. */
   readonly residentBytes: number;
+  /** Of that what belongs to it alone, and is no part of a file, bytes: programs and libraries in memory are everybody's. */
+  readonly ownBytes: number;
   /** CPU time, user and system, seconds. */
   readonly cpuSeconds: number;
 }
@@ -105,16 +107,28 @@ export function usageOf(pid: number): Usage {
   try {
     const status = readFileSync(`/proc/${pid}/status`, 'utf8');
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return { residentBytes: parseResidentBytes(status), cpuSeconds: parseCpuSeconds(stat) };
+    return {
+      residentBytes: parseResidentBytes(status),
+      ownBytes: parseOwnBytes(status),
+      cpuSeconds: parseCpuSeconds(stat),
+    };
   } catch {
-    return { residentBytes: 0, cpuSeconds: 0 };
+    return { residentBytes: 0, ownBytes: 0, cpuSeconds: 0 };
   }
 }
 
 /** The `VmRSS` line of /proc/PID/status, in bytes; 0 when there is none (a process that has ended). */
 export function parseResidentBytes(status: string): number {
-  const match = /^VmRSS:\s+(\d+) kB$/m.exec(status);
-  return match === null ? 0 : Number(match[1]) * 1024;
+  return parseKilobytes(/^VmRSS:\s+(\d+) kB$/m, status);
+}
+
+/** The `RssAnon` line, likewise. */
+export function parseOwnBytes(status: string): number {
+  return parseKilobytes(/^RssAnon:\s+(\d+) kB$/m, status);
+}
+
+function parseKilobytes(line: RegExp, status: string): number {
+  return Number(line.exec(status)?.[1] ?? 0) * 1024;
 }
 
 /** Fields 14 and 15 of /proc/PID/stat. The command name, field 2, may hold spaces and parentheses. */

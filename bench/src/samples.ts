@@ -17,6 +17,8 @@ export const METRICS = {
   },
   restMB: { title: 'Memory at rest, resident MB', better: 'lower' },
   loadMB: { title: 'Memory under load, highest resident MB', better: 'lower' },
+  restOwnMB: { title: 'Memory at rest, of its own (no files), MB', better: 'lower' },
+  loadOwnMB: { title: 'Memory under load, of its own, highest MB', better: 'lower' },
   produceMBs: { title: 'Produce with acks=all, MB/s of values', better: 'higher' },
   produceRecords: { title: 'Produce with acks=all, records/s', better: 'higher' },
   produceCpu: { title: 'Produce, CPU seconds of the broker per GB', better: 'lower' },

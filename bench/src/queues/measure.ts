@@ -51,7 +51,7 @@ export async function measureThroughput(on: Measuring, client: QueueClientName):
       queueClientCores: (published.cpuSeconds + consumed.cpuSeconds) / options.seconds,
       queueOthersCores: cores().others,
     });
-    add(on, `${client}, ${title(options)}`, { loadMB: memory() / 1e6 });
+    add(on, `${client}, ${title(options)}`, memory());
     if (side.name !== 'millrace') await sleep(REST_MS);
   });
 }
@@ -73,7 +73,7 @@ export async function measureLatency(on: Measuring, client: QueueClientName): Pr
     });
     add(on, `${client}, ${title(options)}, ${rate} messages/s`, {
       queueCpu: ((await cpu) / Math.max(1, published.inWindow)) * 1e6,
-      loadMB: memory() / 1e6,
+      ...memory(),
       queueConfirmP50Ms: published.latencies.p50Ms,
       queueConfirmP99Ms: published.latencies.p99Ms,
       queueDeliverP50Ms: consumed.latencies.p50Ms,
@@ -200,15 +200,18 @@ async function cpuWithin(
   return peer.usage().cpuSeconds - before;
 }
 
-/** The result gives the highest resident bytes since. */
-function watchMemory(peer: RunningPeer): () => number {
+/** The result gives the highest figures since. */
+function watchMemory(peer: RunningPeer): () => Values {
   let most = 0;
+  let mostOwn = 0;
   const timer = setInterval(() => {
-    most = Math.max(most, peer.usage().residentBytes);
+    const { residentBytes, ownBytes } = peer.usage();
+    most = Math.max(most, residentBytes);
+    mostOwn = Math.max(mostOwn, ownBytes);
   }, MEMORY_EVERY_MS);
   return () => {
     clearInterval(timer);
-    return most;
+    return { loadMB: most / 1e6, loadOwnMB: mostOwn / 1e6 };
   };
 }
 

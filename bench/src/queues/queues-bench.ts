@@ -71,7 +71,8 @@ async function runSide(run: {
   try {
     add(on, 'empty directory', { startMs: peer.startMs });
     await sleep(REST_MS);
-    add(on, 'after the start', { restMB: peer.usage().residentBytes / 1e6 });
+    const { residentBytes, ownBytes } = peer.usage();
+    add(on, 'after the start', { restMB: residentBytes / 1e6, restOwnMB: ownBytes / 1e6 });
     for (const client of options.clients) {
       if (options.scenarios.includes('throughput')) {
         note(`${side.name}: ${client}, throughput`);

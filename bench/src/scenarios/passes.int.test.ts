@@ -159,7 +159,7 @@ async function listen(broker: MemoryBroker): Promise<RunningPeer> {
     pid: process.pid,
     startMs: 1,
     logFile: '',
-    usage: () => ({ residentBytes: 1e6, cpuSeconds: performance.now() / 1000 }),
+    usage: () => ({ residentBytes: 1e6, ownBytes: 1e6, cpuSeconds: performance.now() / 1000 }),
     stop: async () => {
       for (const socket of sockets) socket.destroy();
       server.close();
