@@ -96,7 +96,7 @@ test('of a publisher and its confirms', () => {
 test('of turns', () => {
   const waiting: (() => void)[] = [];
   const timers = { immediate: (callback: () => void) => void waiting.push(callback) };
-  const turns = new QueueTurns({ timers } as unknown as Env);
+  const turns = new QueueTurns({ ...realEnv(), timers } as unknown as Env);
   const taker = { hasTurnComing: false, turn: () => false };
   const aged = agedBytes(() => {
     turns.want(taker);
