@@ -1,6 +1,7 @@
 /** What the tools of others say of their tests, as we read it. */
 import { expect, test } from 'vitest';
 import { outcomesOf as goOutcomes } from './go-suite.ts';
+import { outcomesOf as mochaOutcomes } from './node-suites.ts';
 import { outcomesOf as pytestOutcomes } from './python-suites.ts';
 
 test('of Go: each test, and the package only when it has failed beside its tests', () => {
@@ -34,5 +35,16 @@ test('of pytest: its report in the format of JUnit', () => {
     't.one.test_a[x] passed',
     't.one.test_b failed',
     't.two.test_c skipped',
+  ]);
+});
+
+test('of Mocha: its report in JSON', () => {
+  const [good, bad, left] = ['a', 'b', 'c'].map((fullTitle) => ({ fullTitle, err: {} }));
+  const failures = [{ ...bad, err: { stack: 'Error: why' } }];
+  const report = { stats: {}, tests: [good, bad, left], passes: [good], failures, pending: [left] };
+  expect(mochaOutcomes(JSON.stringify(report))).toEqual([
+    { name: 'a', outcome: 'passed', said: '' },
+    { name: 'b', outcome: 'failed', said: 'Error: why' },
+    { name: 'c', outcome: 'skipped', said: '' },
   ]);
 });
