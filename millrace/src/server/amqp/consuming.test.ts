@@ -184,7 +184,9 @@ test('a server that stops tells its clients', async () => {
     const client = await under.connect();
     const closed = client.closed;
     const closing = under.log.close();
-    expect((await closed)?.message).toContain('320');
+    expect((await closed)?.message).toContain(
+      "320: CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'",
+    );
     await closing;
   });
 });

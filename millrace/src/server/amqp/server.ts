@@ -21,6 +21,9 @@ import { ReceiveTurns } from './receive-turns.ts';
 import type { AmqpShared } from './session.ts';
 import { SettleTurns } from './settle-turns.ts';
 
+/** As RabbitMQ says it: rules that watch what clients write down look for it. */
+const SHUTDOWN = "broker forced connection closure with reason 'shutdown'";
+
 export interface AmqpServerOptions {
   readonly env: Env;
   readonly broker: Broker;
@@ -123,7 +126,7 @@ class Server implements AmqpServer {
     this.timer?.cancel();
     this.connections.stop();
     await this.listener?.close();
-    for (const connection of this.connections) connection.close('broker is shutting down');
+    for (const connection of this.connections) connection.close(SHUTDOWN);
     await this.connections.ended(this.options.env);
     await this.shared.background.settled();
   }
