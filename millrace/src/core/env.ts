@@ -101,6 +101,8 @@ export interface DirectoryLock {
  * `syncDirectory` of the directory that holds it. Symbolic links are followed everywhere in a path, at its end by all calls
  * but `rename`, `remove`, `removeDirectory`, `symlink` and `readLink`: those mean the link. */
 export interface FileSystem {
+  /** Files and connections that this process may have open at the same time; Infinity when that is not known. */
+  readonly descriptorsMax: number;
   open(path: string, mode: OpenMode): File;
   /** undefined when there is nothing at the path, or a link that leads nowhere. */
   stat(path: string): FileStat | undefined;

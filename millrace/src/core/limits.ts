@@ -164,6 +164,11 @@ export const INDEX_MEMORY_BYTES_MAX = 64 * 1024 * 1024;
 export const TIMESTAMP_SEARCH_BYTES = 64 * 1024;
 /** Segment files that are open at the same time. */
 export const OPEN_SEGMENTS_MAX = 4_096;
+/** Descriptors of the process that segments leave to connections and everything else: this part, and so many at least. */
+export const DESCRIPTORS_LEFT_SHARE = 8;
+export const DESCRIPTORS_LEFT_MIN = 256;
+/** How often it is said at most that appends were refused for want of descriptors. */
+export const DESCRIPTORS_TOLD_MS = 60_000;
 /** Time between two runs of retention. Kafka: log.retention.check.interval.ms */
 export const RETENTION_INTERVAL_MS = 5 * 60 * 1000;
 /** Time between two looks for logs to compact. Kafka: log.cleaner.backoff.ms */

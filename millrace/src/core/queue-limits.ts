@@ -120,6 +120,8 @@ export const AMQP_UNDURABLE_BYTES_MAX = 128 * 1024 * 1024;
 export const AMQP_TURN_BYTES = 1024 * 1024;
 /** What beginning another queue's batch counts as, for a message that goes to that queue alone: it may have to open a file. */
 export const AMQP_BATCH_BYTES = 2 * 1024;
+/** How often it is looked whether files can be opened again, while those who publish wait for that. */
+export const AMQP_FILES_MS = 10;
 /** How long what was received is worked on before others have their turn; of each connection one chunk in any case. */
 export const AMQP_RECEIVE_MS = 10;
 /** Messages that go back to their queues at once; more go in pieces, between which others have their turn. */

@@ -1,6 +1,6 @@
 /** What only the real machine can show: its own errors, its own processes, its own system calls. */
 import type { ChildProcess } from 'node:child_process';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import * as nodeFs from 'node:fs';
 import { createServer } from 'node:net';
@@ -229,4 +229,13 @@ test('a reset by the other side ends a connection with an error, once', async ()
   expect(errors[0]).toMatchObject({ code: 'ML_CONNECTION_LOST', fields: { errno: 'ECONNRESET' } });
   expect(connection.bufferedBytes).toBe(0);
   server.close();
+});
+
+test.runIf(isLinux)('the limit of open files is the one that the process has', () => {
+  const limited = (limit: number): string => {
+    const program = `const { realEnv } = await import(${JSON.stringify(REAL_ENV)}); console.log(realEnv().fs.descriptorsMax)`;
+    const run = `ulimit -n ${limit} && exec "$0" --input-type=module -e "$1"`;
+    return execFileSync('sh', ['-c', run, process.execPath, program], { encoding: 'utf8' }).trim();
+  };
+  expect([limited(300), limited(400)]).toEqual(['300', '400']);
 });

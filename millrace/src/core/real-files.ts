@@ -29,7 +29,21 @@ const DIRECTORY_MODE = 0o750;
 const PUBLIC_FILE_MODE = 0o666;
 const PUBLIC_DIRECTORY_MODE = 0o777;
 
+/** Linux says it. `Max open files  <soft>  <hard>  files` */
+const LIMITS_FILE = '/proc/self/limits';
+
 export class RealFileSystem implements FileSystem {
+  get descriptorsMax(): number {
+    let limits: string;
+    try {
+      limits = nodeFs.readFileSync(LIMITS_FILE, 'utf8');
+    } catch {
+      return Infinity;
+    }
+    const soft = /^Max open files\s+(\d+)/m.exec(limits)?.[1];
+    return soft === undefined ? Infinity : Number(soft);
+  }
+
   open(path: string, mode: OpenMode): File {
     try {
       const access = mode === 'publish' ? PUBLIC_FILE_MODE : FILE_MODE;

@@ -31,6 +31,8 @@ export interface LogContext {
   readonly batchBytesMax: number;
   /** The device has no room: only reserved logs may append. */
   isDiskFull(): boolean;
+  /** An append was refused: there are too few descriptors. */
+  onShortOfFiles(error: unknown): void;
   /** A write failed for want of space. Returns whether a reserve was given up, so that trying again may help. */
   onDiskFull(isReserved: boolean): boolean;
   /** The store can no longer keep its promises. */

@@ -18,6 +18,7 @@ import { decodeLogRecord, encodeCheckpoint } from './checkpoint-format.ts';
 import { Checkpointer } from './checkpointer.ts';
 import { Cleaner } from './cleaner.ts';
 import { Compactor } from './compaction.ts';
+import { Descriptors } from './descriptors.ts';
 import { DiskSpace } from './disk-space.ts';
 import { IndexMemory } from './index-memory.ts';
 import { ENTRY_DELETED, logIdOf, logKey } from './journal-format.ts';
@@ -27,7 +28,6 @@ import { Journal } from './journal.ts';
 import type { LogContext, LogCounters } from './log-context.ts';
 import { LogRemoval } from './log-removal.ts';
 import type { LogStoreOptions } from './log-store-options.ts';
-import { OpenFiles } from './open-files.ts';
 import type { DiskLog } from './partition-log.ts';
 import { ReadBuffers } from './read-buffers.ts';
 import { Reclaimer } from './reclaim.ts';
@@ -103,6 +103,7 @@ export class DiskLogStore implements LogStore {
   private replay: JournalReplay | undefined;
   private readonly timers = new Map<string, Timer>();
   private isRecovering = true;
+  private readonly descriptors: Descriptors;
   private failure: unknown;
   private closing: Promise<void> | undefined;
 
@@ -177,7 +178,12 @@ export class DiskLogStore implements LogStore {
       this.cleaner,
     );
     this.syncs = new BackgroundSync(fail);
+    this.descriptors = new Descriptors(env, this.logger, options.openSegmentsMax);
     this.context = this.makeContext();
+  }
+
+  get isShortOfFiles(): boolean {
+    return this.descriptors.files.isCrowded;
   }
 
   existing(): LogId[] {
@@ -258,6 +264,7 @@ export class DiskLogStore implements LogStore {
     this.isRecovering = false;
     this.ring.isGrowthBounded = true;
     this.checkpointer.start();
+    this.descriptors.bound(() => this.checkpointer.request());
     for (const key of this.records.keys()) if (!this.logs.has(key)) this.records.delete(key);
     const unwanted = listLogs(this.env, this.options.directory).filter((id) => !this.log(id));
     await Promise.all(unwanted.map((id) => this.removal.remove(id, false)));
@@ -271,8 +278,7 @@ export class DiskLogStore implements LogStore {
   }
 
   async checkpoint(): Promise<void> {
-    if (this.isRecovering) return;
-    await this.checkpointer.next();
+    if (!this.isRecovering) await this.checkpointer.next();
   }
 
   async runRetention(): Promise<void> {
@@ -452,12 +458,11 @@ export class DiskLogStore implements LogStore {
   private makeContext(): LogContext {
     const { env, options } = this;
     const fail = (error: unknown): void => this.fail(error);
-    const openFiles = new OpenFiles(options.openSegmentsMax ?? limits.OPEN_SEGMENTS_MAX);
     return {
       env,
       logger: this.logger,
       journal: this.journal,
-      segments: { fs: env.fs, clock: env.clock, openFiles, fail },
+      segments: { fs: env.fs, clock: env.clock, openFiles: this.descriptors.files, fail },
       readBuffers: new ReadBuffers(limits.READ_POOL_BYTES_MAX),
       indexMemory: new IndexMemory(limits.INDEX_MEMORY_BYTES_MAX),
       counters: this.counters,
@@ -466,6 +471,7 @@ export class DiskLogStore implements LogStore {
       segmentUnsyncedBytesMax: options.segmentUnsyncedBytesMax ?? limits.SEGMENT_UNSYNCED_BYTES_MAX,
       batchBytesMax: this.ring.batchBytesMax,
       isDiskFull: () => this.space.isFull,
+      onShortOfFiles: (error) => this.descriptors.tellRefusal(error),
       onDiskFull: (isReserved) => this.space.onFull(isReserved),
       fail,
       wantsSync: (segment) => this.syncs.add(segment),

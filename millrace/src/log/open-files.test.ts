@@ -50,3 +50,46 @@ test('files that all have to stay open are not looked through for each that come
   const next = new File(files, false);
   expect([files.count, next.isOpen]).toEqual([limit, true]);
 });
+
+test('a file that is idle again closes when there are too many', () => {
+  const files = new OpenFiles(2);
+  const all = Array.from({ length: 4 }, () => new File(files, true));
+  expect(files.count).toBe(4);
+  for (const file of all) {
+    files.becameIdle(file);
+    file.busy = false;
+    files.becameIdle(file);
+  }
+  expect(all.map(({ isOpen }) => isOpen)).toEqual([false, false, true, true]);
+});
+
+test('files that were written leave descriptors to others: first it is said, then they are refused', () => {
+  const files = new OpenFiles(100);
+  let asked = 0;
+  const idle = Array.from({ length: 20 }, () => new File(files, false));
+  for (const file of idle) file.wasUsed = false;
+  files.setBound({ max: 40, onCrowded: () => asked++ });
+  // Idle ones are no crowd.
+  expect([files.count, files.isCrowded, asked]).toEqual([10, false, 0]);
+  const written = Array.from({ length: 19 }, () => {
+    files.admit();
+    return new File(files, true);
+  });
+  expect([files.count, files.isCrowded, asked]).toEqual([19, false, 0]);
+  files.admit();
+  written.push(new File(files, true));
+  expect(files.isCrowded).toBe(true);
+  // Nobody may ask to be admitted any more: it is said at once.
+  expect(asked).toBe(1);
+  while (files.count < 40) {
+    files.admit();
+    written.push(new File(files, true));
+  }
+  expect(() => files.admit()).toThrow('40 segments are open');
+  for (const file of written) {
+    file.busy = false;
+    files.becameIdle(file);
+  }
+  expect([files.count, files.isCrowded]).toEqual([10, false]);
+  files.admit();
+});

@@ -3,6 +3,8 @@
  * too many, those that were not used for longest are closed, if nothing depends on their descriptor.
  */
 
+import { MillraceError } from '../core/errors.ts';
+
 export interface HoldsFile {
   /** Set at each use. */
   wasUsed: boolean;
@@ -11,11 +13,20 @@ export interface HoldsFile {
   closeFile(): void;
 }
 
+/** What the process can have open, once everything that should be open is. */
+export interface OpenFilesBound {
+  /** No file is opened to be written while so many are open. */
+  readonly max: number;
+  /** Half of that is: what keeps them open should be synced. */
+  readonly onCrowded: () => void;
+}
+
 /** When all had to stay: so large a part of the limit is opened before anybody looks again. */
 const LOOK_SHARE = 16;
 
 export class OpenFiles {
-  private readonly limit: number;
+  private limit: number;
+  private bound: OpenFilesBound | undefined;
   /** In the order in which they were opened or last passed over. */
   private readonly holders = new Set<HoldsFile>();
   /** When there are more than this it is worth looking again: last time too many had to stay. */
@@ -29,10 +40,36 @@ export class OpenFiles {
     return this.holders.size;
   }
 
+  /** From now on. */
+  setBound(bound: OpenFilesBound): void {
+    this.bound = bound;
+    // Idle ones alone do not make a crowd.
+    this.limit = Math.min(this.limit, Math.ceil(bound.max / 4));
+    this.trim();
+  }
+
+  /** So many are open that whoever would have more opened should wait. */
+  get isCrowded(): boolean {
+    return this.bound !== undefined && this.holders.size * 2 >= this.bound.max;
+  }
+
+  /** Before a file is opened to be written. @throws {MillraceError} ML_TOO_MANY_FILES */
+  admit(): void {
+    const { bound, holders } = this;
+    if (bound === undefined || !this.isCrowded) return;
+    bound.onCrowded();
+    if (holders.size < bound.max) return;
+    throw new MillraceError(
+      'ML_TOO_MANY_FILES',
+      `${holders.size} segments are open that were written and not synced yet, and the process may open few files more`,
+    );
+  }
+
   /** A file was opened. */
   add(holder: HoldsFile): void {
     holder.wasUsed = true;
     this.holders.add(holder);
+    if (this.isCrowded) this.bound?.onCrowded();
     const { size } = this.holders;
     if (size > this.limit && size > this.worthAbove) this.evict(holder);
   }
@@ -40,6 +77,11 @@ export class OpenFiles {
   /** Closes what is over the limit and has become idle meanwhile. */
   trim(): void {
     if (this.holders.size > this.limit) this.evict(undefined);
+  }
+
+  /** One that was busy is no more. */
+  becameIdle(holder: HoldsFile): void {
+    if (this.holders.size > this.limit && !holder.isBusy) holder.closeFile();
   }
 
   /** A file was closed. */

@@ -250,7 +250,9 @@ export class DiskLog implements PartitionLog, DurabilityOwner {
   private writeFailed(error: unknown): Refused {
     const { context } = this;
     // A full disk was reported when it was met.
-    if (!isDiskFull(error)) {
+    if (error instanceof MillraceError && error.code === 'ML_TOO_MANY_FILES')
+      context.onShortOfFiles(error);
+    else if (!isDiskFull(error)) {
       context.logger.error('An append could not be written', { ...this.id, error });
       if (!(error instanceof MillraceError)) context.fail(error);
     }

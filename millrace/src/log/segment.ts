@@ -104,6 +104,7 @@ export class Segment implements HoldsFile, IndexedSegment {
 
   /** Creates the file; what an abandoned one of the same name holds is dropped. */
   create(): void {
+    this.env.openFiles.admit();
     const file = this.env.fs.open(this.logPath, 'open');
     if (file.size() > 0) file.truncate(0);
     // The output of a compaction is not in place yet: that file is still of the segment that it will replace.
@@ -134,6 +135,7 @@ export class Segment implements HoldsFile, IndexedSegment {
   unpin(): void {
     this.pinCount--;
     if (this.isRetired && this.pinCount === 0) this.closeFile();
+    else this.env.openFiles.becameIdle(this);
   }
 
   closeFile(): void {
@@ -164,6 +166,7 @@ export class Segment implements HoldsFile, IndexedSegment {
 
   /** Writes a batch at the end. After a throw the segment is as before, unless the file cannot even be cut back. */
   append(buffer: Buffer, start: number, end: number): void {
+    if (this.file === undefined) this.env.openFiles.admit();
     const file = this.use();
     try {
       writeFully(file, buffer, start, end, this.sizeBytes);
@@ -228,7 +231,6 @@ export class Segment implements HoldsFile, IndexedSegment {
       this.syncing = undefined;
     } finally {
       this.unpin();
-      this.env.openFiles.trim();
     }
   }
 

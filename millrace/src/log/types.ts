@@ -220,6 +220,8 @@ export interface OpenLogOptions {
 }
 
 export interface LogStore {
+  /** Most of the files that the process can have open are segments that were written and not synced: who writes to ever other logs should wait. */
+  readonly isShortOfFiles: boolean;
   readonly leaderEpoch: number;
   /** true when the last stop was clean: nothing had to be replayed. */
   readonly cleanStart: boolean;

@@ -27,6 +27,7 @@ export function withFaults(env: Env, faults: FileFaults): Env {
 }
 
 class FaultyFileSystem implements FileSystem {
+  readonly descriptorsMax = Infinity;
   private readonly real: FileSystem;
   private readonly faults: FileFaults;
 

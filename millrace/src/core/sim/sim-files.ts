@@ -24,6 +24,11 @@ export class SimFileSystem implements FileSystem {
     this.process = process;
   }
 
+  /** Nobody says. */
+  get descriptorsMax(): number {
+    return Infinity;
+  }
+
   open(path: string, mode: OpenMode): File {
     const { process } = this;
     const isNew = mode === 'create' || mode === 'publish';

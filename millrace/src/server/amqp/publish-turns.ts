@@ -5,29 +5,41 @@
  *
  * Invariants
  * - In one turn at most AMQP_TURN_BYTES of copies, and of what further batches count as, are appended, and one message more.
+ * - While most files that the process can have open are written and not synced nobody publishes.
  * - Bytes appended and not durable, of all connections together, stay within AMQP_UNDURABLE_BYTES_MAX and a piece of one connection.
  * - Those who wait go on in the order in which they came, one of them in a turn.
  *
  * @hot
  */
 import type { Env } from '../../core/env.ts';
-import { AMQP_TURN_BYTES, AMQP_UNDURABLE_BYTES_MAX } from '../../core/queue-limits.ts';
+import {
+  AMQP_FILES_MS,
+  AMQP_TURN_BYTES,
+  AMQP_UNDURABLE_BYTES_MAX,
+} from '../../core/queue-limits.ts';
 
 export class PublishTurns {
   private readonly env: Env;
+  private readonly isShortOfFiles: () => boolean;
   /** Of copies and further batches, in this turn. */
   private spentBytes = 0;
   private undurableBytes = 0;
   private waiting: (() => void)[] = [];
   private isScheduled = false;
 
-  constructor(env: Env) {
+  /** @param isShortOfFiles each further queue may open one, and too few are left */
+  constructor(env: Env, isShortOfFiles: () => boolean = () => false) {
     this.env = env;
+    this.isShortOfFiles = isShortOfFiles;
   }
 
   /** Whoever publishes now has to wait for `next`. */
   get isOver(): boolean {
-    return this.spentBytes >= AMQP_TURN_BYTES || this.undurableBytes >= AMQP_UNDURABLE_BYTES_MAX;
+    return (
+      this.spentBytes >= AMQP_TURN_BYTES ||
+      this.undurableBytes >= AMQP_UNDURABLE_BYTES_MAX ||
+      this.isShortOfFiles()
+    );
   }
 
   /** Resolves when it is the turn of whoever asks; then it may publish until `isOver`, one message in any case. */
@@ -64,8 +76,14 @@ export class PublishTurns {
   private turn(): void {
     this.isScheduled = false;
     this.spentBytes = 0;
+    if (this.waiting.length === 0) return;
+    if (this.isShortOfFiles()) {
+      this.isScheduled = true;
+      this.env.timers.after(AMQP_FILES_MS, () => this.turn());
+      return;
+    }
     // When there is room `release` sees to it.
-    if (this.waiting.length === 0 || this.isOver) return;
+    if (this.isOver) return;
     this.waiting.shift()?.();
     if (this.waiting.length > 0) this.schedule();
   }

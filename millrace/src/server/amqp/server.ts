@@ -76,7 +76,7 @@ class Server implements AmqpServer {
       vhosts: broker.virtualHosts,
       access: broker.access,
       replies: new DirectReplies(env.random),
-      turns: new PublishTurns(env),
+      turns: new PublishTurns(env, () => broker.store.isShortOfFiles),
       receiving: new ReceiveTurns(env),
       settling: new SettleTurns(env),
       background: new Background((error, task) => {

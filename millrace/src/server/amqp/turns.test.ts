@@ -7,8 +7,11 @@ import type { Delivery, Queue } from '../../broker/queues/queue.ts';
 import { WorkQueue } from '../../broker/queues/work-queue.ts';
 import type { AmqpChannel } from '../../client/amqp/channel.ts';
 import type { Env } from '../../core/env.ts';
+import { DESCRIPTORS_LEFT_MIN } from '../../core/limits.ts';
 import { AMQP_RECEIVE_MS, AMQP_SETTLE_PIECE } from '../../core/queue-limits.ts';
+import { SimFileSystem } from '../../core/sim/sim-files.ts';
 import { Output } from './output.ts';
+import { PublishTurns } from './publish-turns.ts';
 import { ReceiveTurns } from './receive-turns.ts';
 import { SettleTurns } from './settle-turns.ts';
 
@@ -222,4 +225,42 @@ test('very many messages of a connection that breaks come back, in pieces', asyn
     expect(sumOf(pieces)).toBe(HELD);
     expect(Math.max(...pieces)).toBe(AMQP_SETTLE_PIECE);
   });
+});
+
+test('who publishes waits while too few files can be opened, and all of it is confirmed', async () => {
+  const most = 40;
+  const descriptors = vi.spyOn(SimFileSystem.prototype, 'descriptorsMax', 'get');
+  descriptors.mockReturnValue(DESCRIPTORS_LEFT_MIN + most);
+  await onSimAmqp({}, async ({ connect }) => {
+    const channel = await (await connect()).channel();
+    const queues = Array.from({ length: 3 * most }, (_, index) => `q${index}`);
+    for (const queue of queues) await channel.declareQueue({ queue, durable: true });
+    const body = Buffer.from('m');
+    const properties = { deliveryMode: 2 };
+    for (const routingKey of queues) await channel.publish({ routingKey, properties, body });
+    for (const queue of queues)
+      expect((await channel.get(queue, { noAck: true }))?.body).toEqual(body);
+  });
+});
+
+test('nobody has a turn while too few files can be opened', async () => {
+  const { env, run } = turnsOf();
+  const later: (() => void)[] = [];
+  Object.assign(env.timers, { after: (_: number, look: () => void) => void later.push(look) });
+  let isShort = false;
+  const turns = new PublishTurns(env, () => isShort);
+  expect(turns.isOver).toBe(false);
+  isShort = true;
+  expect(turns.isOver).toBe(true);
+  let isGranted = false;
+  const granted = turns.next().then(() => (isGranted = true));
+  run();
+  expect(later).toHaveLength(1);
+  later.shift()?.();
+  await Promise.resolve();
+  expect([later.length, isGranted]).toEqual([1, false]);
+  isShort = false;
+  later.shift()?.();
+  await granted;
+  expect(later).toHaveLength(0);
 });
