@@ -18,6 +18,8 @@ import type { Message } from './schema.ts';
 import { decodeVersioned } from './versioned.ts';
 
 const SECONDS = Number(process.env['MILLRACE_FUZZ_SECONDS'] ?? 2);
+/** Also on a machine that has no time. */
+const RUNS_MIN = 1_000;
 const SEED = Number(process.env['MILLRACE_SEED'] ?? Date.now() % 1_000_000_007);
 /** One message of at most a few kilobytes: generous for a machine under load, small against a hang. */
 const DECODE_MS_MAX = 2_000;
@@ -178,7 +180,7 @@ test(
     const until = performance.now() + SECONDS * 1000;
     let runs = 0;
     let accepted = 0;
-    while (performance.now() < until) {
+    while (runs < RUNS_MIN || performance.now() < until) {
       const random = randomFrom(SEED + runs);
       const target = TARGETS[below(random, TARGETS.length)];
       if (target === undefined) break;
@@ -194,7 +196,6 @@ test(
       runs++;
     }
     // Both outcomes, and often, or the damage teaches nothing.
-    expect(runs).toBeGreaterThan(100 * SECONDS);
     expect(accepted / runs).toBeGreaterThan(0.05);
     expect(accepted / runs).toBeLessThan(0.95);
   },

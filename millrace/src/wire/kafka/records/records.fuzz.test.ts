@@ -17,6 +17,8 @@ import { Cursor, readUvarint, readVarint, readVarlong } from './varint.ts';
 
 const SECONDS = Number(process.env['MILLRACE_FUZZ_SECONDS'] ?? 2);
 const SEED = Number(process.env['MILLRACE_SEED'] ?? Date.now() % 2 ** 31);
+/** Also on a machine that has no time. */
+const RUNS_MIN = 100;
 const BYTES_MAX = 1024 * 1024;
 
 /** Mulberry32: small, seeded, and good enough to choose what to break. */
@@ -80,7 +82,7 @@ function records(random: (below: number) => number): RecordInput[] {
 function fuzz(share: number, once: (random: (below: number) => number) => void): number {
   const until = performance.now() + SECONDS * 1000 * share;
   let runs = 0;
-  for (; performance.now() < until; runs++) {
+  for (; runs < RUNS_MIN || performance.now() < until; runs++) {
     try {
       once(generator(SEED + runs));
     } catch (cause) {
