@@ -1,5 +1,5 @@
 /** Definitions and topics: what comes back after a restart, and what Kafka clients do to queues. */
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import {
   ANYBODY,
   declared,
@@ -10,6 +10,7 @@ import {
 } from '../../../test/exchanges/fake-queue.ts';
 import { SimMachine } from '../../core/sim/sim-machine.ts';
 import { FieldTimestamp, type FieldTable } from '../../wire/amqp/field-table.ts';
+import { HostedQueue } from './binding-ends.ts';
 import { formatQueueDefinition } from './queue-definition.ts';
 import { queueTopicNames } from './queue-topic.ts';
 import type { Binding } from './virtual-host.ts';
@@ -349,5 +350,22 @@ test('a name that is deleted can be declared at once, and many declare it at the
     await deleting;
     expect(valueOf(anew).queue.id).not.toBe(valueOf(made[0] ?? anew).queue.id);
     expect(topics.all()).toHaveLength(1);
+  });
+});
+
+test('one of many queues is deleted without a look at the others', async () => {
+  await withFakeHosts(async ({ vhost, topics }) => {
+    const many = Array.from({ length: 50 }, (_, index) => `q${index}`);
+    for (const name of many)
+      valueOf(await vhost.declareQueue(declared(name, { durable: true }), ANYBODY));
+    const looks = vi.spyOn(HostedQueue.prototype, 'settings', 'get');
+    valueOf(await vhost.deleteQueue('q7', ANYBODY, UNCONDITIONAL));
+    const topic = topics.get('queue.q8');
+    if (topic !== undefined) await topics.delete(topic);
+    expect(looks.mock.calls.length).toBeLessThan(10);
+    looks.mockRestore();
+    expect(vhost.queues().map(({ queue }) => queue.name)).toEqual(
+      many.filter((name) => name !== 'q7' && name !== 'q8'),
+    );
   });
 });

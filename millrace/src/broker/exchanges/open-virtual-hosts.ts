@@ -216,11 +216,11 @@ export class LiveVirtualHosts implements VirtualHosts {
   }
 
   private topicDeleted(topic: Topic): void {
-    for (const hosted of this.hosted())
-      if (hosted.queue.id === topic.id || hosted.settings.sourceTopic === topic.name)
+    for (const { queueTable } of this.byName.values())
+      for (const hosted of queueTable.ofTopic(topic))
         this.options.background.run(
           'delete a queue whose topic is gone',
-          this.byName.get(hosted.queue.vhost)?.queueTable.remove(hosted) ?? Promise.resolve(),
+          queueTable.remove(hosted),
         );
   }
 

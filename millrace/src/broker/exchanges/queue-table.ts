@@ -43,6 +43,9 @@ export class QueueTable {
   private readonly options: QueueTableOptions;
   private readonly vhost: string;
   private readonly byQueue = new Map<Queue, HostedQueue>();
+  private readonly byId = new Map<string, HostedQueue>();
+  /** Queues over somebody else's topic. */
+  private readonly overTopics = new Set<HostedQueue>();
   private readonly owned = new Map<QueueOwner, Set<HostedQueue>>();
   /** The last change of a name that is under way. */
   private readonly changes = new Map<string, Promise<unknown>>();
@@ -70,6 +73,13 @@ export class QueueTable {
 
   of(queue: Queue): HostedQueue | undefined {
     return this.byQueue.get(queue);
+  }
+
+  /** The queue that a topic is, and those that are over it. */
+  ofTopic(topic: { readonly id: string; readonly name: string }): HostedQueue[] {
+    const own = this.byId.get(topic.id);
+    const over = [...this.overTopics].filter(({ settings }) => settings.sourceTopic === topic.name);
+    return own === undefined ? over : [own, ...over];
   }
 
   async declare(
@@ -127,6 +137,8 @@ export class QueueTable {
     if (this.byName.get(hosted.name) !== hosted) return Promise.resolve();
     this.byName.delete(hosted.name);
     this.byQueue.delete(hosted.queue);
+    this.byId.delete(hosted.queue.id);
+    this.overTopics.delete(hosted);
     hosted.expiry?.cancel();
     if (hosted.owner !== undefined) this.disown(hosted, hosted.owner);
     const unbound = this.options.unbind(hosted.incoming);
@@ -233,6 +245,8 @@ export class QueueTable {
     const hosted = new HostedQueue(declared);
     this.byName.set(hosted.name, hosted);
     this.byQueue.set(hosted.queue, hosted);
+    this.byId.set(hosted.queue.id, hosted);
+    if (hosted.settings.sourceTopic !== undefined) this.overTopics.add(hosted);
     if (hosted.owner !== undefined) this.own(hosted, hosted.owner);
     this.touch(hosted);
     if (hosted.settings.expiresMs !== undefined) this.expireIn(hosted, hosted.settings.expiresMs);

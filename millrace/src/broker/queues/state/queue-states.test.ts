@@ -274,6 +274,20 @@ test('a removed queue is forgotten, whatever was under way', async () => {
   expect((world.states as QueueStates).ids()).toEqual([]);
 });
 
+test('a queue that is not opened any more is known after a start, until it is removed', async () => {
+  const world = await started();
+  const state = await world.openState(log(10));
+  state.settleRange(0, 5);
+  await world.machine.run((world.states as QueueStates).flush());
+  await world.restart();
+  const states = world.states as QueueStates;
+  expect(states.ids()).toEqual([ID.queueId]);
+  await world.machine.run(states.remove(ID.queueId));
+  expect([states.ids(), world.keys()]).toEqual([[], []]);
+  // Nothing of it is left in memory, either.
+  expect((await world.openState(log(10))).floor).toBe(0);
+});
+
 test('keys are remembered until their time, also over a restart, and then leave nothing behind', async () => {
   const world = await started();
   const state = await world.openState(log(10));

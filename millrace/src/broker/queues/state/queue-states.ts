@@ -55,6 +55,8 @@ class StoredStates implements QueueStates {
   private readonly log: InternalLog;
   private readonly background: Background;
   private states = new Map<string, PartitionState>();
+  /** The same by queue. */
+  private readonly ofQueue = new Map<string, Set<PartitionState>>();
   /** States that have changed since they were written. */
   private readonly dirty = new Set<PartitionState>();
   /** Brought in line with their logs, and not written since: not to be used before that. */
@@ -85,7 +87,23 @@ class StoredStates implements QueueStates {
       logger: this.logger,
       create: (id) => new PartitionState(id, (state) => this.changed(state)),
     });
+    for (const state of this.states.values()) this.know(state);
     this.sweepLater();
+  }
+
+  private know(state: PartitionState): void {
+    const { queueId } = state.id;
+    const known = this.ofQueue.get(queueId);
+    if (known === undefined) this.ofQueue.set(queueId, new Set([state]));
+    else known.add(state);
+  }
+
+  private forget(state: PartitionState): void {
+    const { queueId } = state.id;
+    const known = this.ofQueue.get(queueId);
+    known?.delete(state);
+    if (known?.size === 0) this.ofQueue.delete(queueId);
+    if (this.states.get(keyOf(state.id)) === state) this.states.delete(keyOf(state.id));
   }
 
   async open(
@@ -103,6 +121,7 @@ class StoredStates implements QueueStates {
     const state =
       this.states.get(key) ?? new PartitionState(id, (changed) => this.changed(changed));
     this.states.set(key, state);
+    this.know(state);
     const isNew = state.storedHead === undefined;
     const isChanged = state.attach(log, startOffset);
     if (state.dedupe.expire(this.env.clock.nowMs())) state.changed();
@@ -133,7 +152,7 @@ class StoredStates implements QueueStates {
   }
 
   async remove(queueId: string): Promise<void> {
-    const removed = [...this.states.values()].filter(({ id }) => id.queueId === queueId);
+    const removed = [...(this.ofQueue.get(queueId) ?? [])];
     for (const state of removed) state.detach();
     await this.exclusively(async () => {
       const writer = new StateWriter(this.log);
@@ -142,13 +161,12 @@ class StoredStates implements QueueStates {
         await writer.removal(state);
       }
       await writer.send();
-      for (const state of removed)
-        if (this.states.get(keyOf(state.id)) === state) this.states.delete(keyOf(state.id));
+      for (const state of removed) this.forget(state);
     });
   }
 
   ids(): readonly string[] {
-    return [...new Set([...this.states.values()].map(({ id }) => id.queueId))];
+    return [...this.ofQueue.keys()];
   }
 
   async close(): Promise<void> {
