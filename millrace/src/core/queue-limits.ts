@@ -118,8 +118,8 @@ export const AMQP_UNCONFIRMED_BYTES_MAX = 16 * 1024 * 1024;
 export const AMQP_UNDURABLE_BYTES_MAX = 128 * 1024 * 1024;
 /** Bytes of messages that go to several queues, all copies but the first, that are appended before others have their turn. One message may exceed it. */
 export const AMQP_TURN_BYTES = 1024 * 1024;
-/** What beginning another queue's batch counts as, for a message that goes to that queue alone: it may have to open a file. */
-export const AMQP_BATCH_BYTES = 2 * 1024;
+/** What beginning another queue's batch counts as, for a message that goes to that queue alone: it may have to make a file. */
+export const AMQP_BATCH_BYTES = 8 * 1024;
 /** How often it is looked whether files can be opened again, while those who publish wait for that. */
 export const AMQP_FILES_MS = 10;
 /** How long what was received is worked on before others have their turn; of each connection one chunk in any case. */

@@ -71,11 +71,11 @@ test('files that were written leave descriptors to others: first it is said, the
   files.setBound({ max: 40, onCrowded: () => asked++ });
   // Idle ones are no crowd.
   expect([files.count, files.isCrowded, asked]).toEqual([10, false, 0]);
-  const written = Array.from({ length: 19 }, () => {
+  const written = Array.from({ length: 29 }, () => {
     files.admit();
     return new File(files, true);
   });
-  expect([files.count, files.isCrowded, asked]).toEqual([19, false, 0]);
+  expect([files.count, files.isCrowded, asked]).toEqual([29, false, 0]);
   files.admit();
   written.push(new File(files, true));
   expect(files.isCrowded).toBe(true);

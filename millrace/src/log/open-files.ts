@@ -17,10 +17,12 @@ export interface HoldsFile {
 export interface OpenFilesBound {
   /** No file is opened to be written while so many are open. */
   readonly max: number;
-  /** Half of that is: what keeps them open should be synced. */
+  /** So large a part of that is that what keeps them open should be synced. */
   readonly onCrowded: () => void;
 }
 
+/** Of what may be open: from here on it is a crowd. */
+const CROWDED_SHARE = 0.75;
 /** When all had to stay: so large a part of the limit is opened before anybody looks again. */
 const LOOK_SHARE = 16;
 
@@ -50,7 +52,7 @@ export class OpenFiles {
 
   /** So many are open that whoever would have more opened should wait. */
   get isCrowded(): boolean {
-    return this.bound !== undefined && this.holders.size * 2 >= this.bound.max;
+    return this.bound !== undefined && this.holders.size >= this.bound.max * CROWDED_SHARE;
   }
 
   /** Before a file is opened to be written. @throws {MillraceError} ML_TOO_MANY_FILES */
