@@ -164,7 +164,7 @@ export const INDEX_MEMORY_BYTES_MAX = 64 * 1024 * 1024;
 export const TIMESTAMP_SEARCH_BYTES = 64 * 1024;
 /** Segment files that are open at the same time. */
 export const OPEN_SEGMENTS_MAX = 4_096;
-/** Descriptors of the process that segments leave to connections and everything else: this part, and so many at least. */
+/** Descriptors of the process that segments leave to connections and everything else: this part, so many at least, half of them at most. */
 export const DESCRIPTORS_LEFT_SHARE = 8;
 export const DESCRIPTORS_LEFT_MIN = 256;
 /** How often it is said at most that appends were refused for want of descriptors. */

@@ -30,8 +30,10 @@ export class Descriptors {
   bound(onCrowded: () => void): void {
     const { descriptorsMax } = this.env.fs;
     if (descriptorsMax === Infinity) return;
-    const left = Math.max(DESCRIPTORS_LEFT_MIN, descriptorsMax / DESCRIPTORS_LEFT_SHARE);
-    this.files.setBound({ max: Math.max(1, Math.floor(descriptorsMax - left)), onCrowded });
+    const wanted = Math.max(DESCRIPTORS_LEFT_MIN, descriptorsMax / DESCRIPTORS_LEFT_SHARE);
+    // A process that may open next to none needs them for segments all the same.
+    const left = Math.min(wanted, descriptorsMax / 2);
+    this.files.setBound({ max: Math.floor(descriptorsMax - left), onCrowded });
   }
 
   /** An append was refused; said now and then, not for each. */
