@@ -7,7 +7,6 @@ import type { Delivery, Queue } from '../../broker/queues/queue.ts';
 import { WorkQueue } from '../../broker/queues/work-queue.ts';
 import type { AmqpChannel } from '../../client/amqp/channel.ts';
 import type { Env } from '../../core/env.ts';
-import { DESCRIPTORS_LEFT_MIN } from '../../core/limits.ts';
 import { AMQP_RECEIVE_MS, AMQP_SETTLE_PIECE } from '../../core/queue-limits.ts';
 import { SimFileSystem } from '../../core/sim/sim-files.ts';
 import { Output } from './output.ts';
@@ -230,7 +229,8 @@ test('very many messages of a connection that breaks come back, in pieces', asyn
 test('who publishes waits while too few files can be opened, and all of it is confirmed', async () => {
   const most = 40;
   const descriptors = vi.spyOn(SimFileSystem.prototype, 'descriptorsMax', 'get');
-  descriptors.mockReturnValue(DESCRIPTORS_LEFT_MIN + most);
+  // Of few, half are for segments.
+  descriptors.mockReturnValue(2 * most);
   await onSimAmqp({}, async ({ connect }) => {
     const channel = await (await connect()).channel();
     const queues = Array.from({ length: 3 * most }, (_, index) => `q${index}`);
