@@ -20,6 +20,8 @@ export class LogCursor {
   private hasRecord = false;
   /** The next offset that nobody has looked at, or that of the current message. */
   position: number;
+  /** Where it was when it was last prepared. */
+  private prepared = -1;
 
   constructor(runs: LogRuns, position: number, onHole: (from: number, to: number) => void) {
     this.runs = runs;
@@ -58,6 +60,15 @@ export class LogCursor {
       this.position = Math.max(this.position, run.end);
       this.run = undefined;
     }
+  }
+
+  /** Begins to read what comes next, below `limit`: once where it is, as others may take the memory meanwhile. */
+  prepare(limit: number): void {
+    const { position, run, runs } = this;
+    if (position >= limit || this.prepared === position) return;
+    this.prepared = position;
+    if (run !== undefined && run.end > position) return;
+    if (runs.find(position) === undefined) runs.load(position, QUEUE_READ_BYTES);
   }
 
   private open(limit: number): boolean {

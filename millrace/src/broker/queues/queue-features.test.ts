@@ -1,5 +1,5 @@
 /** Limits, expiry, priorities, delays, dead letters: each by itself. */
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { QueueFixture, TestConsumer, texts } from '../../../test/queues/queue-fixture.ts';
 import { type BasicProperties, encodeProperties } from '../../wire/amqp/properties.ts';
 import type { QueueMessage } from './message.ts';
@@ -74,6 +74,25 @@ test('of single active consumers one has all messages, and the next takes over',
   fixture.queue.settle(first.deliveries, 'release');
   await fixture.idle();
   expect(second.take()).toEqual(['m0', 'm1']);
+});
+
+test('what has to be read of several priorities is read at the same time', async () => {
+  const fixture = await new QueueFixture({ maxPriority: 5 }).open();
+  await fixture.publish(['first']);
+  await fixture.publish(['second'], properties({ priority: 4 }));
+  await fixture.publish(['third']);
+  fixture.memory.shrink(0);
+  const reads = vi.spyOn(fixture.log, 'read');
+  const from = (): number[] => reads.mock.calls.map(([offset]) => offset);
+  let read: number[] | undefined;
+  const consumer = new TestConsumer({ onDelivery: () => (read ??= from()) });
+  fixture.queue.consume(consumer);
+  await fixture.idle();
+  expect(consumer.take()).toEqual(['second', 'first', 'third']);
+  expect([read, from()]).toEqual([
+    [1, 0],
+    [1, 0],
+  ]);
 });
 
 test('messages of a higher priority come first, equal ones in their order', async () => {

@@ -85,7 +85,11 @@ export class QueuePartition extends PartitionContents {
       return 'again';
     }
     const message = this.messageAt(offset, level > 0);
-    if (message === 'later') return 'later';
+    if (message === 'later') {
+      // What follows it is read at the same time.
+      this.cursor.prepare(this.limit);
+      return 'later';
+    }
     if (message === undefined) {
       // It was there once: the disk has lost it.
       heap.pop();
