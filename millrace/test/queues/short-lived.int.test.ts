@@ -2,6 +2,8 @@
  * What passes through a queue is garbage of the young generation, whatever it passes through. A map that is cleared again and again, or that
  * grows and shrinks, keeps it: V8 lets each table of a map that is given up point to the next one, so once one of them has grown old all
  * that follow are kept, with what was in them.
+ *
+ * In a process of its own: the heap of others says nothing of it.
  */
 import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -27,7 +29,7 @@ const collect = runInNewContext('gc') as (options?: { readonly type: 'minor' }) 
 
 const ROUNDS = 10_000;
 const ROUNDS_BETWEEN_COLLECTIONS = 200;
-/** Of a round: what is compiled meanwhile grows old, too. */
+/** Of a round. */
 const OLD_BYTES_MAX = 40;
 
 function oldBytes(): number {
@@ -36,9 +38,19 @@ function oldBytes(): number {
   return 0;
 }
 
-/** Bytes that have grown old, of a round. */
+/** What is compiled, or collected in full, meanwhile is not there each time; a chain of tables is. */
+const TRIES = 5;
+
+/** Bytes that have grown old, of a round: the fewest of several tries. */
 function agedBytes(round: () => void): number {
   for (let count = 0; count < ROUNDS_BETWEEN_COLLECTIONS; count++) round();
+  let aged = Infinity;
+  for (let tries = 0; tries < TRIES && aged >= OLD_BYTES_MAX; tries++)
+    aged = Math.min(aged, agedOnce(round));
+  return aged;
+}
+
+function agedOnce(round: () => void): number {
   // Whatever is there now is old.
   collect();
   const before = oldBytes();
